@@ -1,0 +1,117 @@
+import type { Readable } from 'node:stream';
+import type * as A from '#spec/engine-api.ts';
+
+/**
+ * What the HTTP layer needs of the engine: the consumer's own contract, in the API's JSON types. Every method throws
+ * NaruError; a `name` is a name, a full id or an unambiguous id prefix. `signal` aborts when the client went away.
+ * Streams that a method returns are destroyed by the caller when the client goes.
+ */
+export interface Engine {
+  readonly containers: Containers;
+  readonly exec: Execs;
+  readonly images: Images;
+  readonly volumes: Volumes;
+  readonly networks: Networks;
+  readonly system: System;
+}
+
+/** The client's end of an attach: either its raw socket's descriptor (already answered 101/200; the receiver dups it, so
+ *  the HTTP layer closes its own copy when the call returns) or, where bytes must be re-coded (TLS, ssh, HTTP chunked
+ *  answers), one end of a socketpair that the HTTP layer pumps. */
+export interface ClientDescriptor { readonly fd: number }
+
+export interface AttachOptions {
+  stdin: boolean; stdout: boolean; stderr: boolean; logs: boolean; stream: boolean;
+  /** Docker's detach-keys syntax (`ctrl-p,ctrl-q`); empty: the default. */
+  detachKeys: string;
+}
+
+export interface LogOptions {
+  stdout: boolean; stderr: boolean; follow: boolean; timestamps: boolean;
+  /** Nanoseconds since the epoch, 0n: unset. */
+  since: bigint; until: bigint;
+  /** Lines from the end; -1: all. */
+  tail: number;
+  details: boolean;
+}
+
+export interface ListOptions { all: boolean; limit: number; size: boolean; filters: A.Filters }
+
+export interface Containers {
+  create(name: string | undefined, request: A.ContainerCreateRequest, platform: string | undefined): Promise<A.ContainerCreateResponse>;
+  list(options: ListOptions): Promise<A.ContainerSummary[]>;
+  inspect(name: string, size: boolean): Promise<A.ContainerInspect>;
+  start(name: string, options: { detachKeys: string }): Promise<void>; // kind not-modified when it runs
+  stop(name: string, options: { signal?: string; timeout?: number }): Promise<void>;
+  restart(name: string, options: { signal?: string; timeout?: number }): Promise<void>;
+  kill(name: string, signal: string): Promise<void>;
+  pause(name: string): Promise<void>;
+  unpause(name: string): Promise<void>;
+  rename(name: string, to: string): Promise<void>;
+  update(name: string, change: A.Resources & { RestartPolicy?: A.RestartPolicy }): Promise<{ Warnings: string[] }>;
+  remove(name: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;
+  /** Resolves twice: the outer promise once the wait is registered (headers can go out), `done` with the status. */
+  wait(name: string, condition: 'not-running' | 'next-exit' | 'removed', signal: AbortSignal): Promise<{ done: Promise<A.WaitResponse> }>;
+  resize(name: string, rows: number, columns: number): Promise<void>;
+  top(name: string, psArgs: string): Promise<A.TopResponse>;
+  changes(name: string): Promise<A.FilesystemChange[]>;
+  /** A stream of StatsSample; oneShot: a single sample without waiting for a second reading. */
+  stats(name: string, options: { stream: boolean; oneShot: boolean }, signal: AbortSignal): AsyncIterable<A.StatsSample>;
+  /** tty: the stream is raw; otherwise Docker's 8-byte frames. */
+  logs(name: string, options: LogOptions, signal: AbortSignal): Promise<{ tty: boolean; stream: Readable }>;
+  /** Validates and says whether the container has a tty (so that the right content type can be answered) ... */
+  attachPrepare(name: string, options: AttachOptions): Promise<{ tty: boolean; attach(client: ClientDescriptor): Promise<void> }>;
+  export(name: string): Promise<Readable>;
+  statPath(name: string, path: string): Promise<A.PathStat>;
+  getArchive(name: string, path: string): Promise<{ stat: A.PathStat; stream: Readable }>;
+  putArchive(name: string, path: string, archive: Readable, options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean }): Promise<void>;
+  prune(filters: A.Filters): Promise<A.PruneReport>;
+  commit(name: string, options: { repo: string; tag: string; comment: string; author: string; pause: boolean; changes: string[]; config?: A.ContainerConfig }): Promise<{ Id: string }>;
+  /** The compiled plan for this request, as text, without making anything (`naru plan run`). */
+  plan(name: string | undefined, request: A.ContainerCreateRequest): Promise<string>;
+}
+
+export interface Execs {
+  create(container: string, config: A.ExecConfig): Promise<{ Id: string }>;
+  /** start with a client descriptor, or detached (client undefined). `begin` attaches and starts. */
+  startPrepare(id: string, options: A.ExecStart): Promise<{ tty: boolean; start(client: ClientDescriptor | undefined): Promise<void> }>;
+  resize(id: string, rows: number, columns: number): Promise<void>;
+  inspect(id: string): Promise<A.ExecInspect>;
+}
+
+export interface Images {
+  list(options: { all: boolean; filters: A.Filters; sharedSize: boolean; digests: boolean }): Promise<A.ImageSummary[]>;
+  inspect(name: string): Promise<A.ImageInspect>;
+  history(name: string): Promise<A.ImageHistoryItem[]>;
+  tag(name: string, repo: string, tag: string): Promise<void>;
+  remove(name: string, options: { force: boolean; noPrune: boolean }): Promise<A.ImageDeleteItem[]>;
+  /** docker-archive or OCI layout, possibly compressed; yields progress messages; errors are thrown before the first message
+   *  where possible, or come as `error` messages. */
+  load(archive: Readable, options: { quiet: boolean }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  /** `import`: a root file system tar (or a URL that the daemon refuses with a clear sentence). */
+  import(archive: Readable, options: { repo: string; tag: string; message: string; changes: string[]; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  save(names: string[]): Promise<Readable>;
+  prune(filters: A.Filters): Promise<A.PruneReport>;
+  pull(reference: string, options: { platform: string; auth: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  push(reference: string, options: { auth: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+}
+
+export interface Volumes {
+  create(request: A.VolumeCreateRequest): Promise<A.Volume>;
+  list(filters: A.Filters): Promise<{ Volumes: A.Volume[]; Warnings: string[] | null }>;
+  inspect(name: string): Promise<A.Volume>;
+  remove(name: string, force: boolean): Promise<void>;
+  prune(filters: A.Filters): Promise<A.PruneReport>;
+}
+
+export interface Networks {
+  list(filters: A.Filters): Promise<A.NetworkInspect[]>;
+  inspect(name: string): Promise<A.NetworkInspect>;
+}
+
+export interface System {
+  info(): Promise<A.Json>;
+  version(): Promise<A.Json>;
+  diskUsage(types: readonly string[]): Promise<A.DiskUsage>;
+  events(options: { since: bigint; until: bigint; filters: A.Filters }, signal: AbortSignal): AsyncIterable<A.EventMessage>;
+}

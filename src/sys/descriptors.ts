@@ -1,0 +1,92 @@
+import { closeSync } from 'node:fs';
+import {
+  AF_UNIX, AT_FDCWD, F_ADD_SEALS, F_SEAL_ALL, MFD_ALLOW_SEALING, MFD_CLOEXEC, MSG_NOSIGNAL, NR, O_CLOEXEC,
+  SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
+} from './numbers.ts';
+import { check, cstring, syscall } from './syscalls.ts';
+import { ptr } from 'bun:ffi';
+
+/** openat2(2): throws an error naming the path. Returns a descriptor that the caller owns. */
+export function openat2(at: number, path: string, how: { flags: number; mode?: number; resolve?: number }): number {
+  return check(openat2Raw(at, path, how), `open ${path}`);
+}
+
+/** openat2(2), result or -errno. */
+export function openat2Raw(at: number, path: string, how: { flags: number; mode?: number; resolve?: number }): number {
+  const words = new BigUint64Array([BigInt(how.flags | O_CLOEXEC), BigInt(how.mode ?? 0), BigInt(how.resolve ?? 0)]);
+  return syscall(NR.openat2, at, path, words, 24);
+}
+
+/** A sealed, read-only memory file holding `bytes`. The caller owns the descriptor. */
+export function sealedMemfd(name: string, bytes: Uint8Array): number {
+  const fd = check(syscall(NR.memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING), `memfd_create ${name}`);
+  let done = 0;
+  while (done < bytes.byteLength) {
+    done += check(syscall(NR.write, fd, bytes.subarray(done), bytes.byteLength - done), `write memfd ${name}`);
+  }
+  check(syscall(NR.fcntl, fd, F_ADD_SEALS, F_SEAL_ALL), `seal memfd ${name}`);
+  return fd;
+}
+
+export function socketpair(type: 'stream' | 'seqpacket'): [number, number] {
+  const pair = new Int32Array(2);
+  const kind = type === 'stream' ? SOCK_STREAM : SOCK_SEQPACKET;
+  check(syscall(NR.socketpair, AF_UNIX, kind | SOCK_CLOEXEC, 0, pair), 'socketpair');
+  return [pair[0]!, pair[1]!];
+}
+
+/** Connect to a unix SEQPACKET socket at `path` (through /proc/self/fd when the path is too long for sun_path is the caller's
+ *  business: at most 107 bytes). Throws when nobody listens. */
+export function connectSeqpacket(path: string): number {
+  const fd = check(syscall(NR.socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), 'socket');
+  const name = cstring(path);
+  const address = new Uint8Array(2 + name.byteLength);
+  address[0] = AF_UNIX;
+  address.set(name, 2);
+  const result = syscall(NR.connect, fd, address, address.byteLength);
+  if (result < 0) closeSync(fd);
+  check(result, `connect ${path}`);
+  return fd;
+}
+
+/** One message with descriptors (SCM_RIGHTS). Returns the result or -errno (EAGAIN included). */
+export function sendWithDescriptors(fd: number, message: Uint8Array, descriptors: readonly number[]): number {
+  const controlLength = descriptors.length === 0 ? 0 : 16 + descriptors.length * 4;
+  const control = new Uint8Array(Math.max(16, (controlLength + 7) & ~7));
+  if (controlLength > 0) {
+    const view = new DataView(control.buffer);
+    view.setBigUint64(0, BigInt(controlLength), true);
+    view.setInt32(8, 1, true); // SOL_SOCKET
+    view.setInt32(12, 1, true); // SCM_RIGHTS
+    descriptors.forEach((d, i) => view.setInt32(16 + 4 * i, d, true));
+  }
+  const iov = new BigUint64Array([BigInt(ptr(message)), BigInt(message.byteLength)]);
+  const header = new BigUint64Array([0n, 0n, BigInt(ptr(iov)), 1n, BigInt(ptr(control)), BigInt(controlLength), 0n]);
+  const result = syscall(NR.sendmsg, fd, header, MSG_NOSIGNAL);
+  // The buffers must outlive the call: touching them here keeps them reachable.
+  return result + 0 * (message.byteLength + iov.byteLength + control.byteLength);
+}
+
+export function pidfdOpen(pid: number): number {
+  return check(syscall(NR.pidfd_open, pid, 0), `pidfd_open ${pid}`);
+}
+
+/** Send a signal through a pidfd; false when the process is gone (ESRCH). */
+export function pidfdSignal(pidfd: number, signal: number): boolean {
+  const result = syscall(NR.pidfd_send_signal, pidfd, signal, null, 0);
+  if (result === -3) return false;
+  check(result, `signal ${signal}`);
+  return true;
+}
+
+export const closeQuietly = (fd: number): void => {
+  if (fd >= 0) {
+    try {
+      closeSync(fd);
+    } catch {
+      // EBADF only: it was closed already
+    }
+  }
+};
+
+export const AT_CWD = AT_FDCWD;
