@@ -1,0 +1,62 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+
+/** A thin hold on SQLite: prepared statements by text, transactions that nest by savepoints, durability by choice. */
+export interface Database {
+  /** The prepared statement for this text (cached). */
+  sql(text: string): StatementSync;
+  exec(text: string): void;
+  /** BEGIN IMMEDIATE … COMMIT; rolls back when `work` throws. `durable: false` skips the sync at commit: for states that a
+   *  reboot ends anyway. */
+  transaction<T>(work: () => T, options?: { durable: boolean }): T;
+  close(): void;
+}
+
+/** Opens (and creates) the database in WAL mode with foreign keys on, and applies the schema steps not yet applied: each has a
+ *  name and is recorded in table `schema_steps`. */
+export function openDatabase(path: string, steps: readonly { name: string; sql: string }[]): Database {
+  const raw = new DatabaseSync(path);
+  raw.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;');
+  raw.exec('CREATE TABLE IF NOT EXISTS schema_steps (name TEXT PRIMARY KEY) STRICT');
+  const statements = new Map<string, StatementSync>();
+  let depth = 0;
+  let lazy = false;
+
+  const db: Database = {
+    sql(text) {
+      let statement = statements.get(text);
+      if (statement === undefined) statements.set(text, (statement = raw.prepare(text)));
+      return statement;
+    },
+    exec: (text) => raw.exec(text),
+    transaction(work, options = { durable: true }) {
+      if (depth > 0) return work();
+      // Changing `synchronous` costs a statement, so it is only done when it differs from the last time.
+      if (lazy === options.durable) {
+        lazy = !options.durable;
+        raw.exec(`PRAGMA synchronous = ${lazy ? 'NORMAL' : 'FULL'}`);
+      }
+      raw.exec('BEGIN IMMEDIATE');
+      depth++;
+      try {
+        const result = work();
+        raw.exec('COMMIT');
+        return result;
+      } catch (error) {
+        raw.exec('ROLLBACK');
+        throw error;
+      } finally {
+        depth--;
+      }
+    },
+    close: () => raw.close(),
+  };
+
+  for (const step of steps) {
+    if (db.sql('SELECT 1 FROM schema_steps WHERE name = ?').get(step.name) !== undefined) continue;
+    db.transaction(() => {
+      raw.exec(step.sql);
+      db.sql('INSERT INTO schema_steps (name) VALUES (?)').run(step.name);
+    });
+  }
+  return db;
+}

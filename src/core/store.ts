@@ -1,0 +1,91 @@
+import type { Readable } from 'node:stream';
+import type { ChainId, Digest } from '#spec/ids.ts';
+import type { ImageConfig } from '#spec/oci-image.ts';
+
+/**
+ * What core offers to the engine for images and file systems. One data root, one SQLite database (core/db), blobs and
+ * snapshots as plain files named by digest. Opened by `openStore(dataRoot)` (core/open-store.ts), closed by `close()`.
+ * All methods may be called concurrently; each mutation is one transaction or a journal entry.
+ */
+export interface Store {
+  readonly images: ImageStore;
+  readonly snapshots: SnapshotStore;
+  /** The database, for the engine's own tables (engine/schema). */
+  readonly db: import('./db/database.ts').Database;
+  close(): void;
+}
+
+export interface ImageRecord {
+  /** Digest of the config blob: the image's id. */
+  readonly id: Digest;
+  readonly config: ImageConfig;
+  /** `name:tag` in Docker's familiar form (`busybox:latest`). */
+  readonly tags: readonly string[];
+  /** `name@sha256:...`. */
+  readonly digests: readonly string[];
+  readonly chainIds: readonly ChainId[];
+  /** Unpacked bytes of all layers. */
+  readonly size: number;
+  /** Per layer, bottom first. */
+  readonly layerSizes: readonly number[];
+  /** Nanoseconds since the epoch of the last tag, 0n when never. */
+  readonly lastTagged: bigint;
+}
+
+/** Progress of a load or import, in the store's own terms. */
+export type LoadEvent =
+  | { readonly kind: 'layer'; readonly id: string; readonly done: number; readonly total: number; readonly complete: boolean }
+  | { readonly kind: 'image'; readonly id: Digest; readonly tag: string | undefined };
+
+export interface ImageStore {
+  /** By `name[:tag]`, `name@digest`, `sha256:…`, full hex or an unambiguous hex prefix. undefined: there is none. Fast: it is on
+   *  the way of every `run` (prepared statements, parsed configs cached). */
+  find(name: string): ImageRecord | undefined;
+  get(id: Digest): ImageRecord | undefined;
+  list(): ImageRecord[];
+  tag(id: Digest, reference: string): void;
+  /** True when the tag existed. Removing the last tag does not delete the image. */
+  untag(reference: string): boolean;
+  /** Deletes the image and every layer that nothing refers to any more. Throws conflict while a container refers to it. Returns
+   *  what was deleted (image id, then chain ids of removed layers) and the bytes that came back. */
+  delete(id: Digest): { deleted: string[]; bytes: number };
+  /** docker-archive or OCI layout; plain, gzip or zstd outside and per layer. Nothing half made on failure. */
+  load(archive: Readable, signal: AbortSignal): AsyncIterable<LoadEvent>;
+  /** One docker-archive that is an OCI layout too, deterministic, streamed. */
+  save(selection: readonly { id: Digest; tags: readonly string[] }[]): Readable;
+  /** A root file system tar as a one-layer image. */
+  import(archive: Readable, options: { config: ImageConfig['config']; comment: string; platform: { os: string; architecture: string; variant?: string }; reference?: string }, signal: AbortSignal): Promise<ImageRecord>;
+  /** A new image: `base`'s layers plus the difference that a snapshot holds. */
+  commit(options: { snapshot: string; base: Digest | undefined; config: ImageConfig; reference?: string }): Promise<ImageRecord>;
+  history(id: Digest): { layer: number | undefined; created: string; createdBy: string; comment: string; size: number }[];
+  /** Make an image from directories of files in memory (built-in images: `hello`). Idempotent. */
+  builtin(reference: string, files: readonly { path: string; mode: number; data: Uint8Array }[], config: ImageConfig['config']): Promise<ImageRecord>;
+  /** Total bytes of layers on disk. */
+  layersSize(): number;
+}
+
+export interface SnapshotStore {
+  /** A writable snapshot over an image's layers, or over a host directory (`run --rootfs`). Survives a power cut once returned
+   *  when durable. */
+  create(id: string, base: { image: Digest } | { directory: string }, options: { durable: boolean }): SnapshotMount;
+  mount(id: string): SnapshotMount | undefined;
+  remove(id: string): Promise<void>;
+  /** Bytes and inodes of the writable part. */
+  usage(id: string): Promise<{ size: number; inodes: number }>;
+  /** What `docker diff` shows: kind 0 modified, 1 added, 2 deleted; sorted by path. */
+  changes(id: string): Promise<{ path: string; kind: 0 | 1 | 2 }[]>;
+  /** The merged tree as a detached mount: a directory descriptor that the caller closes. Not in any mount table. readOnly: the
+   *  upper directory cannot be changed through it. */
+  open(id: string, options: { readOnly: boolean }): number;
+  /** Only the lower layers (image content), detached and read-only: volume population. */
+  openImage(image: Digest): number;
+  /** The whole tree as a tar (docker export). */
+  exportTar(id: string): Readable;
+}
+
+export interface SnapshotMount {
+  /** Directories, top first (absolute paths). */
+  readonly lowers: readonly string[];
+  readonly upper: string;
+  readonly work: string;
+}
