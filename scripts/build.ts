@@ -1,0 +1,19 @@
+/** Makes dist/naru: one executable with CLI, daemon, runtime and the helper inside. */
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+
+const top = join(import.meta.dirname, '..');
+const result = await Bun.build({
+  entrypoints: [join(top, 'src/main.ts')],
+  target: 'bun',
+  minify: true,
+  bytecode: true,
+  format: 'cjs',
+  compile: { outfile: join(top, 'dist/naru.new'), autoloadDotenv: false, autoloadBunfig: false },
+} as Parameters<typeof Bun.build>[0]);
+if (!result.success) {
+  for (const log of result.logs) console.error(String(log));
+  process.exit(1);
+}
+// Replaced by rename: a running daemon keeps its own file.
+renameSync(join(top, 'dist/naru.new'), join(top, 'dist/naru'));

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { NaruError } from '#spec/errors.ts';
+
+export interface DaemonOptions {
+  /** Durable state: the database, blobs, layers, volumes. */
+  readonly dataRoot: string;
+  /** State that a reboot ends anyway: sockets, hosts files. */
+  readonly stateDir: string;
+  readonly hosts: readonly string[];
+  readonly pidFile: string | undefined;
+  readonly bridge: string;
+  readonly subnet: string | undefined;
+  readonly nftTable: string;
+  readonly cgroupParent: string;
+  readonly tls: { ca?: string; cert?: string; key?: string; verify: boolean } | undefined;
+  readonly insecureTcp: boolean;
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+}
+
+export const DEFAULT_DATA_ROOT = '/var/lib/naru';
+export const DEFAULT_STATE_DIR = '/run/naru';
+
+export const DAEMON_HELP = `Usage: naru daemon [OPTIONS]
+
+Runs the daemon in the foreground. Several can run side by side with different data roots.
+
+Options:
+      --data-root DIR        durable state (default ${DEFAULT_DATA_ROOT})
+      --state-dir DIR        volatile state, on a tmpfs (default ${DEFAULT_STATE_DIR})
+  -H, --host ADDRESS         unix:///path or tcp://address:port; may be given again (default unix://STATE-DIR/naru.sock)
+      --pidfile FILE         where to write the process id
+      --bridge NAME          the default bridge (default naru0; with another data root, a name made from it)
+      --bip CIDR             the default bridge's subnet (default: the first free one from 172.17.0.0/16 on)
+      --cgroup-parent PATH   where containers' cgroups go (default /naru or /naru-<data root>)
+      --tlsverify            demand client certificates on tcp (with --tlscacert, --tlscert, --tlskey)
+      --tls                  encrypt tcp without client certificates
+      --insecure-tcp         allow tcp without TLS: whoever reaches the port owns the machine
+  -l, --log-level LEVEL      error, warn, info or debug (default info)
+`;
+
+/** Parses `naru daemon`'s words. Throws NaruError invalid. */
+export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'help' {
+  let values: Record<string, string | boolean | string[] | undefined>;
+  try {
+    ({ values } = parseArgs({
+      args: [...args],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        'data-root': { type: 'string' }, 'state-dir': { type: 'string' }, host: { type: 'string', short: 'H', multiple: true },
+        pidfile: { type: 'string' }, bridge: { type: 'string' }, bip: { type: 'string' }, 'cgroup-parent': { type: 'string' },
+        tls: { type: 'boolean' }, tlsverify: { type: 'boolean' }, tlscacert: { type: 'string' }, tlscert: { type: 'string' },
+        tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'log-level': { type: 'string', short: 'l' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }));
+  } catch (error) {
+    throw new NaruError('invalid', `naru daemon: ${(error as Error).message}`, { hint: 'see naru daemon --help' });
+  }
+  if (values['help'] === true) return 'help';
+  const text = (name: string): string | undefined => values[name] as string | undefined;
+  const dataRoot = absolute('--data-root', text('data-root') ?? DEFAULT_DATA_ROOT);
+  const stateDir = absolute('--state-dir', text('state-dir') ?? (dataRoot === DEFAULT_DATA_ROOT ? DEFAULT_STATE_DIR : `${dataRoot}/run`));
+  // A second daemon must not share names in the kernel with the first: they are made from its data root.
+  const tag = dataRoot === DEFAULT_DATA_ROOT ? '' : createHash('sha256').update(dataRoot).digest('hex').slice(0, 8);
+  const level = text('log-level') ?? 'info';
+  if (!['error', 'warn', 'info', 'debug'].includes(level)) throw new NaruError('invalid', `--log-level ${level}: not one of error, warn, info, debug`);
+  const verify = values['tlsverify'] === true;
+  return {
+    dataRoot,
+    stateDir,
+    hosts: (values['host'] as string[] | undefined) ?? [`unix://${stateDir}/naru.sock`],
+    pidFile: text('pidfile'),
+    bridge: text('bridge') ?? (tag === '' ? 'naru0' : `naru${tag}`),
+    subnet: text('bip'),
+    nftTable: tag === '' ? 'naru' : `naru_${tag}`,
+    cgroupParent: text('cgroup-parent') ?? (tag === '' ? '/naru' : `/naru-${tag}`),
+    tls: verify || values['tls'] === true ? { ...pick('ca', text('tlscacert')), ...pick('cert', text('tlscert')), ...pick('key', text('tlskey')), verify } : undefined,
+    insecureTcp: values['insecure-tcp'] === true,
+    logLevel: level as DaemonOptions['logLevel'],
+  };
+}
+
+const pick = <K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> =>
+  (value === undefined ? {} : { [key]: value }) as Partial<Record<K, string>>;
+
+function absolute(flag: string, path: string): string {
+  if (!path.startsWith('/')) throw new NaruError('invalid', `${flag} ${path}: the path must be absolute`);
+  return path.replace(/\/+$/, '') || '/';
+}

@@ -1,0 +1,31 @@
+import { basename } from 'node:path';
+
+/**
+ * The executable's one entrance: chooses the link of the chain by the name it was called by and by the first word, and loads
+ * only that. `docker` (an executable or link of that name) is Docker's command line.
+ */
+async function main(): Promise<void> {
+  // In a compiled executable argv0 is what the user typed; in development it is bun, and the name is naru.
+  const compiled = process.argv[1]?.startsWith('/$bunfs/') ?? false;
+  const program = compiled ? basename(process.argv0) : 'naru';
+  const args = process.argv.slice(2);
+  const self = compiled ? [process.execPath] : [process.execPath, process.argv[1] as string];
+
+  if (args[0] === 'internal') {
+    const { runInternal } = await import('#daemon/internal.ts');
+    await runInternal(args.slice(1));
+    return;
+  }
+  if (args[0] === 'daemon' && program !== 'docker') {
+    const { runDaemon } = await import('#daemon/run-daemon.ts');
+    process.exitCode = await runDaemon(args.slice(1), self);
+    return;
+  }
+  const { run } = await import('#cli/main.ts');
+  process.exitCode = await run(args, { program, daemonCommand: [...self, 'daemon'] });
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});
