@@ -1,0 +1,91 @@
+/**
+ * Runs the test phases one after the other and adds them up. Ends with `N passed, N failed` alone on a line. A skipped or
+ * missing test counts as a failure: CI promises all of them.
+ *   scripts/test.ts [phase or path ...]
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const top = join(import.meta.dirname, '..');
+const bun = process.execPath;
+
+interface Phase { name: string; paths: string[]; timeoutSeconds: number; minimum: number }
+
+const PHASES: Phase[] = [
+  { name: 'unit', paths: ['src', 'test/layers.test.ts'], timeoutSeconds: 240, minimum: 100 },
+  { name: 'native', paths: ['test/native'], timeoutSeconds: 180, minimum: 10 },
+  { name: 'runtime', paths: ['test/runtime'], timeoutSeconds: 180, minimum: 1 },
+  { name: 'conformance', paths: ['test/conformance'], timeoutSeconds: 180, minimum: 0 },
+  { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 240, minimum: 5 },
+  { name: 'system', paths: ['test/system'], timeoutSeconds: 600, minimum: 10 },
+];
+
+let passed = 0;
+let failed = 0;
+const report: string[] = [];
+
+function count(output: string, word: string): number {
+  let total = 0;
+  for (const match of output.matchAll(new RegExp(`^\\s*(\\d+) ${word}\\s*$`, 'gm'))) total += Number(match[1]);
+  return total;
+}
+
+function hasTests(path: string): boolean {
+  const full = join(top, path);
+  if (!existsSync(full)) return false;
+  return path.endsWith('.ts') || readdirSync(full, { recursive: true, encoding: 'utf8' }).some((f) => f.endsWith('.test.ts'));
+}
+
+function typecheck(): void {
+  const result = spawnSync('npm', ['run', '-s', 'typecheck'], { cwd: top, encoding: 'utf8' });
+  const ok = result.status === 0;
+  if (ok) passed++;
+  else {
+    failed++;
+    console.log(result.stdout, result.stderr);
+  }
+  report.push(`typecheck: ${ok ? 'passed' : 'FAILED'}`);
+}
+
+function run(phase: Phase): void {
+  const paths = phase.paths.filter(hasTests);
+  if (paths.length === 0) {
+    if (phase.minimum > 0) failed++;
+    report.push(`${phase.name}: no tests${phase.minimum > 0 ? ' (FAILED: some were promised)' : ''}`);
+    return;
+  }
+  const started = Date.now();
+  const result = spawnSync(bun, ['test', '--timeout', '60000', ...paths.map((p) => (p.startsWith('/') ? p : `./${p}`))], {
+    cwd: top, encoding: 'utf8', timeout: phase.timeoutSeconds * 1000, killSignal: 'SIGKILL', maxBuffer: 64 << 20,
+    env: { ...process.env, NARU_TEST: '1' },
+  });
+  const output = `${result.stdout ?? ''}\n${result.stderr ?? ''}`;
+  const ok = count(output, 'pass');
+  let bad = count(output, 'fail');
+  const skipped = count(output, 'skip') + count(output, 'todo');
+  if (skipped > 0) bad += skipped;
+  if (result.error !== undefined || (result.status !== 0 && bad === 0)) bad++;
+  if (ok < phase.minimum) bad++;
+  passed += ok;
+  failed += bad;
+  report.push(`${phase.name}: ${ok} passed, ${bad} failed${skipped > 0 ? ` (${skipped} skipped)` : ''} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  if (bad > 0) console.log(output);
+}
+
+const wanted = process.argv.slice(2);
+const started = Date.now();
+if (wanted.length === 0) typecheck();
+const { makeFixtures } = await import('../test/fixtures/make-images.ts');
+if (wanted.length === 0 || wanted.some((w) => w === 'system' || w === 'advisories' || w.startsWith('test/'))) await makeFixtures();
+if (wanted.length === 0) for (const phase of PHASES) run(phase);
+else {
+  const named = PHASES.filter((p) => wanted.includes(p.name));
+  for (const phase of named) run(phase);
+  const paths = wanted.filter((w) => !PHASES.some((p) => p.name === w));
+  if (paths.length > 0) run({ name: paths.join(' '), paths, timeoutSeconds: 600, minimum: 1 });
+}
+console.log(report.map((line) => `  ${line}`).join('\n'));
+console.log(`  in all ${((Date.now() - started) / 1000).toFixed(0)} s`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,146 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fixture } from '../fixtures/make-images.ts';
+import { footprint, leaks, type Footprint, type OracleScope } from './leak-oracle.ts';
+
+const top = join(import.meta.dirname, '../..');
+export const NARU = join(top, 'dist/naru');
+
+export interface Ran { code: number; out: string; err: string }
+
+/** Runs a program to its end (bounded) without a terminal. */
+export function run(command: string, args: readonly string[], options: { input?: string | Uint8Array; env?: Record<string, string>; timeoutMs?: number; cwd?: string } = {}): Ran {
+  const result = spawnSync(command, args as string[], {
+    encoding: 'utf8', input: options.input ?? '', timeout: options.timeoutMs ?? 30_000, maxBuffer: 256 << 20, cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+  });
+  return { code: result.status ?? 128, out: result.stdout ?? '', err: (result.stderr ?? '') + (result.error === undefined ? '' : String(result.error)) };
+}
+
+/** One daemon of the test's own, in directories of its own, with names of its own in the kernel. */
+export class TestDaemon {
+  readonly root: string;
+  readonly socket: string;
+  readonly scope: OracleScope;
+  process: ChildProcess | undefined;
+  #baseline: Footprint | undefined;
+
+  private constructor(root: string) {
+    this.root = root;
+    this.socket = join(root, 'd.sock');
+    const tag = createHash('sha256').update(join(root, 'data')).digest('hex').slice(0, 8);
+    this.scope = { dataRoot: join(root, 'data'), stateDir: join(root, 'state'), bridge: `naru${tag}`, nftTable: `naru_${tag}`, cgroupParent: `/naru-${tag}`, daemonPid: 0 };
+  }
+
+  static async start(options: { images?: readonly string[] } = {}): Promise<TestDaemon> {
+    const daemon = new TestDaemon(mkdtempSync(join(tmpdir(), 'naru-test.')));
+    await daemon.up();
+    for (const image of options.images ?? ['busybox']) {
+      const loaded = daemon.docker('load', '-i', fixture(`${image}.tar`));
+      if (loaded.code !== 0) throw new Error(`load ${image}: ${loaded.err}`);
+    }
+    daemon.mark();
+    return daemon;
+  }
+
+  async up(): Promise<void> {
+    const log = openSync(join(this.root, 'log'), 'a');
+    this.process = spawn(NARU, ['daemon', '--data-root', this.scope.dataRoot, '--state-dir', this.scope.stateDir, '--host', `unix://${this.socket}`, '--pidfile', join(this.root, 'pid')], { stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.scope.daemonPid = this.process.pid as number;
+    const end = Date.now() + 10_000;
+    while (!(await answers(this.socket))) {
+      if (this.process.exitCode !== null || Date.now() > end) throw new Error(`the daemon did not come up: ${this.log()}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  log(): string {
+    return readFileSync(join(this.root, 'log'), 'utf8').slice(-4000);
+  }
+
+  /** Ends the daemon's process with a signal and waits until it is gone; containers stay. */
+  async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.kill(signal);
+    await gone;
+  }
+
+  async restart(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.down(signal);
+    await this.up();
+  }
+
+  /** The real Docker CLI against this daemon. */
+  docker(...args: string[]): Ran {
+    return run('docker', ['-H', `unix://${this.socket}`, ...args]);
+  }
+
+  naru(...args: string[]): Ran {
+    return run(NARU, ['-H', `unix://${this.socket}`, ...args]);
+  }
+
+  /** Output of a command that must succeed. */
+  ok(...args: string[]): string {
+    const ran = this.docker(...args);
+    if (ran.code !== 0) throw new Error(`docker ${args.join(' ')}: exit ${ran.code}: ${ran.err}${ran.out}`);
+    return ran.out.trimEnd();
+  }
+
+  /** One API request with curl. */
+  api(method: string, path: string, body?: unknown): { status: number; json: unknown; text: string } {
+    const args = ['-s', '--max-time', '20', '--unix-socket', this.socket, '-X', method, '-w', '\n%{http_code}', `http://d${path}`];
+    if (body !== undefined) args.push('-H', 'Content-Type: application/json', '--data-binary', typeof body === 'string' ? body : JSON.stringify(body));
+    const { out } = run('curl', args);
+    const cut = out.lastIndexOf('\n');
+    const text = out.slice(0, cut);
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      json = undefined;
+    }
+    return { status: Number(out.slice(cut + 1)), json, text };
+  }
+
+  mark(): void {
+    this.#baseline = footprint(this.scope);
+  }
+
+  /** Removes all containers, then compares with the baseline. Returns what leaked, '' for nothing. */
+  async leaked(): Promise<string> {
+    const ids = this.ok('ps', '-aq').split('\n').filter((l) => l !== '');
+    if (ids.length > 0) this.ok('rm', '-f', '-v', ...ids);
+    return this.#baseline === undefined ? 'no baseline' : leaks(this.scope, this.#baseline);
+  }
+
+  /** Ends everything and removes the directories, the bridge, the table and the cgroups. */
+  async destroy(): Promise<void> {
+    try {
+      const ids = this.docker('ps', '-aq').out.split('\n').filter((l) => l !== '');
+      if (ids.length > 0) this.docker('rm', '-f', ...ids);
+    } finally {
+      await this.down('SIGTERM');
+      spawnSync('ip', ['link', 'del', this.scope.bridge]);
+      spawnSync('nft', ['delete', 'table', 'inet', this.scope.nftTable]);
+      spawnSync('sh', ['-c', `for d in /sys/fs/cgroup/*${this.scope.cgroupParent} /sys/fs/cgroup${this.scope.cgroupParent}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} +; done`]);
+      if (existsSync(this.root)) rmSync(this.root, { recursive: true, force: true });
+    }
+  }
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}

@@ -1,0 +1,104 @@
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+/** What one daemon may leave on a machine, as sorted lists: two snapshots are compared with deepEqual. */
+export interface Footprint {
+  mounts: string[];
+  links: string[];
+  cgroups: string[];
+  shims: string[];
+  nftElements: string[];
+  netnsPaths: string[];
+  directories: string[];
+  descriptors: number;
+}
+
+export interface OracleScope { dataRoot: string; stateDir: string; bridge: string; nftTable: string; cgroupParent: string; daemonPid: number }
+
+const lines = (path: string): string[] => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter((l) => l !== '') : []);
+
+function cgroupsBelow(parent: string): string[] {
+  const found: string[] = [];
+  const roots = existsSync('/sys/fs/cgroup/cgroup.controllers') ? ['/sys/fs/cgroup'] : readdirSync('/sys/fs/cgroup').map((c) => join('/sys/fs/cgroup', c));
+  for (const root of roots) {
+    const top = join(root, parent);
+    if (!existsSync(top)) continue;
+    for (const entry of readdirSync(top, { withFileTypes: true })) if (entry.isDirectory()) found.push(join(top, entry.name));
+  }
+  return found.sort();
+}
+
+function children(path: string): string[] {
+  return existsSync(path) ? readdirSync(path).sort().map((name) => join(path, name)) : [];
+}
+
+/** Process ids whose command name is the shim's and whose state directory is ours (by its open descriptors' paths). */
+function shimsOf(stateDir: string): string[] {
+  const found: string[] = [];
+  for (const pid of readdirSync('/proc').filter((n) => /^\d+$/.test(n))) {
+    try {
+      if (!readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('naru-shim')) continue;
+      const unix = readdirSync(`/proc/${pid}/fd`).length;
+      const environment = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      found.push(`${pid} ${environment.replaceAll('\0', ' ').trim()} (${unix} descriptors)`);
+    } catch {
+      // it ended while we looked
+    }
+  }
+  void stateDir;
+  return found.sort();
+}
+
+export function footprint(scope: OracleScope): Footprint {
+  const nft = spawnSync('nft', ['-j', 'list', 'table', 'inet', scope.nftTable], { encoding: 'utf8' });
+  const elements = nft.status === 0 ? [...nft.stdout.matchAll(/"elem": \[(.*?)\]\}/gs)].map((m) => m[1] as string).sort() : [];
+  const linkNames = spawnSync('ip', ['-o', 'link', 'show', 'master', scope.bridge], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '').map((l) => (l.split(': ')[1] ?? '').split('@')[0] as string).sort();
+  return {
+    mounts: lines('/proc/self/mountinfo').filter((l) => l.includes(scope.dataRoot) || l.includes(scope.stateDir)),
+    links: linkNames,
+    cgroups: cgroupsBelow(scope.cgroupParent),
+    shims: shimsOf(scope.stateDir),
+    nftElements: elements,
+    netnsPaths: children('/run/netns'),
+    directories: [...children(join(scope.dataRoot, 'snapshots')), ...children(join(scope.dataRoot, 'containers')), ...children(join(scope.stateDir, 'containers')), ...children(join(scope.dataRoot, 'tmp'))],
+    descriptors: descriptorsOf(scope.daemonPid),
+  };
+}
+
+function descriptorsOf(pid: number): number {
+  try {
+    // Sockets of clients that just left and pidfds of tasks are what leaks; files of SQLite and the like are stable.
+    return readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+      try {
+        return !readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('/dev/null');
+      } catch {
+        return false;
+      }
+    }).length;
+  } catch {
+    return 0;
+  }
+}
+
+/** Waits (bounded) until the footprint equals the baseline; returns the last difference as text, '' when equal. */
+export async function leaks(scope: OracleScope, baseline: Footprint, deadlineMs = 5000): Promise<string> {
+  const end = Date.now() + deadlineMs;
+  for (;;) {
+    const now = footprint(scope);
+    const difference = compare(baseline, now);
+    if (difference === '' || Date.now() > end) return difference;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function compare(before: Footprint, now: Footprint): string {
+  const out: string[] = [];
+  for (const key of ['mounts', 'links', 'cgroups', 'shims', 'nftElements', 'netnsPaths', 'directories'] as const) {
+    const had = new Set(before[key]);
+    const left = now[key].filter((x) => !had.has(x));
+    if (left.length > 0) out.push(`${key} left behind: ${left.join(', ')}`);
+  }
+  if (now.descriptors > before.descriptors + 2) out.push(`descriptors: ${before.descriptors} before, ${now.descriptors} now`);
+  return out.join('\n');
+}
