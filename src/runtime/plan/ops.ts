@@ -166,6 +166,15 @@ export const OPS = {
   /** Put a descriptor for the child's namespace /proc/<child>/ns/<name> into slot (sections parent, cleanup). */
   child_ns: op(88, ['slot', 'slot'], ['name', 'str']),
 
+  /** Write data to /proc/<child>/<name> (uid_map, gid_map, setgroups, oom_score_adj): sections parent. One write(2). */
+  child_write: op(89, ['name', 'str'], ['data', 'bytes']),
+  /** Put a descriptor for a new user namespace with these mappings (text of uid_map and gid_map) into slot, for idmapped
+   *  mounts: a process that only exists to hold it is cloned, mapped and killed again. */
+  userns: op(90, ['slot', 'slot'], ['uidMap', 'bytes'], ['gidMap', 'bytes']),
+  /** fchmod the root of the mounted file system in `slot` to the mode of the directory at path; nothing when there is none
+   *  (a tmpfs takes the mode of what it hides). */
+  copy_mode: op(91, ['slot', 'slot'], ['root', 'slot'], ['path', 'inroot']),
+
   // --- network and the kernel
   /** Open a netlink socket of `protocol` in the current network namespace, send the batch (whole messages, one sendto),
    *  read one acknowledgement for each of `acks` messages; the first error fails the op (its extra value is the index of
