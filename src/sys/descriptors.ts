@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import {
-  AF_UNIX, AT_FDCWD, F_ADD_SEALS, F_SEAL_ALL, MFD_ALLOW_SEALING, MFD_CLOEXEC, MSG_NOSIGNAL, NR, O_CLOEXEC,
+  AF_UNIX, AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_SEAL_ALL, MFD_ALLOW_SEALING, MFD_CLOEXEC, MSG_NOSIGNAL, NR, O_CLOEXEC,
   SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
 } from './numbers.ts';
 import { check, cstring, syscall } from './syscalls.ts';
@@ -48,6 +48,14 @@ export function connectSeqpacket(path: string): number {
   check(result, `connect ${path}`);
   return fd;
 }
+
+/** A second descriptor of the same open file (close-on-exec), owned by the caller. */
+export function dupDescriptor(fd: number): number {
+  return check(syscall(NR.fcntl, fd, F_DUPFD_CLOEXEC, 0), `dup ${fd}`);
+}
+
+/** write(2) once: bytes taken, or -errno. */
+export const writeOnce = (fd: number, bytes: Uint8Array): number => syscall(NR.write, fd, bytes, bytes.byteLength);
 
 /** One message with descriptors (SCM_RIGHTS). Returns the result or -errno (EAGAIN included). */
 export function sendWithDescriptors(fd: number, message: Uint8Array, descriptors: readonly number[]): number {
