@@ -86,6 +86,11 @@ export class TestDaemon {
     return run(NARU, ['-H', `unix://${this.socket}`, ...args]);
   }
 
+  /** With text on stdin. */
+  pipe(cli: 'docker' | 'naru', input: string | Uint8Array, ...args: string[]): Ran {
+    return run(cli === 'docker' ? 'docker' : NARU, ['-H', `unix://${this.socket}`, ...args], { input });
+  }
+
   /** Output of a command that must succeed. */
   ok(...args: string[]): string {
     const ran = this.docker(...args);

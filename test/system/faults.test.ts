@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { readFileSync, readdirSync } from 'node:fs';
+import { NARU, TestDaemon } from '../support/daemon.ts';
+
+/** The daemon dies at any instant; nothing is lost. */
+let d: TestDaemon;
+before(async () => {
+  d = await TestDaemon.start();
+});
+afterEach(async () => {
+  assert.equal(await d.leaked(), '');
+});
+after(async () => {
+  await d.destroy();
+});
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const inspect = (name: string, format: string): string => d.ok('inspect', '-f', format, name);
+
+describe('kill -9 of the daemon', () => {
+  test('running containers run on, their logs are complete, exec works afterwards', async () => {
+    d.ok('run', '-d', '--name', 'c', '-p', '127.0.0.1:18090:80', 'busybox', 'sh', '-c', 'i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; sleep 100');
+    const pid = inspect('c', '{{.State.Pid}}');
+    await sleep(300);
+    await d.down('SIGKILL');
+    await sleep(500);
+    assert.ok(readdirSync('/proc').includes(pid), 'the container is gone');
+    await d.up();
+    assert.equal(inspect('c', '{{.State.Status}} {{.State.Pid}}'), `running ${pid}`);
+    for (let i = 0; i < 100 && !d.ok('logs', '--tail', '1', 'c').includes('39'); i++) await sleep(50);
+    assert.equal(d.ok('logs', 'c'), Array.from({ length: 40 }, (_, i) => String(i)).join('\n'));
+    assert.equal(d.ok('exec', 'c', 'echo', 'still'), 'still');
+    assert.match(d.ok('port', 'c'), /18090/);
+  });
+
+  test('the exit code of one that ended meanwhile is known', async () => {
+    d.ok('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'sleep 0.4; exit 6');
+    d.ok('run', '-d', '--rm', '--name', 'r', 'busybox', 'sleep', '0.4');
+    await d.down('SIGKILL');
+    await sleep(800);
+    await d.up();
+    assert.equal(inspect('c', '{{.State.Status}} {{.State.ExitCode}}'), 'exited 6');
+    for (let i = 0; i < 40 && d.docker('inspect', 'r').code === 0; i++) await sleep(50);
+    assert.notEqual(d.docker('inspect', 'r').code, 0, '--rm is kept');
+  });
+
+  test('a restart policy goes on', async () => {
+    d.ok('run', '-d', '--name', 'c', '--restart', 'always', 'busybox', 'sleep', '0.3');
+    await d.down('SIGKILL');
+    await sleep(700);
+    await d.up();
+    for (let i = 0; i < 60 && inspect('c', '{{.State.Running}}') !== 'true'; i++) await sleep(50);
+    assert.equal(inspect('c', '{{.State.Running}}'), 'true');
+  });
+
+  test('at twenty random moments of run, stop, commit and rm: the next start finishes or undoes', async () => {
+    for (let round = 0; round < 20; round++) {
+      const name = `k${round}`;
+      const script = [
+        `${NARU} -H unix://${d.socket} run -d --name ${name} busybox sleep 100`,
+        `${NARU} -H unix://${d.socket} commit ${name} snap:${round}`,
+        `${NARU} -H unix://${d.socket} stop -t 0 ${name}`,
+        `${NARU} -H unix://${d.socket} rm -f ${name}`,
+      ].join('; ');
+      const client = spawn('sh', ['-c', script], { stdio: 'ignore' });
+      const ended = new Promise((resolve) => client.once('exit', resolve));
+      await sleep(20 + ((round * 37) % 300));
+      await d.down('SIGKILL');
+      await ended;
+      await d.up();
+      const answer = d.docker('inspect', '-f', '{{.State.Status}}', name);
+      if (answer.code === 0) {
+        assert.match(answer.out, /^(created|running|exited)\n$/);
+        if (answer.out === 'running\n') assert.equal(d.docker('exec', name, 'true').code, 0);
+        assert.equal(d.docker('rm', '-f', name).code, 0);
+      }
+      d.docker('rmi', `snap:${round}`);
+    }
+    assert.equal(d.ok('images', '-q', '--filter', 'reference=snap'), '');
+  });
+});
+
+describe('other deaths', () => {
+  test('the shim of a container is killed: the container’s end is noticed and said', async () => {
+    d.ok('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
+    const pid = Number(inspect('c', '{{.State.Pid}}'));
+    const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    process.kill(parent, 'SIGKILL');
+    for (let i = 0; i < 60 && inspect('c', '{{.State.Running}}') === 'true'; i++) await sleep(50);
+    assert.equal(inspect('c', '{{.State.Running}}'), 'false');
+  });
+
+  test('a thousand starts and stops of one container at once keep one truth', async () => {
+    d.ok('create', '--name', 'c', 'busybox', 'sleep', '100');
+    const clients: Promise<unknown>[] = [];
+    for (let i = 0; i < 40; i++) {
+      const url = `http://d/v1.51/containers/c/${i % 2 === 0 ? 'start' : 'stop?t=0'}`;
+      const child = spawn('curl', ['-s', '-m', '20', '--unix-socket', d.socket, '-X', 'POST', ...Array.from({ length: 25 }, () => url)], { stdio: 'ignore' });
+      clients.push(new Promise((resolve) => child.once('exit', resolve)));
+    }
+    await Promise.all(clients);
+    assert.match(inspect('c', '{{.State.Status}}'), /^(running|exited)$/);
+    d.ok('rm', '-f', 'c');
+  });
+});

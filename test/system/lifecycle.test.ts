@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NARU, TestDaemon, type Ran } from '../support/daemon.ts';
+
+/** What people do with containers after `run`. */
+let d: TestDaemon;
+let scratch: string;
+before(async () => {
+  d = await TestDaemon.start();
+  scratch = mkdtempSync(join(tmpdir(), 'naru-life.'));
+});
+afterEach(async () => {
+  assert.equal(await d.leaked(), '');
+});
+after(async () => {
+  await d.destroy();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+type Call = (...args: string[]) => Ran;
+const both = (name: string, body: (call: Call, cli: 'docker' | 'naru') => void | Promise<void>): void => {
+  for (const cli of ['docker', 'naru'] as const) test(`${cli}: ${name}`, () => body((...args) => d[cli](...args), cli));
+};
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const state = (call: Call, name: string): string => call('inspect', '-f', '{{.State.Status}}', name).out.trim();
+
+describe('states', () => {
+  both('create, start, stop, restart, kill, rm', (call) => {
+    call('create', '--name', 'c', 'busybox', 'sh', '-c', 'trap "exit 3" TERM; while :; do sleep 0.05; done');
+    assert.equal(state(call, 'c'), 'created');
+    assert.equal(call('start', 'c').out, 'c\n');
+    assert.equal(state(call, 'c'), 'running');
+    assert.equal(call('stop', 'c').out, 'c\n');
+    assert.equal(call('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', 'c').out, 'exited 3\n');
+    call('restart', '-t', '1', 'c');
+    assert.equal(state(call, 'c'), 'running');
+    assert.match(call('rm', 'c').err, /container is running/);
+    call('kill', '-s', 'KILL', 'c');
+    assert.equal(call('wait', 'c').out, '137\n');
+    assert.equal(call('rm', 'c').out, 'c\n');
+    assert.match(call('inspect', 'c').err, /No such object: c/);
+  });
+  both('a container that ignores TERM is killed after the time', (call) => {
+    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'trap "" TERM; sleep 100');
+    call('stop', '-t', '0', 'c');
+    assert.equal(call('inspect', '-f', '{{.State.ExitCode}}', 'c').out, '137\n');
+  });
+  both('--stop-signal', (call) => {
+    call('run', '-d', '--name', 'c', '--stop-signal', 'USR1', 'busybox', 'sh', '-c', 'trap "exit 9" USR1; while :; do sleep 0.05; done');
+    call('stop', 'c');
+    assert.equal(call('inspect', '-f', '{{.State.ExitCode}}', 'c').out, '9\n');
+  });
+  both('pause and unpause', (call) => {
+    call('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
+    assert.equal(call('pause', 'c').out, 'c\n');
+    assert.equal(state(call, 'c'), 'paused');
+    assert.match(call('exec', 'c', 'true').err, /is paused/);
+    call('unpause', 'c');
+    assert.equal(state(call, 'c'), 'running');
+  });
+  both('wait gives the status, also of one that ended long ago', (call) => {
+    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'exit 5');
+    assert.equal(call('wait', 'c').out, '5\n');
+    assert.equal(call('wait', 'c').out, '5\n');
+  });
+  both('rename, and a name that is taken', (call) => {
+    call('create', '--name', 'a', 'busybox');
+    call('create', '--name', 'b', 'busybox');
+    assert.match(call('rename', 'a', 'b').err, /already in use/);
+    call('rename', 'a', 'c');
+    assert.equal(call('ps', '-a', '--format', '{{.Names}}').out, 'b\nc\n');
+    assert.match(call('create', '--name', 'c', 'busybox').err, /Conflict. The container name "\/c" is already in use/);
+  });
+  both('update changes the running cgroup', (call) => {
+    call('run', '-d', '--name', 'c', '-m', '64m', 'busybox', 'sleep', '100');
+    assert.equal(call('update', '-m', '96m', '--memory-swap', '-1', '--pids-limit', '33', 'c').code, 0);
+    assert.equal(call('exec', 'c', 'cat', '/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/pids/pids.max').out, '100663296\n33\n');
+  });
+  both('restart policies: on-failure gives up, always comes back', async (call) => {
+    call('run', '-d', '--name', 'f', '--restart', 'on-failure:2', 'busybox', 'false');
+    call('run', '-d', '--name', 'a', '--restart', 'always', 'busybox', 'sh', '-c', 'sleep 0.3; exit 0');
+    for (let i = 0; i < 60 && call('inspect', '-f', '{{.RestartCount}}', 'f').out !== '2\n'; i++) await sleep(50);
+    assert.equal(call('inspect', '-f', '{{.RestartCount}}', 'f').out, '2\n');
+    for (let i = 0; i < 60 && call('inspect', '-f', '{{.RestartCount}}', 'a').out === '0\n'; i++) await sleep(50);
+    assert.notEqual(call('inspect', '-f', '{{.RestartCount}}', 'a').out, '0\n');
+    call('stop', '-t', '0', 'a');
+    await sleep(300);
+    assert.equal(state(call, 'a'), 'exited');
+  });
+  both('a health check', async (call) => {
+    call('run', '-d', '--name', 'h', '--health-cmd', 'test -e /ok', '--health-interval', '100ms', '--health-retries', '2', 'busybox', 'sleep', '100');
+    const health = (): string => call('inspect', '-f', '{{.State.Health.Status}}', 'h').out.trim();
+    for (let i = 0; i < 60 && health() !== 'unhealthy'; i++) await sleep(50);
+    assert.equal(health(), 'unhealthy');
+    call('exec', 'h', 'touch', '/ok');
+    for (let i = 0; i < 60 && health() !== 'healthy'; i++) await sleep(50);
+    assert.equal(health(), 'healthy');
+  });
+});
+
+describe('looking', () => {
+  both('ps with filters and formats', (call) => {
+    call('run', '-d', '--name', 'up', '--label', 'k=v', 'busybox', 'sleep', '100');
+    call('run', '--name', 'down', 'busybox', 'sh', '-c', 'exit 4');
+    assert.equal(call('ps', '--format', '{{.Names}}').out, 'up\n');
+    assert.equal(call('ps', '-a', '--filter', 'exited=4', '--format', '{{.Names}} {{.Image}}').out, 'down busybox\n');
+    assert.equal(call('ps', '-a', '--filter', 'label=k=v', '--format', '{{.Names}}').out, 'up\n');
+    assert.equal(call('ps', '-a', '--filter', 'name=dow', '--filter', 'status=exited', '-q').out.length, 13);
+    assert.match(call('ps').out, /CONTAINER ID\s+IMAGE\s+COMMAND\s+CREATED\s+STATUS\s+PORTS\s+NAMES\n[0-9a-f]{12}\s+busybox\s+"sleep 100"\s+.*Up/);
+    assert.match(call('ps', '-a', '--filter', 'nonesuch=1').err, /invalid filter/);
+  });
+  both('inspect, top, stats, diff, port', (call) => {
+    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'echo x > /new; rm /etc/group; echo y >> /etc/passwd; sleep 100');
+    assert.match(call('top', 'c').out, /sleep 100/);
+    assert.match(call('stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}} {{.MemUsage}}', 'c').out, /^c [12] \S+iB \/ \S+iB\n$/);
+    assert.deepEqual(call('diff', 'c').out.trim().split('\n').sort(), ['A /new', 'C /etc', 'C /etc/passwd', 'D /etc/group']);
+    const json = JSON.parse(call('inspect', 'c').out) as { Id: string; State: { Pid: number } }[];
+    assert.match((json[0] as { Id: string }).Id, /^[0-9a-f]{64}$/);
+  });
+  both('logs: streams, tail, timestamps, since, follow', (call) => {
+    call('run', '--name', 'c', 'busybox', 'sh', '-c', 'for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2');
+    const all = call('logs', 'c');
+    assert.equal(all.out, 'line 1\nline 2\nline 3\nline 4\nline 5\n');
+    assert.equal(all.err, 'bad\n');
+    assert.equal(call('logs', '--tail', '2', 'c').out + call('logs', '--tail', '2', 'c').err, 'line 5\nbad\n');
+    assert.match(call('logs', '-t', '--tail', '1', 'c').err, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z bad\n$/);
+    assert.equal(call('logs', '--until', '1', 'c').out, '');
+    call('run', '-d', '--name', 'f', 'busybox', 'sh', '-c', 'for i in 1 2 3; do echo $i; sleep 0.1; done');
+    assert.equal(call('logs', '-f', 'f').out, '1\n2\n3\n');
+  });
+  both('events of a life', (call) => {
+    const since = String(Math.floor(Date.now() / 1000));
+    call('run', '--rm', '--name', 'e', 'busybox', 'true');
+    const until = String(Math.ceil(Date.now() / 1000) + 1);
+    const out = call('events', '--since', since, '--until', until, '--filter', 'container=e', '--format', '{{.Type}} {{.Action}}').out.split('\n').filter((l) => l.startsWith('container'));
+    assert.deepEqual(out, ['container create', 'container attach', 'container start', 'container die', 'container destroy']);
+  });
+});
+
+describe('exec', () => {
+  both('runs inside, with its own status, user, directory and environment', (call) => {
+    call('run', '-d', '--name', 'c', '-e', 'A=1', 'busybox', 'sleep', '100');
+    assert.equal(call('exec', 'c', 'sh', '-c', 'echo $A $B; pwd; id -u; exit 4').code, 4);
+    assert.equal(call('exec', '-u', 'alice', '-w', '/tmp', '-e', 'B=2', 'c', 'sh', '-c', 'echo $A $B; pwd; id -u').out, '1 2\n/tmp\n1000\n');
+    assert.equal(call('exec', 'c', 'nonesuch').code, 127);
+    assert.match(call('exec', 'c', 'sh', '-c', 'ps').out, /sleep 100/);
+    assert.match(call('exec', '-t', 'c', 'tty').out, /\/dev\/pts\/\d/);
+    assert.match(call('exec', 'c', 'cat', '/proc/self/cgroup').out, /\//);
+    assert.match(call('exec', 'c', 'grep', 'CapEff', '/proc/self/status').out, /a80425fb/);
+  });
+  test('stdin', () => {
+    d.ok('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
+    for (const cli of ['docker', 'naru'] as const) assert.equal(d.pipe(cli, 'a\nb\n', 'exec', '-i', 'c', 'wc', '-l').out.trim(), '2');
+  });
+  both('a container that does not run', (call) => {
+    call('create', '--name', 'c', 'busybox');
+    const ran = call('exec', 'c', 'true');
+    assert.match(ran.err, /is not running/);
+    assert.equal(ran.code, 1);
+  });
+  both('no process is left behind by a client that goes away', async (call, cli) => {
+    call('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
+    for (let i = 0; i < 3; i++) assert.equal(call('exec', '-d', 'c', 'sh', '-c', 'exit 0').code, 0);
+    const client = spawn(cli === 'docker' ? 'docker' : NARU, ['-H', `unix://${d.socket}`, 'exec', '-i', 'c', 'cat'], { stdio: ['pipe', 'ignore', 'ignore'] });
+    await sleep(400);
+    client.stdin.end();
+    await new Promise((resolve) => client.once('exit', resolve));
+    await sleep(100);
+    assert.equal(call('top', 'c').out.trim().split('\n').length, 2);
+  });
+});
+
+describe('files', () => {
+  both('cp in both directions, running and stopped', (call) => {
+    mkdirSync(join(scratch, 'dir'), { recursive: true });
+    writeFileSync(join(scratch, 'dir', 'a'), 'from host\n');
+    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'echo inside > /in; sleep 100');
+    assert.equal(call('cp', join(scratch, 'dir'), 'c:/tmp').code, 0);
+    assert.equal(call('exec', 'c', 'cat', '/tmp/dir/a').out, 'from host\n');
+    assert.equal(call('cp', 'c:/in', join(scratch, 'out')).code, 0);
+    assert.equal(readFileSync(join(scratch, 'out'), 'utf8'), 'inside\n');
+    call('kill', 'c');
+    call('wait', 'c');
+    assert.equal(call('cp', 'c:/tmp/dir/.', join(scratch, 'back')).code, 0);
+    assert.equal(readFileSync(join(scratch, 'back', 'a'), 'utf8'), 'from host\n');
+    assert.match(call('cp', 'c:/nonesuch', scratch).err, /Could not find the file \/nonesuch in container c/);
+    rmSync(join(scratch, 'back'), { recursive: true });
+    rmSync(join(scratch, 'out'));
+  });
+  test('export and import, commit', () => {
+    for (const cli of ['docker', 'naru'] as const) {
+      const call: Call = (...args) => d[cli](...args);
+      call('run', '--name', 'c', 'busybox', 'sh', '-c', 'echo committed > /mark; rm /etc/group');
+      const id = call('commit', '-m', 'note', '-c', 'CMD ["cat","/mark"]', 'c', 'made:v1').out.trim();
+      assert.match(id, /^sha256:[0-9a-f]{64}$/);
+      assert.equal(call('run', '--rm', 'made:v1').out, 'committed\n');
+      assert.notEqual(call('run', '--rm', 'made:v1', 'ls', '/etc/group').code, 0);
+      assert.equal(call('export', '-o', join(scratch, 'e.tar'), 'c').code, 0);
+      assert.match(call('import', join(scratch, 'e.tar'), 'imported:v1').out, /^sha256:/);
+      assert.equal(call('run', '--rm', 'imported:v1', '/bin/cat', '/mark').out, 'committed\n');
+      assert.match(call('history', 'made:v1').out, /note/);
+      call('rm', 'c');
+      assert.match(call('rmi', 'made:v1', 'imported:v1').out, /Untagged: made:v1/);
+    }
+  });
+});
+
+describe('attach', () => {
+  for (const cli of ['docker', 'naru'] as const) {
+    test(`${cli}: a second client sees the output from now on, detach keys leave it running`, async () => {
+      d.ok('run', '-dit', '--name', 'c', 'busybox', 'cat');
+      const client = spawn('script', ['-qec', `${cli === 'docker' ? 'docker' : NARU} -H unix://${d.socket} attach c`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+      let out = '';
+      client.stdout.on('data', (b: Buffer) => { out += b.toString(); });
+      await sleep(500);
+      client.stdin.write('hello\r');
+      for (let i = 0; i < 40 && !out.includes('hello'); i++) await sleep(50);
+      assert.match(out, /hello/);
+      client.stdin.write('\x10\x11');
+      await new Promise((resolve) => client.once('exit', resolve));
+      assert.equal(d.ok('inspect', '-f', '{{.State.Status}}', 'c'), 'running');
+    });
+  }
+});
+
+describe('housekeeping', () => {
+  both('volume create, ls, inspect, rm, prune', (call) => {
+    assert.equal(call('volume', 'create', '--label', 'a=b', 'v1').out, 'v1\n');
+    assert.equal(call('volume', 'ls', '-q').out, 'v1\n');
+    assert.equal(call('volume', 'inspect', '-f', '{{.Labels.a}} {{.Driver}}', 'v1').out, 'b local\n');
+    call('create', '--name', 'c', '-v', 'v1:/v', 'busybox');
+    assert.match(call('volume', 'rm', 'v1').err, /volume is in use/);
+    call('rm', 'c');
+    assert.match(call('volume', 'prune', '-a', '-f').out, /v1/);
+  });
+  both('prune, df, info, version', (call) => {
+    call('run', '--name', 'c', 'busybox', 'true');
+    assert.match(call('container', 'prune', '-f').out, /Total reclaimed space/);
+    assert.match(call('system', 'df').out, /Images\s+\d+/);
+    assert.match(call('info', '--format', '{{.OSType}} {{.CgroupDriver}}').out, /^linux cgroupfs\n$/);
+    assert.match(call('version', '--format', '{{.Server.APIVersion}}').out, /^1\.51\n$/);
+  });
+});

@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TestDaemon, type Ran } from '../support/daemon.ts';
+
+/** `run` and its flags, by the real Docker CLI and by ours: the same words, the same output, the same exit codes. */
+let d: TestDaemon;
+let scratch: string;
+
+before(async () => {
+  d = await TestDaemon.start();
+  scratch = mkdtempSync(join(tmpdir(), 'naru-run.'));
+});
+afterEach(async () => {
+  assert.equal(await d.leaked(), '');
+});
+after(async () => {
+  await d.destroy();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+type Cli = 'docker' | 'naru';
+const both = (name: string, body: (call: (...args: string[]) => Ran) => void | Promise<void>): void => {
+  for (const cli of ['docker', 'naru'] as Cli[]) test(`${cli}: ${name}`, () => body((...args) => d[cli](...args)));
+};
+const sh = (call: (...a: string[]) => Ran, flags: string[], script: string): Ran => call('run', '--rm', ...flags, 'busybox', 'sh', '-c', script);
+
+describe('exit codes', () => {
+  both('the program’s own', (call) => assert.equal(sh(call, [], 'exit 7').code, 7));
+  both('a signal is 128 + n', (call) => assert.equal(sh(call, [], 'kill -9 $$').code, 137));
+  both('127 for a missing program', (call) => {
+    const ran = call('run', '--rm', 'busybox', 'nonesuch');
+    assert.equal(ran.code, 127);
+    assert.match(ran.err, /exec: "nonesuch": executable file not found in \$PATH/);
+  });
+  both('126 for one that cannot be executed', (call) => {
+    const ran = call('run', '--rm', 'busybox', '/etc/passwd');
+    assert.equal(ran.code, 126);
+    assert.match(ran.err, /permission denied/);
+  });
+  both('125 for a flag that does not exist', (call) => {
+    const ran = call('run', '--nonesuch', 'busybox');
+    assert.equal(ran.code, 125);
+    assert.match(ran.err, /unknown flag: --nonesuch/);
+  });
+  both('125 for an image that is nowhere', (call) => {
+    const ran = call('run', '--rm', 'nonesuch:v1', 'true');
+    assert.equal(ran.code, 125);
+    assert.match(ran.err, /nonesuch/);
+  });
+});
+
+describe('streams', () => {
+  both('stdout and stderr are apart', (call) => {
+    const ran = sh(call, [], 'echo out; echo err >&2');
+    assert.equal(ran.out, 'out\n');
+    assert.equal(ran.err, 'err\n');
+  });
+  test('stdin reaches the program and its end ends it', () => {
+    for (const cli of ['docker', 'naru'] as Cli[]) {
+      const ran = d.pipe(cli, 'one\ntwo\n', 'run', '--rm', '-i', 'busybox', 'cat');
+      assert.equal(ran.out, 'one\ntwo\n', cli);
+      assert.equal(ran.code, 0);
+    }
+  });
+  test('a megabyte through stdin and back', () => {
+    const text = 'x'.repeat(1 << 20);
+    for (const cli of ['docker', 'naru'] as Cli[]) assert.equal(d.pipe(cli, text, 'run', '--rm', '-i', 'busybox', 'cat').out.length, text.length, cli);
+  });
+  both('-t gives a terminal', (call) => assert.match(sh(call, ['-t'], 'tty').out, /^\/dev\/pts\/0\r?\n$/));
+  both('-d prints the id', (call) => {
+    const ran = call('run', '-d', 'busybox', 'sleep', '30');
+    assert.match(ran.out, /^[0-9a-f]{64}\n$/);
+  });
+});
+
+describe('identity', () => {
+  both('--hostname and --domainname', (call) => assert.equal(sh(call, ['-h', 'ferry', '--domainname', 'river'], 'hostname; cat /proc/sys/kernel/domainname; grep -c ferry /etc/hosts').out, 'ferry\nriver\n1\n'));
+  both('--user by name, with its groups', (call) => assert.equal(sh(call, ['-u', 'alice'], 'id -u; id -g; id -G').out, '1000\n1000\n1000 50\n'));
+  both('--user numeric', (call) => assert.equal(sh(call, ['-u', '42:43'], 'id -u; id -g').out, '42\n43\n'));
+  both('--group-add', (call) => assert.match(sh(call, ['--group-add', 'staff', '--group-add', '777'], 'id -G').out, /\b50 777\b/));
+  both('an unknown user', (call) => {
+    const ran = sh(call, ['-u', 'nobodyhere'], 'true');
+    assert.equal(ran.code, 125 + 1);
+    assert.match(ran.err, /unable to find user nobodyhere: no matching entries in passwd file/);
+  });
+  both('--workdir is made', (call) => assert.equal(sh(call, ['-w', '/a/b'], 'pwd').out, '/a/b\n'));
+  both('-e, --env-file and the image’s', (call) => {
+    writeFileSync(join(scratch, 'env'), '# comment\nFROM_FILE=1\n');
+    assert.equal(sh(call, ['-e', 'A=b c', '--env-file', join(scratch, 'env')], 'echo $A $FROM_FILE; echo $PATH').out, 'b c 1\n/bin:/sbin:/usr/bin:/usr/sbin\n');
+  });
+  both('--entrypoint', (call) => assert.equal(call('run', '--rm', '--entrypoint', 'echo', 'busybox', 'x', 'y').out, 'x y\n'));
+  both('--label and --name', (call) => {
+    call('create', '--name', 'labelled', '--label', 'a=b', 'busybox');
+    assert.equal(call('inspect', '-f', '{{.Name}} {{index .Config.Labels "a"}}', 'labelled').out, '/labelled b\n');
+  });
+  both('--cidfile', (call) => {
+    const file = join(scratch, `cid-${Math.random()}`);
+    const id = call('run', '-d', '--cidfile', file, 'busybox', 'true').out.trim();
+    assert.equal(readFileSync(file, 'utf8').trim(), id);
+  });
+});
+
+describe('isolation', () => {
+  both('pid 1, and only one’s own processes', (call) => assert.equal(sh(call, [], 'echo $$; ls /proc | grep -c "^[0-9]*$"').out.split('\n')[0], '1'));
+  both('the 14 capabilities, none inheritable', (call) => {
+    const out = sh(call, [], 'grep -E "^Cap(Inh|Prm|Eff|Bnd|Amb)" /proc/self/status').out;
+    assert.deepEqual(out.match(/[0-9a-f]{16}/g), ['0000000000000000', '00000000a80425fb', '00000000a80425fb', '00000000a80425fb', '0000000000000000']);
+  });
+  both('--cap-drop ALL --cap-add', (call) => assert.match(sh(call, ['--cap-drop', 'ALL', '--cap-add', 'CHOWN'], 'grep CapEff /proc/self/status').out, /0000000000000001/));
+  both('--privileged has what the daemon has, and the devices', (call) => {
+    const mine = /CapBnd:\s+([0-9a-f]+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    assert.match(sh(call, ['--privileged'], 'grep CapEff /proc/self/status; test -e /dev/kmsg && echo kmsg').out, new RegExp(`${mine}\nkmsg`));
+  });
+  both('seccomp is on, and off when unconfined', (call) => {
+    assert.match(sh(call, [], 'grep Seccomp: /proc/self/status').out, /Seccomp:\s+2/);
+    assert.match(sh(call, ['--security-opt', 'seccomp=unconfined'], 'grep Seccomp: /proc/self/status').out, /Seccomp:\s+0/);
+  });
+  both('no-new-privileges', (call) => assert.match(sh(call, ['--security-opt', 'no-new-privileges'], 'grep NoNewPrivs /proc/self/status').out, /1/));
+  both('masked and read-only paths', (call) => {
+    const out = sh(call, [], 'wc -c < /proc/kcore; ls /proc/acpi | wc -l; echo 1 > /proc/sysrq-trigger; echo $?').out;
+    assert.match(out, /^0\n0\n1\n$/);
+  });
+  both('systempaths=unconfined shows them', (call) => assert.notEqual(sh(call, ['--security-opt', 'systempaths=unconfined'], 'head -c 4 /proc/kcore | wc -c').out, '0\n'));
+  both('--read-only', (call) => assert.match(sh(call, ['--read-only'], 'touch /x; echo $?').out, /^1\n$/));
+  both('/dev is small and complete', (call) => assert.equal(sh(call, [], 'ls /dev').out.split('\n').filter((l) => l !== '').join(' '), 'core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'));
+  both('a device that was not given does not open', (call) => assert.match(sh(call, [], 'mknod /tmp/d b 254 0; head -c1 /tmp/d').err, /not permitted/));
+  both('--device', (call) => assert.equal(sh(call, ['--device', '/dev/kmsg:/dev/k'], 'test -c /dev/k && echo yes').out, 'yes\n'));
+  both('--pid host, --uts host, --ipc host', (call) => {
+    const host = readFileSync('/proc/sys/kernel/hostname', 'utf8');
+    assert.equal(sh(call, ['--uts', 'host'], 'hostname').out, host);
+    assert.notEqual(sh(call, ['--pid', 'host'], 'echo $$').out, '1\n');
+  });
+  both('--pid container:x and --network container:x', (call) => {
+    call('run', '-d', '--name', 'base', 'busybox', 'sleep', '100');
+    assert.match(sh(call, ['--pid', 'container:base'], 'ps').out, /sleep 100/);
+    const address = call('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'base').out.trim();
+    assert.match(sh(call, ['--network', 'container:base'], 'ip -4 addr show eth0').out, new RegExp(address.replaceAll('.', '\\.')));
+  });
+  both('--init reaps', (call) => assert.equal(sh(call, ['--init'], 'echo $$; (sleep 0.05 &) ; sleep 0.2; ps | grep -c "Z"').out.split('\n')[0] !== '1', true));
+});
+
+describe('limits', () => {
+  both('--memory, --pids-limit, --cpus, --cpu-shares, --cpuset-cpus', (call) => {
+    const out = sh(call, ['-m', '64m', '--pids-limit', '50', '--cpus', '0.5', '--cpu-shares', '512', '--cpuset-cpus', '0'],
+      'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu/cpu.shares /sys/fs/cgroup/cpuset/cpuset.cpus').out;
+    assert.equal(out, '67108864\n50\n50000\n512\n0\n');
+  });
+  both('too much memory is an OOM kill', (call) => {
+    const ran = call('run', '--name', 'oom', '-m', '16m', 'busybox', 'sh', '-c', 'x=a; while :; do x=$x$x; done');
+    assert.equal(ran.code, 137);
+    assert.equal(call('inspect', '-f', '{{.State.OOMKilled}} {{.State.ExitCode}}', 'oom').out, 'true 137\n');
+  });
+  both('--ulimit', (call) => assert.equal(sh(call, ['--ulimit', 'nofile=123:456'], 'ulimit -n; ulimit -Hn').out, '123\n456\n'));
+  both('--shm-size', (call) => assert.match(sh(call, ['--shm-size', '32m'], 'df -k /dev/shm').out, /32768/));
+  both('--sysctl', (call) => assert.equal(sh(call, ['--sysctl', 'net.ipv4.ip_forward=1'], 'cat /proc/sys/net/ipv4/ip_forward').out, '1\n'));
+  both('a sysctl of the host is refused', (call) => assert.match(sh(call, ['--sysctl', 'kernel.panic=1'], 'true').err, /sysctl/));
+  both('--oom-score-adj', (call) => assert.equal(sh(call, ['--oom-score-adj', '500'], 'cat /proc/self/oom_score_adj').out, '500\n'));
+  both('memory below the minimum', (call) => assert.match(sh(call, ['-m', '1m'], 'true').err, /Minimum memory limit allowed is 6MB/));
+  both('--gpus says that there are none', (call) => assert.match(sh(call, ['--gpus', 'all'], 'true').err, /could not select device driver/));
+});
+
+describe('mounts', () => {
+  both('-v bind, read-write and read-only', (call) => {
+    writeFileSync(join(scratch, 'f'), 'data\n');
+    assert.equal(sh(call, ['-v', `${scratch}:/m`], 'cat /m/f; echo new > /m/g').out, 'data\n');
+    assert.equal(readFileSync(join(scratch, 'g'), 'utf8'), 'new\n');
+    assert.match(sh(call, ['-v', `${scratch}:/m:ro`], 'touch /m/x').err, /Read-only file system/);
+  });
+  both('-v of a single file', (call) => assert.equal(sh(call, ['-v', `${scratch}/f:/etc/one`], 'cat /etc/one').out, 'data\n'));
+  both('named volume keeps its content and is populated from the image', (call) => {
+    const name = `vol${Math.floor(Math.random() * 1e9)}`;
+    assert.match(sh(call, ['-v', `${name}:/etc`], 'echo kept > /etc/kept; cat /etc/passwd').out, /root/);
+    assert.match(sh(call, ['-v', `${name}:/data`], 'cat /data/kept /data/group').out, /^kept\nroot/);
+    assert.equal(call('volume', 'rm', name).out, `${name}\n`);
+  });
+  both('--mount bind, volume with subpath, tmpfs', (call) => {
+    const name = `sub${Math.floor(Math.random() * 1e9)}`;
+    sh(call, ['-v', `${name}:/v`], 'mkdir /v/in; echo deep > /v/in/f');
+    const out = sh(call, ['--mount', `type=bind,src=${scratch},dst=/b,readonly`, '--mount', `type=volume,src=${name},dst=/s,volume-subpath=in`, '--mount', 'type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=1777'], 'cat /b/f /s/f; df -k /t | tail -1; stat -c %a /t').out;
+    assert.match(out, /^data\ndeep\n.*1024.*\n1777\n$/s);
+    call('volume', 'rm', name);
+  });
+  both('--tmpfs', (call) => assert.match(sh(call, ['--tmpfs', '/run:size=64k,mode=700'], 'grep " /run " /proc/mounts').out, /tmpfs.*size=64k,mode=700/));
+  both('--volumes-from', (call) => {
+    call('create', '--name', 'with', '-v', '/shared', 'busybox');
+    assert.equal(sh(call, ['--volumes-from', 'with'], 'test -d /shared && grep -c " /shared " /proc/mounts').out, '1\n');
+  });
+  both('a bind source that does not exist', (call) => assert.match(sh(call, ['--mount', 'type=bind,src=/nonesuch/x,dst=/x'], 'true').err, /bind source path does not exist: \/nonesuch\/x/));
+});
+
+describe('network', () => {
+  both('an address on the bridge, a route, a resolver, a name', (call) => {
+    const out = sh(call, [], 'ip -4 -o addr show eth0; ip route; cat /etc/hosts; test -s /etc/resolv.conf && echo resolv').out;
+    assert.match(out, /inet \d+\.\d+\.\d+\.\d+\/16/);
+    assert.match(out, /default via/);
+    assert.match(out, /resolv/);
+  });
+  both('none and host', (call) => {
+    assert.equal(sh(call, ['--network', 'none'], 'ls /sys/class/net').out.trim(), 'lo');
+    assert.match(sh(call, ['--network', 'host'], 'cat /proc/net/dev').out, new RegExp(d.scope.bridge));
+  });
+  both('--add-host and --dns', (call) => {
+    const out = sh(call, ['--add-host', 'db:10.1.2.3', '--dns', '9.9.9.9', '--dns-search', 'corp'], 'cat /etc/hosts /etc/resolv.conf').out;
+    assert.match(out, /10\.1\.2\.3\s+db/);
+    assert.match(out, /nameserver 9\.9\.9\.9/);
+    assert.match(out, /search corp/);
+  });
+  both('-p publishes tcp on localhost and on the bridge’s address', async (call) => {
+    call('run', '-d', '--name', 'web', '-p', '127.0.0.1:18080:80', '-p', '18081:80', 'busybox', 'sh', '-c', 'mkdir -p /w; echo served > /w/index.html; httpd -f -h /w -p 80');
+    const { run } = await import('../support/daemon.ts');
+    let got = '';
+    for (let i = 0; i < 50 && got !== 'served\n'; i++) got = run('curl', ['-s', '--retry', '3', '--retry-connrefused', '--max-time', '2', 'http://127.0.0.1:18080/']).out;
+    assert.equal(got, 'served\n');
+    assert.equal(run('curl', ['-s', '--max-time', '2', 'http://127.0.0.1:18081/']).out, 'served\n');
+    assert.match(call('port', 'web').out, /80\/tcp -> 127\.0\.0\.1:18080/);
+    const gateway = call('inspect', '-f', '{{.NetworkSettings.Gateway}}', 'web').out.trim();
+    assert.equal(sh(call, [], `wget -qO- http://${gateway}:18081/`).out, 'served\n', 'from another container through the host');
+    assert.match(call('run', '--rm', '-p', '18081:80', 'busybox', 'true').err, /port is already allocated/);
+  });
+  both('-p udp', async (call) => {
+    call('run', '-d', '--name', 'udp', '-p', '127.0.0.1:18053:53/udp', 'busybox', 'sh', '-c', 'nc -u -l -p 53 > /got');
+    const { run } = await import('../support/daemon.ts');
+    for (let i = 0; i < 30; i++) {
+      run('sh', ['-c', 'echo ping > /dev/udp/127.0.0.1/18053 || printf ping | timeout 1 busybox nc -u -w1 127.0.0.1 18053']);
+      if (call('exec', 'udp', 'cat', '/got').out.includes('ping')) return;
+    }
+    assert.fail('no datagram arrived');
+  });
+});
+
+describe('a throw-away copy of this machine', () => {
+  test('naru run --rootfs /', () => {
+    const ran = d.naru('run', '--rm', '--rootfs', '/', 'sh', '-c', 'cat /etc/os-release; echo gone > /etc/naru-was-here; cat /etc/naru-was-here');
+    assert.equal(ran.code, 0, ran.err);
+    assert.match(ran.out, /PRETTY_NAME[\s\S]*gone/);
+    assert.throws(() => readFileSync('/etc/naru-was-here'));
+  });
+  test('naru run hello tells the chain', () => {
+    const ran = d.naru('run', '--rm', 'hello');
+    assert.equal(ran.code, 0, ran.err);
+    assert.match(ran.out, /pid\s+1,/);
+    assert.match(ran.out, /The chain/);
+  });
+  test('naru plan run prints operations with the flags that caused them', () => {
+    const ran = d.naru('plan', 'run', '--memory', '64m', '-v', `${scratch}:/m`, 'busybox', 'true');
+    assert.equal(ran.code, 0, ran.err);
+    assert.match(ran.out, /exec.*true/);
+    assert.match(ran.out, /--memory/);
+    assert.match(ran.out, /--volume|-v/);
+    assert.equal(d.ok('ps', '-aq'), '', 'nothing was made');
+  });
+  test('naru run --trace', () => {
+    const file = join(scratch, 'trace.json');
+    const ran = d.naru('run', '--rm', `--trace=${file}`, 'busybox', 'true');
+    assert.equal(ran.code, 0, ran.err);
+    const trace = JSON.parse(readFileSync(file, 'utf8')) as { traceEvents: { name: string; ph: string; ts: number }[] } | { name: string }[];
+    const events = Array.isArray(trace) ? trace : trace.traceEvents;
+    assert.ok(events.length > 20);
+  });
+});
