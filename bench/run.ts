@@ -1,0 +1,203 @@
+/**
+ * One command per number that the README claims: naru beside a floor in C, and beside Docker where it is installed, in one run.
+ *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart]
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fixture, makeFixtures } from '../test/fixtures/make-images.ts';
+import { dockerEngine, memory, naruEngine, type BenchEngine } from './engines.ts';
+
+const top = join(import.meta.dirname, '..');
+const RUNS = Number(process.env['RUNS'] ?? 15);
+const N = Number(process.env['N'] ?? 50);
+const wanted = process.argv.slice(2);
+const selected = (metric: string): boolean => wanted.length === 0 || wanted.includes(metric);
+
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+const results: { metric: string; unit: string; values: Record<string, number> }[] = [];
+function record(metric: string, unit: string, engine: string, value: number): void {
+  let row = results.find((r) => r.metric === metric);
+  if (row === undefined) results.push((row = { metric, unit, values: {} }));
+  row.values[engine] = value;
+  console.error(`  ${engine.padEnd(8)} ${metric.padEnd(34)} ${value.toFixed(2)} ${unit}`);
+}
+
+function call(engine: BenchEngine, ...args: string[]): string {
+  const ran = spawnSync(engine.cli[0] as string, [...engine.cli.slice(1), ...args], { encoding: 'utf8', maxBuffer: 64 << 20, stdio: ['ignore', 'pipe', 'pipe'] });
+  if (ran.status !== 0) throw new Error(`${engine.name} ${args.join(' ')}: exit ${ran.status}: ${ran.stderr}`);
+  return ran.stdout.trim();
+}
+const timed = (work: () => void): number => {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
+};
+const repeated = (work: () => void, times = RUNS): number => {
+  work();
+  return median(Array.from({ length: times }, () => timed(work)));
+};
+
+class Api {
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #socket: string;
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+  send(method: string, path: string, body?: object): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const r = request({ socketPath: this.#socket, agent: this.#agent, method, path, headers: text === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) } }, (answer) => {
+        const parts: Buffer[] = [];
+        answer.on('data', (part: Buffer) => parts.push(part));
+        answer.on('end', () => ((answer.statusCode ?? 500) < 300 ? resolve(Buffer.concat(parts)) : reject(new Error(`${method} ${path}: ${answer.statusCode} ${Buffer.concat(parts).toString()}`))));
+      });
+      r.on('error', reject);
+      r.end(text);
+    });
+  }
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+async function apiCycle(engine: BenchEngine): Promise<void> {
+  const api = new Api(engine.socket);
+  const totals: number[] = [];
+  for (let i = 0; i < RUNS + 3; i++) {
+    const start = performance.now();
+    const { Id } = JSON.parse((await api.send('POST', '/containers/create', { Image: 'busybox', Cmd: ['true'] })).toString()) as { Id: string };
+    await api.send('POST', `/containers/${Id}/start`);
+    await api.send('POST', `/containers/${Id}/wait`);
+    await api.send('DELETE', `/containers/${Id}`);
+    if (i >= 3) totals.push(performance.now() - start);
+  }
+  record('API create+start+wait+delete', 'ms', engine.name, median(totals));
+  api.close();
+}
+
+async function exec(engine: BenchEngine): Promise<void> {
+  call(engine, 'run', '-d', '--name', 'bench-x', 'busybox', 'sleep', '1000');
+  record('CLI exec c true', 'ms', engine.name, repeated(() => call(engine, 'exec', 'bench-x', 'true')));
+  const api = new Api(engine.socket);
+  const times: number[] = [];
+  for (let i = 0; i < RUNS + 3; i++) {
+    const start = performance.now();
+    const { Id } = JSON.parse((await api.send('POST', '/containers/bench-x/exec', { Cmd: ['true'], AttachStdout: true, AttachStderr: true })).toString()) as { Id: string };
+    await api.send('POST', `/exec/${Id}/start`, { Detach: false, Tty: false });
+    if (i >= 3) times.push(performance.now() - start);
+  }
+  record('API exec create+start to end', 'ms', engine.name, median(times));
+  api.close();
+  call(engine, 'rm', '-f', 'bench-x');
+}
+
+async function many(engine: BenchEngine): Promise<void> {
+  const all = (): string[] => call(engine, 'ps', '-aq').split('\n').filter((l) => l !== '');
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const idle = memory(engine.processes);
+  record('idle memory (PSS)', 'MiB', engine.name, idle);
+  record(`${N} starts one by one`, 's', engine.name, timed(() => {
+    for (let i = 0; i < N; i++) call(engine, 'run', '-d', 'busybox', 'sleep', '1000');
+  }) / 1000);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  record('memory per running container (PSS)', 'MiB', engine.name, (memory(engine.processes) - idle) / N);
+  record(`ps with ${N}`, 'ms', engine.name, repeated(() => call(engine, 'ps')));
+  record(`rm -f of ${N}`, 's', engine.name, timed(() => call(engine, 'rm', '-f', ...all())) / 1000);
+  const start = performance.now();
+  let next = 0;
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    while (next++ < N) {
+      await new Promise<void>((resolve, reject) => {
+        const child = spawn(engine.cli[0] as string, [...engine.cli.slice(1), 'run', '-d', 'busybox', 'sleep', '1000'], { stdio: 'ignore' });
+        child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`run -d: ${code}`))));
+      });
+    }
+  }));
+  record(`${N} starts, 8 at a time`, 's', engine.name, (performance.now() - start) / 1000);
+  call(engine, 'rm', '-f', ...all());
+}
+
+function load(engine: BenchEngine): void {
+  const megabytes = statSync(fixture('debian.tar')).size / 1e6;
+  const times = Array.from({ length: 3 }, () => {
+    spawnSync(engine.cli[0] as string, [...engine.cli.slice(1), 'rmi', '-f', 'debian']);
+    return timed(() => call(engine, 'load', '-q', '-i', fixture('debian.tar')));
+  });
+  record('load debian', 'MB/s', engine.name, megabytes / (median(times) / 1000));
+  const out = join(tmpdir(), `naru-bench-save-${process.pid}.tar`);
+  record('save debian', 's', engine.name, median(Array.from({ length: 3 }, () => timed(() => call(engine, 'save', '-o', out, 'debian')))) / 1000);
+  rmSync(out, { force: true });
+}
+
+function streams(engine: BenchEngine): void {
+  const script = 'dd if=/dev/zero bs=1M count=200 2>/dev/null | base64 -w 76';
+  const megabytes = 283;
+  const discard = (args: string[]): number => timed(() => {
+    const ran = spawnSync('sh', ['-c', '"$@" > /dev/null', 'sh', ...engine.cli, ...args], { encoding: 'utf8' });
+    if (ran.status !== 0) throw new Error(`${engine.name} ${args.join(' ')}: ${ran.stderr}`);
+  });
+  record('attach', 'MB/s', engine.name, megabytes / (discard(['run', '--rm', '--network', 'none', 'busybox', 'sh', '-c', script]) / 1000));
+  call(engine, 'run', '-d', '--name', 'bench-log', '--network', 'none', 'busybox', 'sh', '-c', script);
+  call(engine, 'wait', 'bench-log');
+  record('logs', 'MB/s', engine.name, megabytes / (median(Array.from({ length: 3 }, () => discard(['logs', 'bench-log']))) / 1000));
+  record('logs --tail 10', 'ms', engine.name, repeated(() => call(engine, 'logs', '--tail', '10', 'bench-log'), 5));
+  call(engine, 'rm', 'bench-log');
+}
+
+async function restart(engine: BenchEngine): Promise<void> {
+  const ids = Array.from({ length: N }, () => call(engine, 'create', 'busybox', 'true'));
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    await engine.down();
+    times.push(await engine.up());
+  }
+  record(`daemon ready with ${N} stopped`, 'ms', engine.name, median(times));
+  call(engine, 'rm', ...ids);
+}
+
+await makeFixtures();
+const work = mkdtempSync(join(tmpdir(), 'naru-bench.'));
+const engines = [dockerEngine(join(work, 'docker')), naruEngine(join(top, 'dist/naru'), join(work, 'naru'))].filter((e) => e !== undefined);
+try {
+  if (selected('cli') || selected('api') || selected('exec')) {
+    const rootfs = join(work, 'rootfs');
+    mkdirSync(rootfs);
+    spawnSync('tar', ['-C', rootfs, '-xf', fixture('busybox-rootfs.tar')]);
+    mkdirSync(join(work, 'floor'));
+    const ran = spawnSync(join(top, 'dist/obj/floor'), [rootfs, join(work, 'floor'), '100'], { encoding: 'utf8' });
+    for (const line of ran.stdout.split('\n')) {
+      const [name, value] = line.split(' ');
+      if (name === 'forkexec') {
+        record('API exec create+start to end', 'ms', 'floor', Number(value));
+        record('CLI exec c true', 'ms', 'floor', Number(value));
+      }
+      if (name === 'container') {
+        record('API create+start+wait+delete', 'ms', 'floor', Number(value));
+        record('CLI run --rm busybox true', 'ms', 'floor', Number(value));
+      }
+    }
+  }
+  for (const engine of engines) {
+    await engine.up();
+    call(engine, 'load', '-q', '-i', fixture('busybox.tar'));
+  }
+  const rounds: [string, (engine: BenchEngine) => void | Promise<void>][] = [
+    ['cli', (e) => record('CLI run --rm busybox true', 'ms', e.name, repeated(() => call(e, 'run', '--rm', 'busybox', 'true')))],
+    ['api', apiCycle], ['exec', exec], ['many', many], ['load', load], ['streams', streams], ['restart', restart],
+  ];
+  for (const [name, round] of rounds) if (selected(name)) for (const engine of engines) await round(engine);
+} finally {
+  for (const engine of engines) await engine.destroy();
+  if (existsSync(work)) rmSync(work, { recursive: true, force: true });
+}
+
+const columns = ['floor', ...engines.map((e) => e.name)];
+console.log(`| | ${columns.join(' | ')} | unit | naru / floor | docker / naru |`);
+console.log(`| --- | ${columns.map(() => '---').join(' | ')} | --- | --- | --- |`);
+for (const { metric, unit, values } of results) {
+  const ratio = (a?: number, b?: number): string => (a === undefined || b === undefined || b === 0 ? '' : (a / b).toFixed(2));
+  console.log(`| ${metric} | ${columns.map((c) => (values[c] === undefined ? '' : values[c].toFixed(2))).join(' | ')} | ${unit} | ${ratio(values['naru'], values['floor'])} | ${ratio(values['docker'], values['naru'])} |`);
+}

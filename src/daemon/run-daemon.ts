@@ -1,0 +1,100 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { NaruError } from '#spec/errors.ts';
+import { lockFile } from '#sys/lock-file.ts';
+import { openStore } from '#core/open-store.ts';
+import { openTrees } from '#core/trees/open-trees.ts';
+import { createDriver } from '#runtime/driver/create-driver.ts';
+import { createNetworkService } from '#net/create-network-service.ts';
+import { createEngine } from '#engine/create-engine.ts';
+import { ENGINE_SCHEMA } from '#engine/schema.ts';
+import { serveApi } from '#api/serve-api.ts';
+import { DAEMON_HELP, parseDaemonOptions, type DaemonOptions } from './options.ts';
+import { embeddedHello, embeddedHelper } from './embedded.ts';
+import { createLog, type Log } from './log.ts';
+import { VERSION } from './version.ts';
+
+/**
+ * The composition root: the chain, link by link. Everything that the daemon is stands in `compose`; what is opened first is
+ * closed last. Returns the exit status.
+ */
+export async function runDaemon(args: readonly string[], self: readonly string[]): Promise<number> {
+  let options: DaemonOptions | 'help';
+  try {
+    options = parseDaemonOptions(args);
+  } catch (error) {
+    return fail(error);
+  }
+  if (options === 'help') {
+    process.stdout.write(DAEMON_HELP);
+    return 0;
+  }
+  const log = createLog(options.logLevel);
+  try {
+    await using stack = new AsyncDisposableStack();
+    const stopped = stopSignal();
+    await compose(options, { log, stack, self });
+    await stopped;
+    log.info('stopping; containers go on');
+    return 0;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+async function compose(options: DaemonOptions, { log, stack, self }: { log: Log; stack: AsyncDisposableStack; self: readonly string[] }): Promise<void> {
+  const { dataRoot, stateDir } = options;
+  mkdirSync(dataRoot, { recursive: true, mode: 0o711 });
+  mkdirSync(stateDir, { recursive: true, mode: 0o711 });
+  const lock = lockFile(`${dataRoot}/lock`);
+  if (lock === undefined) {
+    throw new NaruError('conflict', `another naru daemon uses ${dataRoot}`, { hint: 'stop it first, or give this one a --data-root of its own' });
+  }
+  stack.defer(() => lock.release());
+  if (options.pidFile !== undefined) {
+    writeFileSync(options.pidFile, `${process.pid}\n`);
+    stack.defer(() => rmSync(options.pidFile as string, { force: true }));
+  }
+
+  const store = await openStore(dataRoot, ENGINE_SCHEMA, { self });
+  stack.defer(() => store.close());
+  const driver = await createDriver({ helper: embeddedHelper(), stateRoot: stateDir });
+  stack.defer(() => driver.close());
+  const network = createNetworkService({
+    bridge: options.bridge, tableName: options.nftTable, ...(options.subnet === undefined ? {} : { subnet: options.subnet }), log: (text) => log.warn(text),
+  });
+  stack.defer(() => network.close());
+  const engine = await createEngine({
+    store, trees: openTrees(), tasks: driver, network, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, version: VERSION, log,
+  });
+  stack.defer(() => engine.close());
+  await helloImage(store);
+  const api = await serveApi({
+    engine, version: VERSION,
+    listeners: options.hosts.map((address) => ({ address, ...(options.tls === undefined ? {} : { tls: options.tls }), insecureTcp: options.insecureTcp })),
+  });
+  stack.defer(() => api.close());
+  log.info(`naru ${VERSION} ready at ${options.hosts.join(', ')}`);
+}
+
+/** The built-in image. The label asks the engine to put the chain's times into the environment. */
+async function helloImage(store: Awaited<ReturnType<typeof openStore>>): Promise<void> {
+  if (store.images.find('hello') !== undefined) return;
+  await store.images.builtin('hello:latest', [{ path: 'hello', mode: 0o755, data: embeddedHello() }], {
+    Cmd: ['/hello'], WorkingDir: '/', Labels: { 'naru.chain': '1' },
+  });
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve());
+    process.once('SIGINT', () => resolve());
+    process.on('SIGHUP', () => {});
+    process.on('SIGPIPE', () => {});
+  });
+}
+
+function fail(error: unknown): number {
+  if (!(error instanceof NaruError)) throw error;
+  process.stderr.write(`naru daemon: ${error.message}\n${error.hint === undefined ? '' : `hint: ${error.hint}\n`}`);
+  return 1;
+}
