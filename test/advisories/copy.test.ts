@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync, chmodSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { TestDaemon } from '../support/daemon.ts';
+
+/** Attacks by way of `cp`, volumes and exports. */
+let d: TestDaemon;
+let scratch: string;
+before(async () => {
+  d = await TestDaemon.start();
+  scratch = mkdtempSync(join(tmpdir(), 'naru-copy.'));
+});
+afterEach(async () => {
+  assert.equal(await d.leaked(), '');
+});
+after(async () => {
+  await d.destroy();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+test('CVE-2018-15664: a directory that is swapped for a link while cp runs never leads to the host', async () => {
+  const victim = join(scratch, 'victim');
+  mkdirSync(victim);
+  writeFileSync(join(victim, 'secret'), 'host secret');
+  writeFileSync(join(scratch, 'file'), 'from outside');
+  d.ok('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', `mkdir -p /real; echo inside > /real/secret; ln -s ${victim} /link; while :; do mv /real /x; mv /link /real; mv /real /link; mv /x /real; done`);
+  for (let i = 0; i < 25; i++) {
+    d.docker('cp', join(scratch, 'file'), 'c:/real/planted');
+    d.docker('cp', 'c:/real/secret', join(scratch, 'got'));
+    if (existsSync(join(scratch, 'got'))) assert.equal(readFileSync(join(scratch, 'got'), 'utf8'), 'inside\n');
+    rmSync(join(scratch, 'got'), { force: true });
+  }
+  assert.deepEqual(readdirSync(victim), ['secret']);
+});
+
+test('CVE-2021-41089: cp changes no mode on the host', () => {
+  const victim = join(scratch, 'mode');
+  mkdirSync(victim);
+  chmodSync(victim, 0o700);
+  d.ok('create', '--name', 'c', 'busybox', 'true');
+  d.ok('start', 'c');
+  symlinkSync('/', join(scratch, 'src-link'));
+  mkdirSync(join(scratch, 'tree'));
+  writeFileSync(join(scratch, 'tree', 'f'), 'x');
+  d.docker('cp', join(scratch, 'tree'), 'c:/tmp/');
+  d.docker('cp', '-a', join(scratch, 'src-link'), 'c:/tmp/l');
+  d.docker('cp', join(scratch, 'tree', 'f'), `c:/tmp/l${victim}/f`);
+  assert.equal(statSync(victim).mode & 0o777, 0o700);
+  assert.deepEqual(readdirSync(victim), []);
+});
+
+test('CVE-2020-1726: a volume that has content is not overwritten by the image’s', () => {
+  d.ok('volume', 'create', 'v');
+  d.ok('run', '--rm', '-v', 'v:/x', 'busybox', 'sh', '-c', 'echo mine > /x/passwd');
+  assert.equal(d.ok('run', '--rm', '-v', 'v:/etc', 'busybox', 'cat', '/etc/passwd'), 'mine');
+  d.ok('volume', 'rm', 'v');
+});
+
+test('CVE-2021-41091: the data root cannot be entered by other users', () => {
+  for (const directory of ['', 'snapshots', 'layers', 'volumes', 'blobs', 'tmp']) {
+    const path = join(d.scope.dataRoot, directory);
+    if (existsSync(path)) assert.equal(statSync(path).mode & 0o066, 0, path);
+  }
+  assert.equal(statSync(join(d.scope.dataRoot, 'naru.db')).mode & 0o077, 0);
+});
+
+test('an uploaded archive cannot leave the container', () => {
+  d.ok('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
+  const victim = join(scratch, 'escape');
+  mkdirSync(victim);
+  const work = join(scratch, 'tarwork');
+  mkdirSync(work);
+  symlinkSync(victim, join(work, 'dir'));
+  const tar = join(scratch, 'evil.tar');
+  // link first, then a file below it, then names that climb
+  writeFileSync(join(scratch, 'mk.sh'), `set -e; cd ${work}; tar -cf ${tar} dir; rm dir; mkdir dir; echo pwned > dir/f; tar -rf ${tar} dir/f; echo up > up; tar -P --transform 's,^up,../../../../../../..${victim}/up,' -rf ${tar} up; tar -P --transform 's,^up,${victim}/absolute,' -rf ${tar} up`);
+  assert.equal(spawnOk('sh', [join(scratch, 'mk.sh')]), 0);
+  spawnOk('sh', ['-c', `docker -H unix://${d.socket} cp - c:/tmp < ${tar}`]);
+  assert.deepEqual(readdirSync(victim), []);
+});
+
+function spawnOk(command: string, args: string[]): number {
+  return spawnSync(command, args, { encoding: 'utf8' }).status ?? 1;
+}
