@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { NaruError } from '#spec/errors.ts';
+import { closeQuietly } from '#sys/descriptors.ts';
+import { errnoText } from '#sys/errno.ts';
+import { NR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM } from '#sys/numbers.ts';
+import { syscall } from '#sys/syscalls.ts';
+import { ipv4Bytes, parseIpv4 } from './ipv4.ts';
+
+export type Protocol = 'tcp' | 'udp' | 'sctp';
+
+/** A host port that is wanted: any of first..last (0: any free one of the ephemeral range). */
+export interface PortWish {
+  readonly protocol: Protocol;
+  readonly hostIp: string;
+  readonly first: number;
+  readonly last: number;
+  /** `172.17.0.2:80`, for the error. */
+  readonly target: string;
+}
+
+/** A host port that is held: no other program can bind it while this is so. */
+export interface PortHold {
+  readonly protocol: Protocol;
+  readonly hostIp: string;
+  readonly port: number;
+  /** -1: the kernel does not know the protocol; then only we know. */
+  readonly descriptor: number;
+}
+
+const AF_INET = 2, IPPROTO_SCTP = 132;
+const EMFILE = 24, ENFILE = 23, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94, EADDRINUSE = 98;
+const WILDCARD = '0.0.0.0';
+
+/**
+ * The ports that this daemon has published. Each is held by a socket that is bound and does nothing else (no process, no
+ * listening: traffic is rewritten by nftables before a socket is looked for), so that other programs get EADDRINUSE, and so do
+ * we when they were first.
+ */
+export class PortReservations {
+  readonly #held = new Map<string, PortHold[]>();
+  #nextEphemeral = 0;
+
+  /** Throws conflict, in Docker's words, when no port of the wish is free. */
+  take(wish: PortWish): PortHold {
+    if (wish.first === 0) return this.#takeEphemeral(wish);
+    let failure: NaruError | undefined;
+    for (let port = wish.first; port <= Math.max(wish.first, wish.last); port++) {
+      const result = this.#try(wish, port);
+      if (!(result instanceof NaruError)) return result;
+      failure = result;
+    }
+    throw failure;
+  }
+
+  give(hold: PortHold): void {
+    const key = `${hold.protocol}:${hold.port}`;
+    const holds = this.#held.get(key);
+    if (holds === undefined || !holds.includes(hold)) return;
+    closeQuietly(hold.descriptor);
+    const rest = holds.filter((each) => each !== hold);
+    if (rest.length === 0) this.#held.delete(key);
+    else this.#held.set(key, rest);
+  }
+
+  closeAll(): void {
+    for (const holds of this.#held.values()) for (const hold of holds) closeQuietly(hold.descriptor);
+    this.#held.clear();
+  }
+
+  #takeEphemeral(wish: PortWish): PortHold {
+    const [low, high] = ephemeralRange();
+    const size = high - low + 1;
+    for (let tried = 0; tried < size; tried++) {
+      const port = low + ((Math.max(this.#nextEphemeral - low, 0) + tried) % size);
+      const result = this.#try(wish, port);
+      if (result instanceof NaruError) {
+        if (result.errno === EADDRINUSE) continue;
+        throw result;
+      }
+      this.#nextEphemeral = port + 1 > high ? low : port + 1;
+      return result;
+    }
+    throw new NaruError('conflict', `all ports are allocated: none of ${low}-${high} is free for ${wish.hostIp} (${wish.protocol})`);
+  }
+
+  #try(wish: PortWish, port: number): PortHold | NaruError {
+    const key = `${wish.protocol}:${port}`;
+    const holds = this.#held.get(key) ?? [];
+    if (holds.some((hold) => hold.hostIp === wish.hostIp || hold.hostIp === WILDCARD || wish.hostIp === WILDCARD)) {
+      return new NaruError('conflict', `Bind for ${wish.hostIp}:${port} failed: port is already allocated`, {
+        errno: EADDRINUSE, hint: 'another container of this daemon publishes it: `naru ps` shows which',
+      });
+    }
+    const descriptor = bindPort(wish.protocol, parseIpv4(wish.hostIp), port);
+    if (descriptor < -1) {
+      const what = `failed to bind host port for ${wish.hostIp}:${port}:${wish.target}/${wish.protocol}`;
+      return new NaruError('conflict', `${what}: ${errnoText(-descriptor)}`, { errno: -descriptor, hint: bindHint(-descriptor, port) });
+    }
+    const hold: PortHold = { protocol: wish.protocol, hostIp: wish.hostIp, port, descriptor };
+    this.#held.set(key, [...holds, hold]);
+    return hold;
+  }
+}
+
+/** A bound descriptor; -1: no such protocol here; otherwise -errno. */
+function bindPort(protocol: Protocol, address: number, port: number): number {
+  const [type, number] = protocol === 'udp' ? [SOCK_DGRAM, 0] : [SOCK_STREAM, protocol === 'sctp' ? IPPROTO_SCTP : 0];
+  const fd = syscall(NR.socket, AF_INET, type | SOCK_CLOEXEC, number);
+  if (fd === -EPROTONOSUPPORT || fd === -ESOCKTNOSUPPORT) return -1;
+  if (fd < 0) return fd;
+  const name = new Uint8Array(16);
+  name.set([AF_INET, 0, port >> 8, port & 255, ...ipv4Bytes(address)]);
+  const result = syscall(NR.bind, fd, name, name.byteLength);
+  if (result === 0) return fd;
+  closeQuietly(fd);
+  return result;
+}
+
+function bindHint(errno: number, port: number): string {
+  if (errno === EADDRINUSE) return `another program uses it: \`ss -lnp sport = :${port}\` shows which`;
+  if (errno === EMFILE || errno === ENFILE) return 'the daemon holds a descriptor for each published port: raise its limit of open files';
+  return 'the address must be one of this host\'s';
+}
+
+function ephemeralRange(): [number, number] {
+  try {
+    const [low, high] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').trim().split(/\s+/).map(Number);
+    if (low !== undefined && high !== undefined && low > 0 && high >= low) return [low, high];
+  } catch {
+    // no procfs: the kernel's default
+  }
+  return [32768, 60999];
+}

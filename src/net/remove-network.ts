@@ -1,0 +1,26 @@
+import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
+import { NftBatch } from '#sys/netlink/nft-batch.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
+import { deleteLink } from './bridge.ts';
+import { tableExists } from './nat-state.ts';
+import { type NetworkOptions, networkNames } from './network-service.ts';
+
+/** Take away the table and the bridge; nothing happens to what is not there. For when no container is left, and no service of
+ *  these options is open (its table could be its own socket's). */
+export function removeNetwork(options: NetworkOptions = {}): void {
+  const { bridge, table } = networkNames(options);
+  const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
+  const route = new NetlinkSocket(NETLINK_ROUTE);
+  try {
+    if (tableExists(netfilter, table)) {
+      const batch = new NftBatch(table);
+      batch.deleteTable();
+      batch.end();
+      netfilter.request(batch.writer, batch.describe);
+    }
+    deleteLink(route, bridge);
+  } finally {
+    netfilter.close();
+    route.close();
+  }
+}

@@ -1,0 +1,153 @@
+import type { MessageWriter } from './message-writer.ts';
+import { AF_INET, AF_INET6, AF_UNSPEC, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE } from './netlink-constants.ts';
+import * as R from './route-constants.ts';
+
+const UNSPECIFIED = new Uint8Array(0);
+
+/** How an interface is named in a message: by index, by name, or by an index that is filled in at run time. */
+export type LinkTarget = { readonly index: number } | { readonly name: string } | { readonly label: string };
+
+function linkHeader(w: MessageWriter, target: LinkTarget, change: { up?: boolean } = {}): void {
+  const header = new Uint8Array(16);
+  const view = new DataView(header.buffer);
+  if ('index' in target) view.setInt32(4, target.index, true);
+  if (change.up !== undefined) {
+    view.setUint32(8, change.up ? R.IFF_UP : 0, true);
+    view.setUint32(12, R.IFF_UP, true);
+  }
+  w.raw(header);
+  if ('label' in target) w.labelBack(target.label, 12);
+  if ('name' in target) w.string(R.IFLA_IFNAME, target.name);
+}
+
+export interface BridgeOptions {
+  readonly name: string;
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+}
+
+/** Make a bridge that forwards from the first frame (no spanning tree, no delay) and is up. Fails with EEXIST. */
+export function writeCreateBridge(w: MessageWriter, options: BridgeOptions): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, () => {
+    linkHeader(w, { name: options.name }, { up: true });
+    w.attribute(R.IFLA_ADDRESS, options.mac);
+    w.u32(R.IFLA_MTU, options.mtu);
+    w.nest(R.IFLA_LINKINFO, () => {
+      w.string(R.IFLA_INFO_KIND, 'bridge');
+      w.nest(R.IFLA_INFO_DATA, () => {
+        w.u32(R.IFLA_BR_FORWARD_DELAY, 0);
+        w.u32(R.IFLA_BR_STP_STATE, 0);
+        w.u8(R.IFLA_BR_MCAST_SNOOPING, 0);
+      });
+    });
+  });
+}
+
+export interface VethOptions {
+  readonly name: string;
+  readonly master: LinkTarget;
+  readonly mtu: number;
+  readonly peer: {
+    readonly name: string;
+    readonly mac: Uint8Array;
+    /** The label of the u32 that will hold the descriptor of the peer's network namespace. */
+    readonly namespaceLabel: string;
+  };
+}
+
+/** Make a veth pair: the host's end up and on the bridge, the peer in another network namespace. The master's index must be a
+ *  label or an index. */
+export function writeCreateVeth(w: MessageWriter, options: VethOptions, flags: number): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | flags, () => {
+    linkHeader(w, { name: options.name }, { up: true });
+    w.u32(R.IFLA_MTU, options.mtu);
+    if ('index' in options.master) w.u32(R.IFLA_MASTER, options.master.index);
+    else if ('label' in options.master) w.labelled(R.IFLA_MASTER, options.master.label);
+    w.nest(R.IFLA_LINKINFO, () => {
+      w.string(R.IFLA_INFO_KIND, 'veth');
+      w.nest(R.IFLA_INFO_DATA, () => {
+        w.nest(R.VETH_INFO_PEER, () => {
+          linkHeader(w, { name: options.peer.name });
+          w.attribute(R.IFLA_ADDRESS, options.peer.mac);
+          w.u32(R.IFLA_MTU, options.mtu);
+          w.labelled(R.IFLA_NET_NS_FD, options.peer.namespaceLabel);
+        });
+      });
+    });
+  });
+}
+
+export function writeLinkUp(w: MessageWriter, target: LinkTarget, flags = 0): void {
+  w.message(R.RTM_NEWLINK, flags, () => linkHeader(w, target, { up: true }));
+}
+
+/** No IPv6 address of its own making for this interface. Must come before it goes up. */
+export function writeNoIpv6Address(w: MessageWriter, target: LinkTarget, flags = 0): void {
+  w.message(R.RTM_NEWLINK, flags, () => {
+    linkHeader(w, target);
+    w.nest(R.IFLA_AF_SPEC, () => {
+      w.nest(AF_INET6, () => w.u8(R.IFLA_INET6_ADDR_GEN_MODE, R.IN6_ADDR_GEN_MODE_NONE));
+    });
+  });
+}
+
+/** Let a bridge port send a frame back to where it came from. */
+export function writeHairpin(w: MessageWriter, target: LinkTarget, flags = 0): void {
+  w.message(R.RTM_NEWLINK, flags, () => {
+    linkHeader(w, target);
+    w.nest(R.IFLA_LINKINFO, () => {
+      w.string(R.IFLA_INFO_SLAVE_KIND, 'bridge');
+      w.nest(R.IFLA_INFO_SLAVE_DATA, () => w.u8(R.IFLA_BRPORT_MODE, 1));
+    });
+  });
+}
+
+export function writeDeleteLink(w: MessageWriter, target: LinkTarget): void {
+  w.message(R.RTM_DELLINK, 0, () => linkHeader(w, target));
+}
+
+export function writeGetLink(w: MessageWriter, target: LinkTarget): void {
+  w.message(R.RTM_GETLINK, 0, () => linkHeader(w, target));
+}
+
+export interface AddressOptions {
+  readonly link: LinkTarget;
+  readonly address: Uint8Array;
+  readonly prefixLength: number;
+  readonly broadcast?: Uint8Array;
+}
+
+/** Give an interface an IPv4 address; nothing happens when it has it already. */
+export function writeAddress(w: MessageWriter, options: AddressOptions, flags = 0): void {
+  w.message(R.RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | flags, () => {
+    const header = new Uint8Array([AF_INET, options.prefixLength, 0, 0, 0, 0, 0, 0]);
+    if ('index' in options.link) new DataView(header.buffer).setUint32(4, options.link.index, true);
+    w.raw(header);
+    if ('label' in options.link) w.labelBack(options.link.label, 4);
+    w.attribute(R.IFA_LOCAL, options.address);
+    w.attribute(R.IFA_ADDRESS, options.address);
+    if (options.broadcast !== undefined) w.attribute(R.IFA_BROADCAST, options.broadcast);
+  });
+}
+
+/** The IPv4 default route through a gateway that is on an interface's own subnet. */
+export function writeDefaultRoute(w: MessageWriter, gateway: Uint8Array, flags = 0): void {
+  w.message(R.RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | flags, () => {
+    w.raw(new Uint8Array([AF_INET, 0, 0, 0, R.RT_TABLE_MAIN, R.RTPROT_BOOT, R.RT_SCOPE_UNIVERSE, R.RTN_UNICAST, 0, 0, 0, 0]));
+    w.attribute(R.RTA_GATEWAY, gateway);
+  });
+}
+
+/** Ask for all interfaces, all IPv4 addresses, or all IPv4 routes. */
+export function writeDump(w: MessageWriter, what: 'links' | 'addresses' | 'routes'): void {
+  const [type, header] = what === 'links' ? [R.RTM_GETLINK, dumpHeader(AF_UNSPEC, 16)] as const
+    : what === 'addresses' ? [R.RTM_GETADDR, dumpHeader(AF_INET, 8)] as const
+    : [R.RTM_GETROUTE, dumpHeader(AF_INET, 12)] as const;
+  w.message(type, NLM_F_DUMP, () => w.raw(header));
+}
+
+const dumpHeader = (family: number, length: number): Uint8Array => {
+  const header = length === 0 ? UNSPECIFIED : new Uint8Array(length);
+  header[0] = family;
+  return header;
+};

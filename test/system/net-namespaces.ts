@@ -1,0 +1,73 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { findLink } from '#net/host-network.ts';
+import type { NetlinkStep } from '#spec/network-steps.ts';
+import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
+import { CLONE_NEWNET, NR } from '#sys/numbers.ts';
+import { check, syscall } from '#sys/syscalls.ts';
+
+/** Run a program; its output, or an error with what it said. */
+export function run(program: string, ...args: string[]): string {
+  const result = spawnSync(program, args, { encoding: 'utf8' });
+  if (result.status === 0) return result.stdout;
+  throw new Error(`${program} ${args.join(' ')}: ${result.error?.message ?? result.stderr}`);
+}
+
+/** A network namespace of a test's own, by the name that `ip netns` has for it. */
+export class TestNamespace {
+  readonly name: string;
+  readonly fd: number;
+
+  constructor(name: string) {
+    this.name = name;
+    spawnSync('ip', ['netns', 'del', name]);
+    run('ip', 'netns', 'add', name);
+    this.fd = openSync(`/run/netns/${name}`, 'r');
+    this.ip('link', 'set', 'lo', 'up');
+  }
+
+  ip(...args: string[]): string {
+    return run('ip', '-n', this.name, ...args);
+  }
+
+  exec(program: string, ...args: string[]): string {
+    return run('ip', 'netns', 'exec', this.name, program, ...args);
+  }
+
+  /** Do synchronous work with this thread in the namespace. */
+  within<T>(work: () => T): T {
+    const home = openSync('/proc/thread-self/ns/net', 'r');
+    check(syscall(NR.setns, this.fd, CLONE_NEWNET), `enter ${this.name}`);
+    try {
+      return work();
+    } finally {
+      check(syscall(NR.setns, home, CLONE_NEWNET), 'come back');
+      closeSync(home);
+    }
+  }
+
+  remove(): void {
+    closeSync(this.fd);
+    run('ip', 'netns', 'del', this.name);
+  }
+}
+
+/** Do what the shim does with the steps: fill in, send, read the acknowledgements. */
+export function runSteps(steps: readonly NetlinkStep[], host: TestNamespace, container: TestNamespace): void {
+  for (const step of steps) {
+    (step.where === 'host' ? host : container).within(() => {
+      const socket = new NetlinkSocket(step.protocol);
+      try {
+        const bytes = step.batch.slice();
+        const view = new DataView(bytes.buffer);
+        for (const patch of step.patches) {
+          if (patch.kind === 'child-netns-fd') view.setUint32(patch.offset, container.fd, true);
+          else if (patch.kind === 'ifindex') view.setUint32(patch.offset, findLink(socket, patch.name)!.index, true);
+        }
+        socket.exchange(bytes, step.acks, (index) => `${step.why} (message ${index})`);
+      } finally {
+        socket.close();
+      }
+    });
+  }
+}

@@ -1,0 +1,36 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { TestNamespace } from '#test/system/net-namespaces.ts';
+
+/** A program in a namespace that serves and asks (see net-agent.ts). One request at a time. */
+export class NetPeer {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(namespace: TestNamespace) {
+    const agent = new URL('./net-agent.ts', import.meta.url).pathname;
+    this.#child = spawn('ip', ['netns', 'exec', namespace.name, process.execPath, agent], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  async serve(protocol: 'tcp' | 'udp', port: number, name: string): Promise<void> {
+    const answer = await this.#request({ op: 'serve', protocol, port, name, host: '0.0.0.0' });
+    if (answer !== 'ok') throw new Error(`serve ${protocol} ${port}: ${answer}`);
+  }
+
+  /** `NAME ADDRESS`: who answered, and whom it saw. */
+  ask(protocol: 'tcp' | 'udp', host: string, port: number, options: { timeoutMs?: number; localPort?: number } = {}): Promise<string> {
+    return this.#request({ op: 'ask', protocol, host, port, timeoutMs: options.timeoutMs ?? 3000, localPort: options.localPort ?? 0 });
+  }
+
+  close(): void {
+    this.#child.stdin!.end();
+  }
+
+  async #request(request: object): Promise<string> {
+    this.#child.stdin!.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#lines.next();
+    if (done === true) throw new Error('the agent ended');
+    return JSON.parse(value) as string;
+  }
+}
