@@ -1,0 +1,71 @@
+import type { HttpHandler } from '#api/http/connection.ts';
+import type { HeaderList, Reply } from '#api/http/reply.ts';
+import type { HttpRequest } from '#api/http/request.ts';
+import { NaruError } from '#spec/errors.ts';
+import { span, withTrace } from '#sys/trace.ts';
+import { LATEST_MINOR, MAX_API_VERSION, negotiateVersion } from './api-version.ts';
+import type { Call } from './call.ts';
+import type { Engine } from './engine-port.ts';
+import { Query } from './query.ts';
+import { errorReply } from './replies.ts';
+import { type Match, Router } from './router.ts';
+import { ROUTES } from './routes.ts';
+import { TraceBook } from './trace-book.ts';
+
+export interface ApiHandlerOptions {
+  readonly engine: Engine;
+  /** naru's own version, for the `Server` header. */
+  readonly version: string;
+  /** Told about failures that are no answer to the client's mistake (status 500): log it, once, here. */
+  readonly onFault?: (error: unknown, request: string) => void;
+}
+
+const VERSIONED = /^\/v([0-9][0-9.]*)(\/.*)$/;
+
+/** Route, version, handler, errors to statuses, headers: the whole API as one function. */
+export function createApiHandler({ engine, version, onFault }: ApiHandlerOptions): HttpHandler {
+  const router = new Router(ROUTES);
+  const traces = new TraceBook();
+  const dress = dresser([
+    ['Api-Version', MAX_API_VERSION], ['Docker-Experimental', 'false'], ['Ostype', 'linux'], ['Server', `Naru/${version} (linux)`],
+  ]);
+  return (request) => {
+    const fail = (error: unknown): Reply => {
+      const reply = errorReply(error);
+      if (reply.status === 500) onFault?.(error, `${request.head.method} ${request.head.path}`);
+      return dress(reply);
+    };
+    try {
+      const prefix = VERSIONED.exec(request.head.path);
+      const match = router.match(request.head.method, prefix?.[2] ?? request.head.path);
+      if (match === undefined) throw new NaruError('not-found', 'page not found');
+      const minor = prefix === null ? LATEST_MINOR : negotiateVersion(prefix[1]!);
+      if (match.takesOver) request.holdInput();
+      const call = { engine, request, params: match.params, query: new Query(request.head.query), version: minor, traces };
+      const reply = run(match, call, request);
+      return reply instanceof Promise ? reply.then(dress, fail) : dress(reply);
+    } catch (error) {
+      return fail(error);
+    }
+  };
+}
+
+function run(match: Match, call: Call, request: HttpRequest): Reply | Promise<Reply> {
+  const id = request.header('naru-trace');
+  const trace = id === undefined ? undefined : call.traces.open(id);
+  if (trace === undefined) return match.handler(call);
+  return withTrace(trace, () => span('api', match.name, () => match.handler(call)));
+}
+
+/** Adds the headers that every answer has. Lists that handlers share (constants) are joined once. */
+function dresser(common: HeaderList): (reply: Reply) => Reply {
+  const joined = new WeakMap<HeaderList, HeaderList>();
+  return (reply) => {
+    let headers = joined.get(reply.headers);
+    if (headers === undefined) {
+      headers = [...common, ...reply.headers];
+      joined.set(reply.headers, headers);
+    }
+    return { ...reply, headers };
+  };
+}

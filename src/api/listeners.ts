@@ -1,0 +1,100 @@
+import { chmodSync, chownSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
+import { connect } from 'node:net';
+import type { FdSocketHandlers } from '#sys/fd-socket.ts';
+import { NaruError } from '#spec/errors.ts';
+import { type StreamListener, type StreamSocket, type TlsOptions, listenStream } from '#sys/stream-listener.ts';
+
+export type ListenerSpec =
+  | { readonly kind: 'unix'; readonly path: string }
+  | {
+      readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: TlsOptions;
+      /** Whoever can connect is root on this machine: needed when no client certificates are demanded. */
+      readonly allowUnauthenticated?: boolean;
+      /** Host names besides addresses and localhost that requests may name. */
+      readonly allowedHosts?: readonly string[];
+    };
+
+export interface OpenListener { /** `unix:///path` or `tcp://host:port` */ readonly address: string; stop(): void }
+
+type Accept = (socket: StreamSocket) => FdSocketHandlers;
+
+/** Errors: conflict (another daemon listens there), invalid (unsafe TCP, not a socket), forbidden, with the address named. */
+export async function openListener(spec: ListenerSpec, accept: Accept): Promise<OpenListener> {
+  if (spec.kind === 'unix') return openUnix(spec.path, accept);
+  if (spec.tls?.clientAuthority === undefined && spec.allowUnauthenticated !== true) {
+    throw new NaruError('invalid', `refusing to listen on tcp://${spec.host}:${spec.port} without client certificates`, {
+      hint: 'whoever can connect would be root on this machine: demand client certificates, or allow it explicitly',
+    });
+  }
+  const listener = listen(`tcp://${spec.host}:${spec.port}`, () => listenStream(spec, accept));
+  return { address: `tcp://${spec.host}:${listener.port}`, stop: () => listener.stop() };
+}
+
+/** sun_path, without its NUL. */
+const MAX_SOCKET_PATH = 107;
+
+async function openUnix(path: string, accept: Accept): Promise<OpenListener> {
+  const address = `unix://${path}`;
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw new NaruError('invalid', `socket path is longer than ${MAX_SOCKET_PATH} bytes: ${path}`);
+  await removeStale(path);
+  // Nobody may connect in the instant between bind and chmod.
+  const mask = process.umask(0o177);
+  let listener: StreamListener;
+  try {
+    listener = listen(address, () => listenStream({ path }, accept));
+  } finally {
+    process.umask(mask);
+  }
+  const { ino } = lstatSync(path);
+  const group = dockerGroup();
+  if (group !== undefined && process.getuid?.() === 0) chownSync(path, 0, group);
+  chmodSync(path, 0o660);
+  const stop = (): void => {
+    listener.stop();
+    if (inodeOf(path) === ino) unlinkSync(path); // ours still, not a successor's
+  };
+  return { address, stop };
+}
+
+function listen(address: string, open: () => StreamListener): StreamListener {
+  try {
+    return open();
+  } catch (cause) {
+    const code = (cause as { code?: string }).code;
+    const kind = code === 'EADDRINUSE' ? 'conflict' : code === 'EACCES' ? 'forbidden' : 'invalid';
+    throw new NaruError(kind, `cannot listen on ${address}: ${code ?? (cause as Error).message}`, { cause });
+  }
+}
+
+/** A socket file that nobody answers on is a dead daemon's. */
+async function removeStale(path: string): Promise<void> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) throw new NaruError('conflict', `${path} exists and is not a socket`);
+  if (await answers(path)) throw new NaruError('conflict', `another daemon listens on ${path}`);
+  unlinkSync(path);
+}
+
+function answers(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const probe = connect(path);
+  probe.once('connect', () => {
+    probe.destroy();
+    resolve(true);
+  });
+  probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'));
+  return promise;
+}
+
+const inodeOf = (path: string): number | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino;
+
+function dockerGroup(): number | undefined {
+  let text: string;
+  try {
+    text = readFileSync('/etc/group', 'utf8');
+  } catch {
+    return undefined;
+  }
+  const match = /^docker:[^:]*:([0-9]+):/m.exec(text);
+  return match === null ? undefined : Number(match[1]);
+}

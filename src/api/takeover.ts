@@ -1,0 +1,37 @@
+import type { TakeoverReply } from '#api/http/reply.ts';
+import { writeOnce } from '#sys/descriptors.ts';
+import type { Call } from './call.ts';
+import type { ClientDescriptor } from './engine-port.ts';
+import { errorBody } from './statuses.ts';
+
+const RAW_STREAM = 'application/vnd.docker.raw-stream';
+const MULTIPLEXED_STREAM = 'application/vnd.docker.multiplexed-stream';
+
+/** Since API 1.42 a stream of frames says so; before, everything was called raw. */
+export const streamType = ({ version }: Pick<Call, 'version'>, tty: boolean): string => (tty || version < 42 ? RAW_STREAM : MULTIPLEXED_STREAM);
+
+/** The connection becomes the container's stdio. A failure of `run` comes too late for a status: it is told in the stream. */
+export function takeover(call: Call, tty: boolean, run: (client: ClientDescriptor) => Promise<void>): TakeoverReply {
+  return {
+    kind: 'takeover',
+    status: call.request.header('upgrade') === undefined ? 200 : 101,
+    headers: [['Content-Type', streamType(call, tty)]],
+    take: async (client) => {
+      try {
+        await run(client);
+      } catch (error) {
+        writeOnce(client.fd, errorFrame(errorBody(error).message, tty));
+      }
+    },
+  };
+}
+
+/** The message as Docker writes it into an attached stream: on stdout, with the 8-byte header unless there is a tty. */
+export function errorFrame(message: string, tty: boolean): Buffer {
+  const text = Buffer.from(`${message}\r\n`);
+  if (tty) return text;
+  const header = Buffer.alloc(8);
+  header[0] = 1;
+  header.writeUInt32BE(text.byteLength, 4);
+  return Buffer.concat([header, text]);
+}
