@@ -32,7 +32,7 @@ export interface OpDefinition {
   readonly args: readonly (readonly [name: string, kind: ArgKind])[];
 }
 
-const op = (code: number, ...args: [string, ArgKind][]): OpDefinition => ({ code, args });
+const op = <const A extends readonly (readonly [string, ArgKind])[]>(code: number, ...args: A): { readonly code: number; readonly args: A } => ({ code, args });
 
 export const OPS = {
   // --- files of ours
@@ -124,6 +124,8 @@ export const OPS = {
   exec: op(58, ['candidates', 'list'], ['argv', 'list'], ['env', 'list']),
   /** Set a file system user or nothing: reserved for id checks; asserts that getuid() == uid. */
   assert_uid: op(59, ['uid', 'int']),
+  /** In the child: at exec, the descriptor in slot becomes descriptor number fd (3 or more; OCI --preserve-fds). */
+  inherit: op(61, ['slot', 'slot'], ['fd', 'int']),
 
   // --- mounts
   /** mount(2) on a path of the current root: propagation changes and remounts. */

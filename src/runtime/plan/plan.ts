@@ -25,6 +25,8 @@ export interface PlanOp<N extends OpName = OpName> {
   readonly why: string;
   /** The user's flag or the config.json pointer that caused it: `--volume /a:/b`, `/mounts/3`. */
   readonly source?: string;
+  /** The config.json pointer alone, for messages. */
+  readonly pointer?: string;
 }
 
 export interface Plan {

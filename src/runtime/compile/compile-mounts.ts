@@ -1,0 +1,183 @@
+import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
+import { NaruError } from '#spec/errors.ts';
+import { AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_PATH, OPEN_TREE_CLONE, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from '#sys/numbers.ts';
+import { addCgroupMount } from './compile-cgroup-mount.ts';
+import type { CompileHost } from './compile-host.ts';
+import { mappingText } from './compile-namespaces.ts';
+import { parseMountOptions, type MountOptions } from './mount-options.ts';
+import type { PlanBuilder } from './plan-builder.ts';
+import { PREPARED_MOUNT_SLOTS, SLOT } from './slots.ts';
+
+export interface MountContext {
+  readonly host: CompileHost;
+  readonly spec: OciSpec;
+  readonly cgroupPath: string;
+  /** Index of the mount for which SLOT.proc was made already; undefined: none was needed. */
+  readonly procMount: number | undefined;
+}
+
+/** A path as the `inroot` arguments want it: relative, without `.`; `..` stays for the kernel to resolve inside the root. */
+export const inRoot = (path: string): string => {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  return parts.length === 0 ? '.' : parts.join('/');
+};
+
+/** Normalised text of an absolute path, for comparisons alone (symbolic links are not followed). */
+export function cleanPath(path: string): string {
+  const out: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') out.pop();
+    else if (part !== '' && part !== '.') out.push(part);
+  }
+  return `/${out.join('/')}`;
+}
+
+export const isBind = (mount: OciMount, options: MountOptions): boolean =>
+  options.bind !== undefined || mount.type === 'bind' || mount.type === 'rbind';
+
+/** One entry of /mounts, read. */
+export interface MountStep {
+  readonly mount: OciMount;
+  readonly options: MountOptions;
+  readonly pointer: string;
+  readonly index: number;
+  readonly kind: 'bind' | 'cgroup' | 'filesystem';
+  /** Binds: where the detached clone is held. */
+  readonly slot: number;
+  /** The shim opens the source, before clone: a user namespace's root may neither reach it nor map ids. */
+  readonly early: boolean;
+  readonly idmapped: boolean;
+}
+
+export function readMounts(spec: OciSpec): MountStep[] {
+  let prepared = PREPARED_MOUNT_SLOTS.first as number;
+  const userNamespace = spec.linux?.namespaces?.some((n) => n.type === 'user') === true;
+  return (spec.mounts ?? []).map((mount, index) => {
+    const pointer = `/mounts/${index}`;
+    const options = parseMountOptions(mount.options);
+    const bind = isBind(mount, options);
+    const idmapped = bind && (options.idmap !== undefined || (mount.uidMappings?.length ?? 0) > 0);
+    const early = bind && (userNamespace || idmapped);
+    if (early && prepared > PREPARED_MOUNT_SLOTS.last) {
+      throw new NaruError('unsupported', `${pointer}: more than ${PREPARED_MOUNT_SLOTS.last - PREPARED_MOUNT_SLOTS.first + 1} bind mounts with a user namespace or mapped ids`);
+    }
+    const kind = bind ? 'bind' : mount.type === 'cgroup' || mount.type === 'cgroup2' ? 'cgroup' : 'filesystem';
+    return { mount, options, pointer, index, kind, slot: early ? prepared++ : SLOT.mount, early, idmapped };
+  });
+}
+
+/** prepare: the sources that the shim opens for the child. (The helper closes what slots hold once the program runs.) */
+export function addPreparedMounts(plan: PlanBuilder, steps: readonly MountStep[], spec: OciSpec): void {
+  for (const step of steps) {
+    if (step.early) addClone(plan, 'prepare', step, spec);
+  }
+}
+
+/** child: all mounts, in the configuration's order (a later one may lie on an earlier one). */
+export function addMounts(plan: PlanBuilder, steps: readonly MountStep[], context: MountContext): void {
+  for (const step of steps) {
+    if (step.kind === 'bind') addBind(plan, step, context.spec);
+    else if (step.kind === 'cgroup') addCgroupMount(plan, { ...context, mount: step.mount, options: step.options, pointer: step.pointer });
+    else addFileSystem(plan, { ...step, ready: step.index === context.procMount });
+  }
+}
+
+const isTree = ({ mount, options }: MountStep): boolean => options.bind === 'rbind' || mount.type === 'rbind';
+
+function addBind(plan: PlanBuilder, step: MountStep, spec: OciSpec): void {
+  const { mount: { source, destination }, pointer, slot } = step;
+  const path = inRoot(destination);
+  if (!step.early) addClone(plan, 'child', step, spec);
+  plan.add('child', 'target', { root: SLOT.root, path, kind: 2, like: slot, mode: 0o755 }, { why: `mount point ${destination}`, pointer });
+  plan.add('child', 'attach', { slot, root: SLOT.root, path }, { why: `bind ${source} on ${destination}`, pointer });
+}
+
+/** A detached clone of the source with its ids mapped and its attributes set: complete before anybody can see it. */
+function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountStep, spec: OciSpec): void {
+  const { mount, options, pointer, slot } = step;
+  const { source, destination } = mount;
+  if (source === undefined || source === '') throw new NaruError('invalid', `${pointer}/source: a bind mount needs a source`);
+  const tree = isTree(step);
+  plan.add(section, 'open_tree', { slot, at: SLOT.none, path: source, flags: OPEN_TREE_CLONE | (tree ? AT_RECURSIVE : 0) }, { why: `bind ${source}: a detached clone`, pointer });
+  if (step.idmapped) {
+    const uids = mount.uidMappings?.length ? mount.uidMappings : spec.linux?.uidMappings;
+    const gids = mount.gidMappings?.length ? mount.gidMappings : spec.linux?.gidMappings;
+    if (!uids?.length || !gids?.length) throw new NaruError('invalid', `${pointer}/uidMappings: an idmapped mount needs mappings, its own or those of /linux`);
+    const ids = { why: `map ids of ${destination}`, pointer: `${pointer}/uidMappings` };
+    plan.add(section, 'userns', { slot: SLOT.idmap, uidMap: mappingText(uids), gidMap: mappingText(gids) }, ids);
+    plan.add(section, 'mount_setattr', { slot, flags: options.idmap === 'ridmap' ? AT_RECURSIVE : 0, set: MOUNT_ATTR_IDMAP, clear: 0, propagation: 0, userns: SLOT.idmap }, ids);
+    plan.add(section, 'close', { slot: SLOT.idmap }, ids);
+  }
+  addAttributes(plan, section, { slot, options, pointer, tree, destination });
+}
+
+/** The attributes of a clone in as few calls as they can be said in; nothing is cleared that was not asked for. */
+function addAttributes(plan: PlanBuilder, section: 'prepare' | 'child', of: { slot: number; options: MountOptions; pointer: string; tree: boolean; destination: string }): void {
+  const { slot, pointer, tree, destination, options: { attributes: own, recursive, propagation } } = of;
+  const call = (flags: number, set: number, clear: number, type: number): void => {
+    if (set === 0 && clear === 0 && type === 0) return;
+    plan.add(section, 'mount_setattr', { slot, flags, set, clear, propagation: type, userns: SLOT.none }, { why: `attributes of ${destination}`, pointer: `${pointer}/options` });
+  };
+  const type = propagation?.type ?? 0;
+  const wide = propagation?.recursive === true ? type : 0;
+  const narrow = type - wide;
+  if (!tree) {
+    // One mount: what holds for the tree holds for it.
+    call(0, own.set | recursive.set, own.clear | recursive.clear, type);
+    return;
+  }
+  call(AT_RECURSIVE, recursive.set, recursive.clear, wide);
+  call(0, own.set, own.clear, narrow);
+}
+
+/** proc and sysfs are the kernel's word to the program: they go on an ordinary directory, never through a link. */
+const NO_LINKS = new Set(['proc', 'sysfs']);
+
+interface FileSystemStep extends MountStep { readonly ready: boolean }
+
+function addFileSystem(plan: PlanBuilder, { mount, options, pointer, ready }: FileSystemStep): void {
+  const { destination } = mount;
+  const type = mount.type ?? '';
+  if (type === '') throw new NaruError('invalid', `${pointer}/type: missing, and the options name no bind`);
+  const path = inRoot(destination);
+  const slot = ready ? SLOT.proc : slotFor(type, cleanPath(destination));
+  const attr = fsAttributes(options) & ~(options.copyUp ? MOUNT_ATTR_RDONLY : 0);
+  plan.add('child', 'target', { root: SLOT.root, path, kind: 0, like: SLOT.none, mode: 0o755 }, { why: `mount point ${destination}`, pointer });
+  if (!ready) {
+    // A legacy file system still wants to be told what it is mounted from.
+    const source = mount.source !== undefined && mount.source !== type && !VIRTUAL.has(type) ? [`source=${mount.source}`] : [];
+    plan.add('child', 'fs_mount', { slot, type, options: [...source, ...options.data], attr }, { why: `${type} for ${destination}`, pointer });
+  }
+  if (type === 'tmpfs' && !options.data.some((o) => o.startsWith('mode='))) {
+    plan.add('child', 'copy_mode', { slot, root: SLOT.root, path }, { why: `${destination} keeps the mode of what it hides`, pointer });
+  }
+  if (options.copyUp) {
+    plan.add('child', 'copy_up', { slot, root: SLOT.root, path }, { why: `${destination} keeps its files`, pointer });
+    if ((options.attributes.set & MOUNT_ATTR_RDONLY) !== 0) {
+      plan.add('child', 'mount_setattr', { slot, flags: 0, set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: SLOT.none }, { why: `${destination} read-only once filled`, pointer });
+    }
+  }
+  if (NO_LINKS.has(type)) {
+    plan.add('child', 'open', { slot: SLOT.mountPoint, at: SLOT.root, path, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW, mode: 0, resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS },
+      { why: `${destination} must be an ordinary directory`, pointer });
+    plan.add('child', 'attach', { slot, root: SLOT.mountPoint, path: '.' }, { why: `${type} on ${destination}`, pointer });
+  } else {
+    plan.add('child', 'attach', { slot, root: SLOT.root, path }, { why: `${type} on ${destination}`, pointer });
+  }
+  if (options.propagation !== undefined) {
+    plan.add('child', 'mount_setattr', { slot, flags: options.propagation.recursive ? AT_RECURSIVE : 0, set: 0, clear: 0, propagation: options.propagation.type, userns: SLOT.none },
+      { why: `propagation of ${destination}`, pointer: `${pointer}/options` });
+  }
+}
+
+const VIRTUAL = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'ramfs']);
+
+/** Mounts that later steps look into keep a slot of their own. */
+function slotFor(type: string, destination: string): number {
+  if (type === 'tmpfs' && destination === '/dev') return SLOT.dev;
+  if (type === 'devpts' && destination === '/dev/pts') return SLOT.devpts;
+  return SLOT.mount;
+}
+
+/** The attributes of a new mount: nothing has to be cleared there. */
+export const fsAttributes = (options: MountOptions): number => options.attributes.set | options.recursive.set;

@@ -1,0 +1,110 @@
+import type { OciProcess, OciSeccomp, OciSpec } from '#spec/oci-runtime.ts';
+import { NaruError } from '#spec/errors.ts';
+import { capabilityMask } from '#runtime/capabilities/capabilities.ts';
+import { compileSeccomp } from '#runtime/seccomp/compile-seccomp.ts';
+import type { CompileHost } from './compile-host.ts';
+import { execCandidates } from './exec-candidates.ts';
+import type { PlanBuilder } from './plan-builder.ts';
+import { affinityMask, ioPriority, personalityNumber, RLIMITS, schedulerAttributes } from './process-attributes.ts';
+import { SLOT } from './slots.ts';
+
+const PR_SET_KEEPCAPS = 8;
+const PR_SET_NO_NEW_PRIVS = 38;
+const ENOSYS = 38;
+
+export interface ProcessStep {
+  readonly process: OciProcess;
+  readonly spec: OciSpec;
+  readonly host: CompileHost;
+  /** A reaper of ours as PID 1. */
+  readonly init: boolean;
+}
+
+/** Everything a process is given that does not depend on who it is; while it still has every right. */
+export function addAttributes(plan: PlanBuilder, { process, spec, host }: ProcessStep): void {
+  // Limits late: a small RLIMIT_NOFILE or RLIMIT_FSIZE would break the set-up itself. Before the user changes: only root
+  // may go up to the hard limit of others.
+  process.rlimits?.forEach(({ type, soft, hard }, index) => {
+    const most = host.hardLimits?.get(RLIMITS[type]!) ?? Infinity;
+    const asked = unlimited(hard);
+    const limit = Math.min(asked, most);
+    plan.add('child', 'rlimit', { resource: RLIMITS[type]!, soft: limitValue(Math.min(unlimited(soft), limit)), hard: limitValue(limit) },
+      { why: limit < asked ? `${type}, cut to what naru itself has` : type, pointer: `/process/rlimits/${index}` });
+  });
+  if (process.scheduler !== undefined) plan.add('child', 'sched_setattr', { attr: schedulerAttributes(process.scheduler) }, { why: `scheduler ${process.scheduler.policy}`, pointer: '/process/scheduler' });
+  if (process.ioPriority !== undefined) plan.add('child', 'ioprio_set', { ioprio: ioPriority(process.ioPriority) }, { why: `I/O priority ${process.ioPriority.class}`, pointer: '/process/ioPriority' });
+  const cpus = process.execCPUAffinity?.final ?? process.execCPUAffinity?.initial;
+  if (cpus !== undefined && cpus !== '') plan.add('child', 'sched_setaffinity', { mask: affinityMask(cpus) }, { why: `CPUs ${cpus}`, pointer: '/process/execCPUAffinity' });
+  if (spec.linux?.personality !== undefined) plan.add('child', 'personality', { persona: personalityNumber(spec.linux.personality) }, { why: `personality ${spec.linux.personality.domain}`, pointer: '/linux/personality' });
+}
+
+/** A session keyring of its own, so that the container cannot read the keys of whoever started it. */
+export function addKeyring(plan: PlanBuilder, name: string): void {
+  plan.add('child', 'keyring', { name }, { why: 'a session keyring of its own', tolerate: [ENOSYS] });
+}
+
+/** The last steps, each of which takes rights away; ends with exec. */
+export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
+  const { process, spec, host } = step;
+  const { uid, gid } = process.user;
+  const filter = spec.linux?.seccomp;
+  const strict = process.noNewPrivileges === true;
+  if (strict) plan.add('child', 'prctl', { option: PR_SET_NO_NEW_PRIVS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'no new privileges', pointer: '/process/noNewPrivileges' });
+  // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before that goes; with it, last of all.
+  if (!strict) addSeccomp(plan, filter, host);
+  const caps = process.capabilities;
+  // Asking for what naru itself has not would fail; in a user namespace of its own the child has everything.
+  const available = spec.linux?.namespaces?.some((n) => n.type === 'user') === true ? ~0n : host.capabilities;
+  const mask = (names: string[] | undefined): bigint => capabilityMask(names ?? []) & available;
+  if (caps !== undefined) {
+    plan.add('child', 'cap_bound', { keep: capabilityMask(caps.bounding ?? []) }, { why: 'capabilities that no program can regain', pointer: '/process/capabilities/bounding' });
+    if (uid !== 0) plan.add('child', 'prctl', { option: PR_SET_KEEPCAPS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'keep capabilities over the change of user', pointer: '/process/user' });
+  }
+  plan.add('child', 'setgroups', { gids: process.user.additionalGids ?? [] }, { why: 'supplementary groups', pointer: '/process/user/additionalGids' });
+  plan.add('child', 'setresgid', { gid }, { why: `group ${gid}`, pointer: '/process/user/gid' });
+  plan.add('child', 'setresuid', { uid }, { why: `user ${uid}`, pointer: '/process/user/uid' });
+  if (caps !== undefined) {
+    if (uid !== 0) plan.add('child', 'prctl', { option: PR_SET_KEEPCAPS, a2: 0, a3: 0, a4: 0, a5: 0 }, { why: 'as it was', pointer: '/process/user' });
+    plan.add('child', 'capset', {
+      effective: mask(caps.effective), permitted: mask(caps.permitted), inheritable: mask(caps.inheritable),
+    }, { why: 'capabilities', pointer: '/process/capabilities' });
+    plan.add('child', 'cap_ambient', { mask: mask(caps.ambient) }, { why: 'ambient capabilities', pointer: '/process/capabilities/ambient' });
+  }
+  // The reaper is the user's process too: same rights, and only then the fork.
+  if (step.init) plan.add('child', 'init', {}, { why: 'a reaper as PID 1', pointer: '/process/args' });
+  if (strict) addSeccomp(plan, filter, host);
+  // Nothing that naru or its caller holds open reaches the program (CVE-2024-21626).
+  plan.add('child', 'cloexec_from', { first: 3 }, { why: 'no descriptor but 0, 1 and 2' });
+  const args = process.args ?? [];
+  plan.add('child', 'exec', { candidates: execCandidates(args[0] ?? '', process.env ?? []), argv: args, env: process.env ?? [] }, { why: 'the program', pointer: '/process/args' });
+}
+
+const EMPTY = new Uint8Array(0);
+const compiled = new WeakMap<OciSeccomp, { program: Uint8Array; flags: number }>();
+
+function addSeccomp(plan: PlanBuilder, filter: OciSeccomp | undefined, host: CompileHost): void {
+  if (filter === undefined) return;
+  if (!host.seccomp) throw new NaruError('unsupported', '/linux/seccomp: the kernel has no seccomp filters', { hint: 'run with --security-opt seccomp=unconfined' });
+  if (filter.listenerPath !== undefined && filter.listenerPath !== '') throw new NaruError('unsupported', '/linux/seccomp/listenerPath: not built yet');
+  let binary = compiled.get(filter);
+  if (binary === undefined) {
+    binary = compileSeccomp(filter);
+    compiled.set(filter, binary);
+  }
+  plan.add('child', 'seccomp', { flags: binary.flags, program: binary.program, listener: SLOT.none, state: EMPTY },
+    { why: `system call filter, ${binary.program.byteLength / 8} instructions`, pointer: '/linux/seccomp' });
+}
+
+/** Standard streams that are pipes of ours become the user's (a pipe belongs to whoever made it: `> /dev/stderr` would be
+ *  forbidden to another user). Before a user namespace or a procfs of the container is entered. */
+export function addStreamOwner(plan: PlanBuilder, io: { mode: string; stdin: string }, user: OciProcess['user']): void {
+  if (io.mode !== 'pipes' || user.uid === 0) return;
+  for (const fd of io.stdin === 'none' ? [1, 2] : [0, 1, 2]) {
+    plan.add('child', 'chown', { path: `/proc/self/fd/${fd}`, uid: user.uid, gid: -1 }, { why: 'the user may reopen the stream', pointer: '/process/user/uid', tolerate: [1, 22] });
+  }
+}
+
+const RLIM_INFINITY = 0xffffffffffffffffn;
+/** JSON numbers cannot say 2^64 - 1: what is beyond exact integers, or negative, means unlimited. */
+const unlimited = (value: number): number => (value < 0 || value > Number.MAX_SAFE_INTEGER ? Infinity : value);
+const limitValue = (value: number): number | bigint => (value === Infinity ? RLIM_INFINITY : value);

@@ -1,0 +1,148 @@
+import type { TaskRequest } from '#core/tasks/port.ts';
+import { cgroupPlan } from '#runtime/cgroups/cgroup-plan.ts';
+import type { Plan } from '#runtime/plan/plan.ts';
+import { O_DIRECTORY, O_PATH } from '#sys/numbers.ts';
+import { addConsole, addDevices } from './compile-devices.ts';
+import { addHooks, HOOK_PID, type HookPoint, type HookState } from './compile-hooks.ts';
+import type { CompileHost } from './compile-host.ts';
+import { addMounts, addPreparedMounts, readMounts } from './compile-mounts.ts';
+import { addCgroupNamespace, addEnterNamespaces, addNamespaces } from './compile-namespaces.ts';
+import { addContainerNetwork, addHostNetwork } from './compile-network.ts';
+import { addProcWrites, addProtectedPaths } from './compile-proc.ts';
+import { addAttributes, addIdentity, addKeyring, addStreamOwner } from './compile-process.ts';
+import { addPivot, addReadonlyRoot, addRootAttach, addRootfs } from './compile-rootfs.ts';
+import { type PlanBuilder, planBuilder } from './plan-builder.ts';
+import { SLOT } from './slots.ts';
+import { validateSpec } from './validate-spec.ts';
+
+/** What the command line of an OCI runtime adds to a request; the engine needs none of it. */
+export interface RuntimeOptions {
+  readonly bundle?: string;
+  /** OCI create: say CREATED, then wait for START before the program. */
+  readonly await?: boolean;
+  readonly noPivot?: boolean;
+  readonly noNewKeyring?: boolean;
+  readonly pidFile?: string;
+  /** Send the pty's master over this unix socket instead of keeping it. */
+  readonly consoleSocket?: string;
+}
+
+export const STDIO_MODES = { null: 0, pipes: 1, pty: 2 } as const;
+export const STDIN_MODES = { none: 0, open: 1, once: 2 } as const;
+export const DEFAULT_UMASK = 0o022;
+/** The shim is the last to be killed for memory: with it an exit status would be lost. */
+const SHIM_OOM_SCORE = -998;
+
+/** The cgroup of a task. */
+export const cgroupPathOf = (id: string, cgroupsPath: string | undefined): string =>
+  cgroupsPath === undefined || cgroupsPath === '' ? `/naru/${id}` : cgroupsPath;
+
+/**
+ * config.json in, plan out. A function of its arguments: it asks the kernel nothing. Throws NaruError `invalid` that names
+ * the JSON pointer of the offending field.
+ *
+ * Within each section, the order of the calls below is the order of execution; each says why it stands where it does.
+ */
+export function compileTask(request: TaskRequest, host: CompileHost, options: RuntimeOptions = {}): Plan {
+  const { spec, io } = request;
+  validateSpec(spec);
+  const linux = spec.linux ?? {};
+  const process = spec.process!;
+  const plan = planBuilder(request.sources);
+  const cgroupPath = cgroupPathOf(request.id, linux.cgroupsPath);
+  const mounts = readMounts(spec);
+  const hooks = (point: HookPoint, section: 'parent' | 'child' | 'cleanup', status: HookState['status']): void =>
+    addHooks(plan, spec, { point, section, state: { id: request.id, bundle: options.bundle ?? request.stateDir, status, pid: status === 'stopped' ? undefined : HOOK_PID } });
+
+  // ── prepare: the shim, in the host's namespaces ──────────────────────────────────────────────────────────────────
+  // What the shim is, first: what fails later can then be told and recorded.
+  plan.add('prepare', 'shim', { comm: 'naru-shim', oomScoreAdj: Math.max(SHIM_OOM_SCORE, host.minOomScoreAdj) }, { why: 'the shim outlives what it watches' });
+  plan.add('prepare', 'umask', { mask: 0 }, { why: 'modes mean what they say' });
+  plan.add('prepare', 'stdio', { mode: STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${io.mode}`, pointer: '/process/terminal' });
+  if (request.log !== undefined) plan.add('prepare', 'log', { path: request.log.path, maxSize: request.log.maxSize, maxFiles: request.log.maxFiles }, { why: 'the log' });
+  plan.add('prepare', 'exit_file', { path: request.exitFile, sync: request.durable ? 1 : 0 }, { why: 'where the exit status is kept' });
+  plan.add('prepare', 'listen', { path: `${request.stateDir}/shim.sock` }, { why: 'a new daemon finds the shim here' });
+  if (options.pidFile !== undefined) plan.add('prepare', 'pid_file', { path: options.pidFile }, { why: '--pid-file' });
+  // The cgroup and its limits before the child, which must not run a moment outside of them.
+  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPath, resources: linux.resources ?? {} });
+  plan.splice(cgroups.prepare);
+  if (cgroups.oom !== undefined) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
+  // Detached mounts that only the host's root can make; the child inherits their descriptors.
+  addRootfs(plan, request.rootfs, request.stateDir, host);
+  addPreparedMounts(plan, mounts, spec);
+  // Joined namespaces last before clone, so that nothing of the above happens inside them; then clone.
+  addNamespaces(plan, linux, addCloneTarget(plan, cgroups.cloneInto));
+
+  // ── parent: what only the host's root may do for the child, which waits meanwhile ────────────────────────────────
+  // (addNamespaces began it: back to our own namespaces, then the id mappings, without which the child is nobody.)
+  plan.splice(cgroups.parent);
+  if (process.oomScoreAdj !== undefined) {
+    // Through the host's procfs, never the container's (CVE-2025-52881).
+    plan.add('parent', 'child_write', { name: 'oom_score_adj', data: String(Math.max(process.oomScoreAdj, host.minOomScoreAdj)) }, { why: 'its chance of being killed for memory', pointer: '/process/oomScoreAdj' });
+  }
+  addHostNetwork(plan, request.network);
+  // Runtime-spec: after the namespaces exist, before the pivot, in ours.
+  hooks('prestart', 'parent', 'created');
+  hooks('createRuntime', 'parent', 'created');
+
+  // ── child ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // While it is still root of the host, sees the host's paths and is in the host's cgroup namespace.
+  plan.splice(cgroups.child);
+  plan.add('child', 'setsid', {}, { why: 'a session of its own: no terminal but the container\'s' });
+  // While /proc is still the host's and ids are still the host's.
+  addStreamOwner(plan, io, { ...process.user, uid: hostId(process.user.uid, linux.uidMappings) });
+  addEnterNamespaces(plan, linux);
+  // The cgroup namespace's root is the cgroup one is in: joined above, mounted below.
+  addCgroupNamespace(plan, linux);
+  addContainerNetwork(plan, request.network);
+  if (spec.hostname !== undefined && spec.hostname !== '') plan.add('child', 'sethostname', { name: spec.hostname }, { why: `hostname ${spec.hostname}`, pointer: '/hostname' });
+  if (spec.domainname !== undefined && spec.domainname !== '') plan.add('child', 'setdomainname', { name: spec.domainname }, { why: `domainname ${spec.domainname}`, pointer: '/domainname' });
+  if (options.noNewKeyring !== true) addKeyring(plan, `_ses.${request.id}`);
+  // From here on mounts: the rootfs over "/", and everything else below it.
+  addRootAttach(plan, linux.rootfsPropagation);
+  const procMount = addProcWrites(plan, spec, host);
+  addMounts(plan, mounts, { host, spec, cgroupPath, procMount });
+  addDevices(plan, spec);
+  if (io.mode === 'pty') {
+    addConsole(plan, spec, { rows: io.rows ?? 0, columns: io.columns ?? 0 });
+    if (options.consoleSocket !== undefined) {
+      plan.add('child', 'master', { slot: SLOT.mount }, { why: '--console-socket' });
+      plan.add('child', 'send_fd', { path: options.consoleSocket, slot: SLOT.mount, name: '/dev/ptmx' }, { why: '--console-socket' });
+    }
+    plan.add('child', 'tty', { slave: SLOT.slave, ctty: 1 }, { why: 'the terminal is stdin, stdout and stderr', pointer: '/process/terminal' });
+  }
+  // After all mounts, so that none can uncover what is hidden.
+  addProtectedPaths(plan, spec);
+  // Runtime-spec: in the container's namespaces, before the pivot.
+  hooks('createContainer', 'child', 'created');
+  addPivot(plan, { rootfsPropagation: linux.rootfsPropagation, noPivot: options.noPivot === true });
+  // As root and while the rootfs can be written: Docker makes a missing working directory.
+  plan.add('child', 'chdir', { path: process.cwd, create: 1 }, { why: 'working directory', pointer: '/process/cwd' });
+  if (spec.root?.readonly === true) addReadonlyRoot(plan);
+  plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
+  const step = { process, spec, host, init: request.init };
+  addAttributes(plan, step);
+  if (options.await === true) plan.add('child', 'await', { kind: 0, path: '' }, { why: 'created; waits for start' });
+  // Runtime-spec: in the container, after start, before the program.
+  hooks('startContainer', 'child', 'created');
+  // Only now the rights go, and with the last of them the program comes.
+  addIdentity(plan, step);
+
+  // ── cleanup: after the child was reaped, or a step above failed ──────────────────────────────────────────────────
+  plan.splice(cgroups.cleanup);
+  hooks('poststop', 'cleanup', 'stopped');
+  return { ops: plan.build() };
+}
+
+/** A descriptor of the cgroup2 directory into which clone puts the child. */
+export function addCloneTarget(plan: PlanBuilder, directory: string | undefined): number {
+  if (directory === undefined) return SLOT.none;
+  plan.add('prepare', 'open', { slot: SLOT.cgroup, at: SLOT.none, path: directory, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }, { why: 'the cgroup into which the child is cloned', pointer: '/linux/cgroupsPath' });
+  return SLOT.cgroup;
+}
+
+/** The id outside of what is `id` inside. */
+function hostId(id: number, mappings: NonNullable<TaskRequest['spec']['linux']>['uidMappings']): number {
+  const range = mappings?.find((m) => id >= m.containerID && id < m.containerID + m.size);
+  return range === undefined ? id : range.hostID + (id - range.containerID);
+}

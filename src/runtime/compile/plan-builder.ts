@@ -1,0 +1,54 @@
+import type { OpName, Section } from '#runtime/plan/ops.ts';
+import type { OpArgs, PlanOp } from '#runtime/plan/plan.ts';
+
+export interface OpNotes {
+  /** In a few words, why the operation stands here. */
+  readonly why: string;
+  /** config.json pointer of the field that caused it. */
+  readonly pointer?: string;
+  readonly tolerate?: readonly number[];
+  readonly skip?: number;
+}
+
+/** Collects the four sections of a plan; `build` puts them in the order in which they are executed. */
+export interface PlanBuilder {
+  add<N extends OpName>(section: Section, name: N, args: OpArgs<N>, notes: OpNotes): void;
+  /** Operations made elsewhere (cgroups), whose `source` is a pointer. */
+  splice(ops: readonly PlanOp[]): void;
+  build(): PlanOp[];
+}
+
+/** `sources`: config.json pointer -> the user's flag. An operation gets the flag of the longest pointer that is a prefix of
+ *  its own pointer; without one, the pointer itself. */
+export function planBuilder(sources: ReadonlyMap<string, string> | undefined): PlanBuilder {
+  const sections: Record<Section, PlanOp[]> = { prepare: [], parent: [], child: [], cleanup: [] };
+  return {
+    add(section, name, args, notes) {
+      const source = notes.pointer === undefined ? undefined : sourceOf(notes.pointer, sources);
+      sections[section].push({
+        name, section, args, why: notes.why,
+        ...(notes.tolerate && { tolerate: notes.tolerate }),
+        ...(notes.skip && { skip: notes.skip }),
+        ...(source !== undefined && { source, pointer: notes.pointer }),
+      } as PlanOp);
+    },
+    splice(ops) {
+      for (const op of ops) {
+        const { source } = op;
+        sections[op.section].push(source === undefined ? op : { ...op, source: sourceOf(source, sources), pointer: source });
+      }
+    },
+    build: () => [...sections.prepare, ...sections.parent, ...sections.child, ...sections.cleanup],
+  };
+}
+
+/** The flag that explains `pointer`. */
+export function sourceOf(pointer: string, sources: ReadonlyMap<string, string> | undefined): string {
+  if (sources !== undefined && sources.size > 0) {
+    for (let p = pointer; p !== ''; p = p.slice(0, p.lastIndexOf('/'))) {
+      const flag = sources.get(p);
+      if (flag !== undefined) return flag;
+    }
+  }
+  return pointer;
+}

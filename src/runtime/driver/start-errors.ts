@@ -1,0 +1,101 @@
+import type { OciSpec } from '#spec/oci-runtime.ts';
+import { type ErrorKind, NaruError } from '#spec/errors.ts';
+import type { Plan, PlanOp } from '#runtime/plan/plan.ts';
+import { ERRNO, errnoName, errnoText } from '#sys/errno.ts';
+
+/** Exit statuses of Docker's command line for a program that did not start. */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
+const FAILED = 125;
+
+const MOUNT_TYPE_HINT = 'Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type';
+
+export interface StartFailure {
+  readonly op: number;
+  readonly errno: number;
+  /** hook: its wait status; netlink: the index of the message. */
+  readonly extra: number;
+}
+
+interface Explained { readonly text: string; readonly kind: ErrorKind; readonly exitCode: number; readonly tail?: string }
+
+/**
+ * What failed, in the words that Docker's users (and programs that match on them) know; the hint names the operation and
+ * the flag that caused it. `verb` exec: inside a running container.
+ */
+export function startError(plan: Plan, failure: StartFailure, context: { spec: OciSpec; verb: 'create' | 'exec' }): NaruError {
+  const op = plan.ops[failure.op];
+  const explained = op === undefined
+    ? { text: `the shim failed before the first operation: ${errnoText(failure.errno)}`, kind: 'internal' as const, exitCode: FAILED }
+    : explain(op, failure, context.spec);
+  const prefix = context.verb === 'create'
+    ? 'failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: '
+    : 'OCI runtime exec failed: exec failed: unable to start container process: ';
+  const tail = explained.tail === undefined ? '' : `: ${explained.tail}`;
+  return new NaruError(explained.kind, `${prefix}${explained.text}: unknown${tail}`, {
+    errno: failure.errno, exitCode: explained.exitCode, ...(op !== undefined && { hint: hintOf(op, failure) }),
+  });
+}
+
+const hintOf = (op: PlanOp, { op: index, errno }: StartFailure): string =>
+  `operation ${index} of the plan (${op.section}: ${op.name}, "${op.why}")${op.source === undefined ? '' : `, from ${op.source}`} failed with ${errnoName(errno)}`;
+
+/** One entry for each operation whose failure has words of its own. */
+function explain(op: PlanOp, failure: StartFailure, spec: OciSpec): Explained {
+  const { errno } = failure;
+  const reason = errnoText(errno);
+  switch (op.name) {
+    case 'exec':
+      return explainExec(op as PlanOp<'exec'>, errno);
+    case 'chdir': {
+      const { path } = (op as PlanOp<'chdir'>).args;
+      return errno === ERRNO.ENOTDIR && (op as PlanOp<'chdir'>).args.create
+        ? { text: `error during container init: mkdir ${path}: not a directory`, kind: 'invalid', exitCode: NOT_FOUND }
+        : { text: `error during container init: chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason}`, kind: 'invalid', exitCode: errno === ERRNO.EACCES ? NOT_EXECUTABLE : NOT_FOUND };
+    }
+    case 'rlimit':
+      return { text: `error setting rlimits for ready process: error setting rlimit type ${(op as PlanOp<'rlimit'>).args.resource}: ${reason}`, kind: 'internal', exitCode: FAILED };
+    case 'hook':
+      return { text: `error running ${op.why}: ${hookResult(failure)}`, kind: 'internal', exitCode: FAILED };
+    case 'netlink':
+      return { text: `error setting up the network: ${op.why}: ${reason}`, kind: 'internal', exitCode: FAILED };
+    case 'write_at':
+      return { text: `error during container init: open /proc/${(op as PlanOp<'write_at'>).args.path}: ${reason}`, kind: errno === ERRNO.ENOENT || errno === ERRNO.EINVAL ? 'invalid' : 'internal', exitCode: FAILED };
+    case 'write':
+      return { text: `${op.why}: write ${(op as PlanOp<'write'>).args.path}: ${reason}`, kind: errno === ERRNO.EINVAL || errno === ERRNO.EBUSY ? 'invalid' : 'internal', exitCode: FAILED };
+    default: {
+      const mount = mountOf(op, spec);
+      return mount ?? { text: `error during container init: ${op.why}: ${op.name}: ${reason}`, kind: 'internal', exitCode: FAILED };
+    }
+
+    function mountOf(failed: PlanOp, { mounts }: OciSpec): Explained | undefined {
+      const index = /^\/mounts\/(\d+)/.exec(failed.pointer ?? '')?.[1];
+      const mount = index === undefined ? undefined : mounts?.[Number(index)];
+      if (mount === undefined) return undefined;
+      const wrongType = errno === ERRNO.ENOTDIR || errno === ERRNO.EISDIR;
+      // A missing source is the user's; everything else about a mount may be either's.
+      return {
+        text: `error during container init: error mounting ${JSON.stringify(mount.source ?? mount.type ?? '')} to rootfs at ${JSON.stringify(mount.destination)}: ${failed.name}: ${wrongType ? 'not a directory' : reason}`,
+        kind: 'invalid', exitCode: wrongType || errno === ERRNO.ENOENT ? NOT_FOUND : FAILED, ...(wrongType && { tail: MOUNT_TYPE_HINT }),
+      };
+    }
+  }
+}
+
+function explainExec({ args: { argv, candidates } }: PlanOp<'exec'>, errno: number): Explained {
+  const name = argv[0] ?? '';
+  const quoted = JSON.stringify(name);
+  if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR || candidates.length === 0) {
+    const text = name.includes('/') ? `exec: ${quoted}: stat ${name}: no such file or directory` : `exec: ${quoted}: executable file not found in $PATH`;
+    return { text, kind: 'invalid', exitCode: NOT_FOUND };
+  }
+  if (errno === ERRNO.EISDIR) return { text: `exec: ${quoted}: is a directory`, kind: 'invalid', exitCode: NOT_EXECUTABLE };
+  if (errno === ERRNO.EACCES || errno === ERRNO.EPERM) return { text: `exec: ${quoted}: permission denied`, kind: 'invalid', exitCode: NOT_EXECUTABLE };
+  return { text: `exec ${name}: ${errnoText(errno)}`, kind: 'invalid', exitCode: NOT_EXECUTABLE };
+}
+
+/** extra of a hook: its wait status. */
+const hookResult = ({ errno, extra }: StartFailure): string =>
+  errno === ERRNO.ETIME || errno === ERRNO.ETIMEDOUT ? 'timed out'
+    : extra === 0 ? errnoText(errno)
+      : (extra & 0x7f) === 0 ? `exit status ${extra >> 8}` : `killed by signal ${extra & 0x7f}`;
