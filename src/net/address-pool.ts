@@ -60,6 +60,11 @@ export class AddressPool {
     this.#resting.push({ index, until: now + REST_MS });
   }
 
+  /** Undo a `take`: nobody has seen the address yet. */
+  cancel(address: number): void {
+    this.#clear(address - this.network.base);
+  }
+
   #firstFree(): number | undefined {
     for (let word = this.#lowest; word < this.#words.length; word++) {
       const free = ~this.#words[word]! >>> 0;
@@ -75,9 +80,13 @@ export class AddressPool {
   #wake(): number | undefined {
     const entry = this.#resting.shift();
     if (entry === undefined) return undefined;
-    this.#words[entry.index >>> 5]! &= ~(1 << (entry.index & 31));
-    this.#lowest = Math.min(this.#lowest, entry.index >>> 5);
+    this.#clear(entry.index);
     return entry.index;
+  }
+
+  #clear(index: number): void {
+    this.#words[index >>> 5]! &= ~(1 << (index & 31));
+    this.#lowest = Math.min(this.#lowest, index >>> 5);
   }
 
   #has(index: number): boolean {

@@ -8,18 +8,17 @@ import type { PublishedPort } from './published-ports.ts';
 const ENOENT = 2;
 const WILDCARD = '0.0.0.0';
 
-/**
- * Make the kernel forget the UDP flows to these host ports. A flow keeps the rewriting that its first packet got, for as long as
- * packets come: a client that never pauses would stay with what was there before the port was published, or after it was
- * withdrawn. Flows through this host to others' ports of the same number stay: `isLocal` tells whose address it is.
- */
+/** Make the kernel forget the UDP flows to these host ports; the number of them. Flows through this host to others' ports of the
+ *  same number stay: `isLocal` tells whose address it is. */
 export function forgetUdpFlows(socket: NetlinkSocket, ports: readonly PublishedPort[], isLocal: (address: number) => boolean): number {
-  const udp = ports.filter((port) => port.protocol === 'udp');
-  if (udp.length === 0) return 0;
-  const dump = new MessageWriter();
-  writeDumpFlows(dump, IPPROTO_UDP, udp.length === 1 ? udp[0]!.hostPort : undefined);
   const wanted = new Map<number, number[]>();
-  for (const port of udp) wanted.set(port.hostPort, [...(wanted.get(port.hostPort) ?? []), port.hostIp === WILDCARD ? 0 : parseIpv4(port.hostIp)]);
+  for (const port of ports) {
+    if (port.protocol !== 'udp') continue;
+    wanted.set(port.hostPort, [...(wanted.get(port.hostPort) ?? []), port.hostIp === WILDCARD ? 0 : parseIpv4(port.hostIp)]);
+  }
+  if (wanted.size === 0) return 0;
+  const dump = new MessageWriter();
+  writeDumpFlows(dump, IPPROTO_UDP, wanted.size === 1 ? [...wanted.keys()][0] : undefined);
   let forgotten = 0;
   for (const flow of socket.dump(dump, 'list the tracked UDP flows').map(parseFlow)) {
     if (flow === undefined || flow.protocol !== IPPROTO_UDP) continue;

@@ -7,7 +7,7 @@ import type { Ipv4Network } from './ipv4.ts';
 import { addNatTable } from './nat-table.ts';
 import type { PortElements, PortMap } from './published-ports.ts';
 
-const ENOENT = 2, EEXIST = 17, EINVAL = 22, EOPNOTSUPP = 95;
+const EPERM = 1, ENOENT = 2, EEXIST = 17, EINVAL = 22, EOPNOTSUPP = 95;
 
 export interface NatOptions {
   readonly table: string;
@@ -68,6 +68,11 @@ export class NatState {
         this.#commit(batch);
         return;
       } catch (error) {
+        if (hasErrno(error, EPERM)) {
+          throw new NaruError('conflict', `nftables table ${this.#options.table} belongs to another running program`, {
+            cause: error, errno: EPERM, hint: 'daemons side by side need a bridge and a table name each',
+          });
+        }
         if (attempt >= 3) throw error;
         if (this.#flags !== 0 && hasErrno(error, EOPNOTSUPP, EINVAL)) this.#flags = 0;
         else if (!hasErrno(error, ENOENT, EEXIST)) throw error; // somebody deleted or made it just now: look again

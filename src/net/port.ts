@@ -17,7 +17,6 @@ export interface NetworkService {
   publish(record: EndpointRecord): Promise<void>;
   /** Withdraw ports and free the address; idempotent; never waits for the kernel's namespace clean-up. */
   release(record: EndpointRecord): Promise<void>;
-  /** Is this host port free (also asked of the kernel by binding)? */
   readonly bridge: { name: string; subnet: string; gateway: string; id: string; mtu: number };
   /** Interface counters of a process's network namespace, for stats. */
   counters(pid: number): Promise<Record<string, { rxBytes: number; rxPackets: number; rxErrors: number; rxDropped: number; txBytes: number; txPackets: number; txErrors: number; txDropped: number }>>;
@@ -26,6 +25,8 @@ export interface NetworkService {
 
 export interface EndpointRequest {
   readonly containerId: string;
+  /** For the error of a port that is taken: with it the message is Docker's whole sentence. */
+  readonly containerName?: string;
   readonly network: string;
   readonly mac?: string;
   readonly ipv4?: string;

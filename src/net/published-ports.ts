@@ -1,6 +1,7 @@
 import { concatenatedType, TYPE_INET_PROTO, TYPE_INET_SERVICE, TYPE_IPV4 } from '#sys/netlink/nft-constants.ts';
 import type { MapElement, MapOptions } from '#sys/netlink/nft-batch.ts';
-import { ipv4Bytes, parseIpv4 } from './ipv4.ts';
+import { NaruError } from '#spec/errors.ts';
+import { formatIpv4, ipv4Bytes, parseIpv4, tryParseIpv4 } from './ipv4.ts';
 import type { Protocol } from './port-reservations.ts';
 
 /**
@@ -31,6 +32,17 @@ export const PORT_MAPS: Readonly<Record<PortMap, MapOptions>> = {
 
 const PROTOCOL_NUMBER: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 const WILDCARD = '0.0.0.0';
+
+/** The host address that a request means: empty is every address. Throws for what cannot be published on. */
+export function hostAddress(text: string): string {
+  if (text === '') return WILDCARD;
+  const address = tryParseIpv4(text);
+  if (address !== undefined) return formatIpv4(address);
+  const isIpv6 = text.includes(':');
+  throw new NaruError(isIpv6 ? 'unsupported' : 'invalid', `publish a port on ${text}: ${isIpv6 ? 'this network has no IPv6' : 'that is not an IP address'}`, {
+    hint: 'leave the address out, or give an IPv4 address of this host',
+  });
+}
 
 /** Ports first..first+count-1 of the host that go to target..target+count-1. */
 export interface PortRun {

@@ -3,7 +3,7 @@ import { NftBatch } from '#sys/netlink/nft-batch.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
 import { deleteLink } from './bridge.ts';
 import { tableExists } from './nat-state.ts';
-import { type NetworkOptions, networkNames } from './network-service.ts';
+import { type NetworkOptions, networkNames } from './network-options.ts';
 
 /** Take away the table and the bridge; nothing happens to what is not there. For when no container is left, and no service of
  *  these options is open (its table could be its own socket's). */

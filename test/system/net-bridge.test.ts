@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { createNetworkService } from '#net/network-service.ts';
+import { createNetworkService } from '#net/create-network-service.ts';
 import type { EndpointRecord, EndpointRequest, NetworkService } from '#net/port.ts';
 import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
 import { NetPeer } from '#test/system/net-peer.ts';

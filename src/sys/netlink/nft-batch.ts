@@ -35,7 +35,7 @@ const encoder = new TextEncoder();
 const nfgenmsg = (family: number, resource = 0): Uint8Array => new Uint8Array([family, 0, resource >> 8, resource & 0xff]);
 
 /**
- * One atomic change of one nf_tables table (of family ip): all of it happens, or nothing. Give `writer` to
+ * One atomic change of one nf_tables table (of family inet): all of it happens, or nothing. Give `writer` to
  * `NetlinkSocket.request` after `end()`, with `describe` for the errors.
  */
 export class NftBatch {
@@ -152,7 +152,7 @@ export class NftBatch {
   #message(type: number, flags: number, what: string, body: (w: MessageWriter) => void): void {
     this.#what.push(`nftables table ${this.#table}: ${what}`);
     this.writer.message((N.NFNL_SUBSYS_NFTABLES << 8) | type, flags, () => {
-      this.writer.raw(nfgenmsg(N.NFPROTO_IPV4));
+      this.writer.raw(nfgenmsg(N.NFPROTO_INET));
       body(this.writer);
     });
   }
@@ -179,7 +179,7 @@ function ruleComment(comment: string): Uint8Array {
 /** Ask for a table; the answer is an error ENOENT when it is not there. */
 export function writeGetTable(w: MessageWriter, table: string): void {
   w.message((N.NFNL_SUBSYS_NFTABLES << 8) | N.NFT_MSG_GETTABLE, 0, () => {
-    w.raw(nfgenmsg(N.NFPROTO_IPV4));
+    w.raw(nfgenmsg(N.NFPROTO_INET));
     w.string(N.NFTA_TABLE_NAME, table);
   });
 }

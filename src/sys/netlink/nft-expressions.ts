@@ -106,6 +106,12 @@ const interfaceName = (key: number, name: string, op: number): Expression => (w)
 export const inInterface = (name: string, op: number = N.NFT_CMP_EQ): Expression => interfaceName(N.NFT_META_IIFNAME, name, op);
 export const outInterface = (name: string, op: number = N.NFT_CMP_EQ): Expression => interfaceName(N.NFT_META_OIFNAME, name, op);
 
+/** Continue only with IPv4 packets (or, with NFT_CMP_NEQ, with others). */
+export const isIpv4 = (op: number = N.NFT_CMP_EQ): Expression => (w) => {
+  meta(N.NFT_META_NFPROTO)(w);
+  compare(new Uint8Array([N.NFPROTO_IPV4]), op)(w);
+};
+
 const ADDRESS_OFFSET = { source: 12, destination: 16 } as const;
 
 /** Continue only when the IPv4 address is within network/prefixLength. */
