@@ -1,0 +1,144 @@
+/* Executing sections of a plan, on either side of the clone. */
+#include "task.h"
+
+static op_function *const functions[OP_CODES] = {
+#define X(name, code, args) [code] = op_##name,
+    OP_LIST(X)
+#undef X
+};
+
+int arg_slot(const struct task *task, const struct op *op, int i, int none) {
+  u64 slot = arg_int(op, i);
+  return slot == UINT64_MAX ? none : task->slots[slot];
+}
+
+int fill_slot(struct task *task, const struct op *op, int i, int fd) {
+  u64 slot = arg_int(op, i);
+  if (fd < 0) return fd;
+  if (slot == UINT64_MAX) {
+    sys(close, fd);
+    return -EINVAL;
+  }
+  close_quietly(&task->slots[slot]);
+  task->slots[slot] = fd;
+  return 0;
+}
+
+static int tolerated(const struct op *op, int error) {
+  return error != 0 && (op->tolerate[0] == -error || op->tolerate[1] == -error);
+}
+
+struct board *board_new(struct task *task, u32 stamps) {
+  task->board_bytes = (u32)sizeof(struct board) + (task->plan.flags & PLAN_TRACE ? stamps * (u32)sizeof(struct stamp) : 0);
+  long p = sys(mmap, 0, task->board_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return task->board = p < 0 && p > -4096 ? NULL : (struct board *)p;
+}
+
+i32 host_pid(const struct task *task) {
+  i32 pid;
+  if (!task->in_child) return task->child;
+  /* The shim writes it as soon as its clone returns, which may be after ours did. */
+  while ((pid = __atomic_load_n(&task->board->child_pid, __ATOMIC_ACQUIRE)) == 0) sleep_ms(1);
+  return pid;
+}
+
+static int execute(struct task *task, const struct op *op, u32 index) {
+  struct stamp *stamp = NULL;
+  if (task->plan.flags & PLAN_TRACE) {
+    stamp = &task->board->stamp[task->board->stamps++];
+    stamp->index = index;
+    stamp->start = now_ns(CLOCK_MONOTONIC);
+  }
+  task->extra = 0;
+  int error = functions[op->code](task, op);
+  if (stamp) stamp->end = now_ns(CLOCK_MONOTONIC);
+  return error;
+}
+
+int run_section(struct task *task, enum section section, u32 *index) {
+  const struct op *op = plan_first(&task->plan);
+  u32 skip = 0;
+  task->section = section;
+  for (u32 i = 0; i < task->plan.count; i++, op = plan_next(op)) {
+    if (op->section != section) continue;
+    if (skip > 0) {
+      skip--;
+      continue;
+    }
+    if (op->code == OP_clone) return 0;
+    task->board->index = *index = i;
+    int error = execute(task, op, i);
+    if (tolerated(op, error)) skip = op->skip;
+    else if (error < 0) return error;
+  }
+  return 0;
+}
+
+void run_cleanup(struct task *task, const struct op *op, const u32 *index, u32 count) {
+  u32 skip = 0;
+  task->section = SECTION_CLEANUP;
+  for (u32 i = 0; i < count; i++, op = plan_next(op)) {
+    if (op->section != SECTION_CLEANUP) continue;
+    if (skip > 0) {
+      skip--;
+      continue;
+    }
+    int error = execute(task, op, index ? index[i] : i);
+    if (tolerated(op, error)) skip = op->skip;
+  }
+}
+
+i32 clone_process(u64 flags, int cgroup, int exit_signal, int *pidfd) {
+  struct clone_args args = {0};
+  if (pidfd) {
+    flags |= CLONE_PIDFD;
+    args.pidfd = (u64)(uintptr_t)pidfd;
+  }
+  args.flags = flags;
+  args.exit_signal = (u64)exit_signal;
+  if (cgroup >= 0) args.cgroup = (u64)cgroup;
+  long pid = sys(clone3, &args, sizeof args);
+  /* Some seccomp profiles answer ENOSYS so that libc falls back; the old call cannot say more than 32 bits of flags. */
+  if (pid == -ENOSYS && flags >> 32 == 0 && (flags & 0xff) == 0) pid = sys(clone, flags | (u64)exit_signal, 0, pidfd, 0, 0);
+  return (i32)pid;
+}
+
+int sync_send(struct task *task, enum sync_kind kind, u32 value, int fd) {
+  struct sync_message message = {kind, value};
+  long sent = send_fds(task->sync, &message, sizeof message, &fd, fd >= 0, 0);
+  return sent < 0 ? (int)sent : 0;
+}
+
+static int take_stdio(struct task *task) {
+  for (int i = 0; i < 3; i++) {
+    int fd = task->stdio_mode == STDIO_INHERIT ? task->slots[i] : task->child_io[i];
+    if (fd < 0) continue;
+    long error = sys(dup3, fd, i, 0);
+    if (error < 0) return (int)error;
+    if (task->stdio_mode != STDIO_INHERIT) close_quietly(&task->child_io[i]);
+  }
+  return 0;
+}
+
+_Noreturn void child_main(struct task *task) {
+  u32 index = UINT32_MAX;
+  struct board *board = task->board;
+  struct sync_message message;
+  task->in_child = 1;
+  /* With the shim's ends open here, the death of the shim, or the end of a stream, could not be seen. */
+  close_quietly(&task->sync);
+  task->sync = take_fd(&task->other);
+  for (int i = 0; i < 3; i++) close_quietly(&task->io[i]);
+  close_quietly(&task->listen_fd);
+  board->section = SECTION_CHILD;
+  int error = take_stdio(task);
+  if (error == 0 && task->plan.in[SECTION_PARENT] > 0 && sys(read, task->sync, &message, sizeof message) != sizeof message)
+    quit(1);
+  if (error == 0) error = run_section(task, SECTION_CHILD, &index);
+  board->section = SECTION_CHILD;
+  board->index = index;
+  board->error = -error;
+  board->extra = task->extra;
+  __atomic_store_n(&board->stage, error < 0 ? STAGE_FAILED : STAGE_DONE, __ATOMIC_RELEASE);
+  quit(error < 0);
+}

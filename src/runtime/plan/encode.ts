@@ -1,0 +1,135 @@
+import { OPS, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_TRACE, PLAN_VERSION, SECTIONS, SLOTS, type ArgKind, type OpDefinition } from './ops.ts';
+import type { Plan, PlanOp } from './plan.ts';
+import { NaruError } from '#spec/errors.ts';
+
+const HEADER_BYTES = 16;
+const OP_BYTES = 16;
+const SECTION_CODES: Readonly<Record<string, number>> = Object.fromEntries(SECTIONS.map((name, code) => [name, code]));
+const encoder = new TextEncoder();
+
+export interface EncodeOptions {
+  /** Ask the helper for a TRACE message. */
+  readonly trace?: boolean;
+}
+
+/** The bytes of a plan (native/README.md): little-endian, every operation aligned to 8. Throws `invalid` for a string that
+ *  contains a NUL, a slot out of range, or a plan above PLAN_MAX_BYTES. */
+export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array {
+  let size = HEADER_BYTES;
+  for (const op of plan.ops) size += sizeLimit(op);
+  const writer = new PlanWriter(size);
+  for (const op of plan.ops) writer.op(op);
+  return writer.finish(plan.ops.length, options.trace === true ? PLAN_TRACE : 0);
+}
+
+/** At least what the operation takes: UTF-8 needs at most three bytes for each UTF-16 unit. */
+function sizeLimit(op: PlanOp): number {
+  const { args } = OPS[op.name] as OpDefinition;
+  const values = op.args as Readonly<Record<string, unknown>>;
+  let size = OP_BYTES + 8 * args.length + 8;
+  for (const [name, kind] of args) {
+    if (kind === 'int' || kind === 'slot') continue;
+    const value = values[name] as string | Uint8Array | readonly string[] | readonly number[];
+    if (typeof value === 'string') size += value.length * 3 + 1;
+    else if (value instanceof Uint8Array) size += value.byteLength;
+    else if (kind === 'ints') size += value.length * 4 + 4;
+    else for (const text of value as readonly string[]) size += text.length * 3 + 1;
+  }
+  return size;
+}
+
+class PlanWriter {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = HEADER_BYTES;
+
+  constructor(size: number) {
+    this.#bytes = new Uint8Array(size);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  op(op: PlanOp): void {
+    const definition = OPS[op.name] as OpDefinition;
+    const values = op.args as Readonly<Record<string, unknown>>;
+    const start = this.#at;
+    const count = definition.args.length;
+    this.#at = start + OP_BYTES + 8 * count;
+    for (let i = 0; i < count; i++) {
+      const [name, kind] = definition.args[i]!;
+      const value = values[name];
+      if (value === undefined) throw invalid(op, `argument ${name} is missing`);
+      this.#arg(op, { start, slot: start + OP_BYTES + 8 * i, name, kind, value });
+    }
+    this.#at = (this.#at + 7) & ~7;
+    const view = this.#view;
+    view.setUint16(start, definition.code, true);
+    view.setUint8(start + 2, SECTION_CODES[op.section]!);
+    view.setUint8(start + 3, count);
+    view.setUint32(start + 4, this.#at - start, true);
+    view.setUint16(start + 8, op.tolerate?.[0] ?? 0, true);
+    view.setUint16(start + 10, op.tolerate?.[1] ?? 0, true);
+    view.setUint16(start + 12, op.skip ?? 0, true);
+  }
+
+  finish(count: number, flags: number): Uint8Array {
+    if (this.#at > PLAN_MAX_BYTES) {
+      throw new NaruError('invalid', `the container's configuration is too large: ${this.#at} bytes, ${PLAN_MAX_BYTES} are possible`);
+    }
+    const view = this.#view;
+    view.setUint32(0, PLAN_MAGIC, true);
+    view.setUint16(4, PLAN_VERSION, true);
+    view.setUint16(6, flags, true);
+    view.setUint32(8, this.#at, true);
+    view.setUint32(12, count, true);
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  #arg(op: PlanOp, arg: { start: number; slot: number; name: string; kind: ArgKind; value: unknown }): void {
+    const { kind, value } = arg;
+    if (kind === 'int' || kind === 'slot') {
+      const number = value as number | bigint;
+      if (kind === 'slot' && (number < -1 || number >= SLOTS)) throw invalid(op, `${arg.name} is not a slot: ${number}`);
+      this.#u64(arg.slot, number);
+      return;
+    }
+    if (kind === 'ints') this.#at = (this.#at + 3) & ~3;
+    const from = this.#at;
+    if (kind === 'str' || kind === 'inroot') this.#string(op, value as string);
+    else if (kind === 'list') for (const text of value as readonly string[]) this.#string(op, text);
+    else if (kind === 'ints') for (const number of value as readonly number[]) this.#u32(number);
+    else this.#raw(value as Uint8Array | string);
+    const length = this.#at - from - (kind === 'str' || kind === 'inroot' ? 1 : 0);
+    this.#view.setUint32(arg.slot, from - arg.start, true);
+    this.#view.setUint32(arg.slot + 4, length, true);
+  }
+
+  #u64(at: number, number: number | bigint): void {
+    if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= 0xffffffff) {
+      this.#view.setUint32(at, number, true); // the high half is zero already
+    } else {
+      this.#view.setBigInt64(at, BigInt.asIntN(64, BigInt(number)), true);
+    }
+  }
+
+  #u32(number: number): void {
+    this.#view.setUint32(this.#at, number, true);
+    this.#at += 4;
+  }
+
+  #raw(value: Uint8Array | string): void {
+    if (typeof value === 'string') {
+      this.#at += encoder.encodeInto(value, this.#bytes.subarray(this.#at)).written;
+    } else {
+      this.#bytes.set(value, this.#at);
+      this.#at += value.byteLength;
+    }
+  }
+
+  #string(op: PlanOp, text: string): void {
+    if (text.includes('\0')) throw invalid(op, `a string contains a NUL byte: ${JSON.stringify(text)}`);
+    this.#raw(text);
+    this.#at++;
+  }
+}
+
+const invalid = (op: PlanOp, what: string): NaruError => new NaruError('invalid', `${op.name} (${op.why}): ${what}`);
