@@ -101,8 +101,9 @@ export class TestDaemon {
   /** One API request with curl. */
   api(method: string, path: string, body?: unknown): { status: number; json: unknown; text: string } {
     const args = ['-s', '--max-time', '20', '--unix-socket', this.socket, '-X', method, '-w', '\n%{http_code}', `http://d${path}`];
-    if (body !== undefined) args.push('-H', 'Content-Type: application/json', '--data-binary', typeof body === 'string' ? body : JSON.stringify(body));
-    const { out } = run('curl', args);
+    // By stdin: one word of a command line holds at most 128 KiB.
+    if (body !== undefined) args.push('-H', 'Content-Type: application/json', '--data-binary', '@-');
+    const { out } = run('curl', args, { input: body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body) });
     const cut = out.lastIndexOf('\n');
     const text = out.slice(0, cut);
     let json: unknown;
