@@ -33,6 +33,8 @@ mkdir -p dist/obj
 say "building the native helper with $CC ..."
 "$bun" scripts/gen-ops.ts dist/obj/ops.h || exit 1
 sh native/build.sh dist/obj "$CC" || { say "the helper did not compile"; exit 1; }
+"$CC" -Os -static -nostdlib -ffreestanding -fno-builtin -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -no-pie -s \
+  -o dist/obj/hello native/hello/hello.c || { say "the hello program did not compile"; exit 1; }
 say "building dist/naru ..."
 "$bun" scripts/build.ts || { say "the executable could not be built"; exit 1; }
 say "ready: dist/naru"
