@@ -1,0 +1,74 @@
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { Readable, type Duplex } from 'node:stream';
+import { NaruError } from '#spec/errors.ts';
+import { ByteSource } from './byte-source.ts';
+import { malformed } from './tar-header.ts';
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+/** More output than this for each byte of input is a bomb: deflate cannot do more than 1032:1, and what is honestly that empty
+ *  is small. Counts only from FREE_OUTPUT on. */
+export const MAX_RATIO = 2000;
+export const FREE_OUTPUT = 64 << 20;
+
+const REFUSED: readonly (readonly [string, readonly number[]])[] = [
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a]], ['bzip2', [0x42, 0x5a, 0x68]], ['lz4', [0x04, 0x22, 0x4d, 0x18]], ['lzip', [0x4c, 0x5a, 0x49, 0x50]],
+];
+
+const begins = (bytes: Uint8Array, magic: readonly number[]): boolean => magic.every((byte, i) => bytes[i] === byte);
+
+/** By the first bytes (6 are enough). Throws `unsupported` for what is compressed in another way. */
+export function detectCompression(head: Uint8Array): Compression {
+  if (begins(head, [0x1f, 0x8b])) return 'gzip';
+  if (begins(head, [0x28, 0xb5, 0x2f, 0xfd])) return 'zstd';
+  for (const [name, magic] of REFUSED) {
+    if (begins(head, magic)) {
+      throw new NaruError('unsupported', `archive is compressed with ${name}, which naru does not read`, { hint: `decompress it first: ${name} -dc archive | naru load` });
+    }
+  }
+  return 'none';
+}
+
+/** The uncompressed bytes of a source that may be compressed. Throws `corrupt` for damaged input and `too-large` for a bomb. */
+export async function* decompressed(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const source = new ByteSource(chunks);
+  try {
+    const compression = detectCompression(await source.peek(6));
+    if (compression === 'none') yield* source.rest();
+    else yield* inflate(source.rest(), compression);
+  } finally {
+    await source.cancel();
+  }
+}
+
+async function* inflate(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' | 'zstd'): AsyncGenerator<Uint8Array, void, undefined> {
+  let input = 0;
+  let output = 0;
+  async function* counted(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of chunks) {
+      input += chunk.byteLength;
+      // A view would be overwritten while the decompressor's thread still reads it.
+      yield Uint8Array.from(chunk);
+    }
+  }
+  const inflater: Duplex = compression === 'gzip' ? createGunzip({ chunkSize: 1 << 17 }) : createZstdDecompress({ chunkSize: 1 << 17 });
+  const feeder = Readable.from(counted(), { objectMode: true, highWaterMark: 4 });
+  // An error of the feeder (cut input, abort) must reach whoever reads the output.
+  feeder.on('error', (error) => inflater.destroy(error));
+  feeder.pipe(inflater);
+  try {
+    for await (const chunk of inflater as AsyncIterable<Buffer>) {
+      output += chunk.byteLength;
+      if (output > FREE_OUTPUT && output > input * MAX_RATIO) {
+        throw new NaruError('too-large', `archive unpacks to more than ${MAX_RATIO} times its size`, { hint: 'it looks like a decompression bomb' });
+      }
+      yield chunk;
+    }
+  } catch (error) {
+    if (error instanceof NaruError) throw error;
+    throw Object.assign(malformed(`${compression} data is damaged (${(error as Error).message})`), { cause: error });
+  } finally {
+    feeder.destroy();
+    inflater.destroy();
+  }
+}

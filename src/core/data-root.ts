@@ -1,0 +1,108 @@
+import { closeSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
+import { openDirectory } from '#sys/files.ts';
+import { removeTree } from '#sys/files-directory.ts';
+import { check } from '#sys/syscalls.ts';
+
+/** Where things lie below a data root. All names are naru's own (numbers, digests, ids that were checked). */
+export interface DataRoot {
+  readonly path: string;
+  /** `blobs/sha256/<hex>`: configs. */
+  readonly blobs: string;
+  /** `layers/<n>`: one unpacked layer each, ready to be a lower directory. Short names: old kernels take one page of them. */
+  readonly layers: string;
+  /** `recipes/<n>`: what is needed to write the layer's tar again, bit by bit (core/layers/recipe.ts). */
+  readonly recipes: string;
+  /** `snapshots/<id>/upper` and `/work`. */
+  readonly snapshots: string;
+  /** Half-made things, one directory per job. */
+  readonly incoming: string;
+  readonly trash: string;
+  /** An empty directory: the lower of an image without layers. */
+  readonly empty: string;
+  /** Move a directory out of the way and delete it in the background. Resolves when it is gone, or after a while: a big tree
+   *  does not hold the caller. Missing is fine. */
+  discard(path: string): Promise<void>;
+  /** A fresh directory below `incoming`. */
+  newIncoming(): string;
+}
+
+/** How long `discard` waits for the bytes to be gone, in milliseconds. */
+const PATIENCE = 200;
+
+export function openDataRoot(path: string): DataRoot {
+  const make = (name: string, mode: number): string => {
+    const directory = name === '' ? path : `${path}/${name}`;
+    mkdirSync(directory, { recursive: true, mode });
+    return directory;
+  };
+  make('', 0o711);
+  const trash = make('trash', 0o700);
+  const incoming = make('incoming', 0o700);
+  let counter = 0;
+  const unique = (): string => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(counter++).toString(36)}`;
+
+  async function empty(name: string): Promise<void> {
+    const fd = check(openDirectory(trash), `open ${trash}`);
+    try {
+      await removeTree(fd, name);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  make('blobs', 0o700);
+  return {
+    path,
+    blobs: make('blobs/sha256', 0o700),
+    layers: make('layers', 0o711),
+    recipes: make('recipes', 0o700),
+    snapshots: make('snapshots', 0o711),
+    incoming,
+    trash,
+    empty: make('empty', 0o755),
+    async discard(victim) {
+      const name = unique();
+      try {
+        renameSync(victim, `${trash}/${name}`);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+        throw error;
+      }
+      const gone = empty(name);
+      gone.catch(() => {}); // what could not be deleted is tried again at the next open
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, PATIENCE);
+      });
+      await Promise.race([gone.catch(() => {}), patience]);
+      clearTimeout(timer);
+    },
+    newIncoming() {
+      const directory = `${incoming}/${unique()}`;
+      mkdirSync(directory, { mode: 0o700 });
+      return directory;
+    },
+  };
+}
+
+/** Move everything that no row knows to the trash, and start emptying it. `known` are the names that stay, per directory. */
+export function sweep(root: DataRoot, known: { layers: ReadonlySet<string>; snapshots: ReadonlySet<string>; blobs: ReadonlySet<string> }): void {
+  const orphans = (directory: string, keep: ReadonlySet<string>): void => {
+    for (const name of readdirSync(directory)) if (!keep.has(name)) void root.discard(`${directory}/${name}`);
+  };
+  orphans(root.layers, known.layers);
+  orphans(root.recipes, known.layers);
+  orphans(root.snapshots, known.snapshots);
+  orphans(root.blobs, known.blobs);
+  orphans(root.incoming, new Set());
+  for (const name of readdirSync(root.trash)) void root.discard(`${root.trash}/${name}`);
+}
+
+/** Free bytes that may be used on the file system of `path`. */
+export function freeBytes(path: string): number {
+  const stat = statfsSync(path);
+  return stat.bavail * stat.bsize;
+}
+
+export const readBlob = (root: DataRoot, hex: string): Buffer => readFileSync(`${root.blobs}/${hex}`);

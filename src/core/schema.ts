@@ -1,0 +1,54 @@
+/**
+ * Tables of the store. Foreign keys count the references: a layer is kept while an image names it, an image while a snapshot
+ * lies over it. Files carry no state of their own: whatever lies in the data root without a row is garbage and is swept at
+ * open (core/open-store.ts), so no operation needs more than one transaction.
+ */
+export const STORE_SCHEMA: readonly { name: string; sql: string }[] = [
+  {
+    name: 'core-1',
+    sql: `
+CREATE TABLE images (
+  id TEXT PRIMARY KEY,                        -- digest of the config blob
+  size INTEGER NOT NULL,                      -- unpacked bytes of all layers
+  last_tagged INTEGER NOT NULL DEFAULT 0      -- nanoseconds since the epoch
+) STRICT;
+CREATE TABLE tags (
+  reference TEXT PRIMARY KEY,                 -- familiar name:tag
+  image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX tags_image ON tags (image);
+CREATE TABLE repo_digests (
+  reference TEXT PRIMARY KEY,                 -- familiar name@digest of a manifest
+  image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX repo_digests_image ON repo_digests (image);
+CREATE TABLE layers (
+  chain_id TEXT PRIMARY KEY,
+  diff_id TEXT NOT NULL,
+  parent TEXT REFERENCES layers (chain_id),
+  dir INTEGER NOT NULL,                       -- layers/<dir> and recipes/<dir>; equal layers share one
+  shareable INTEGER NOT NULL,                 -- 0: parts of it were made to fit its parents
+  size INTEGER NOT NULL,                      -- unpacked bytes
+  tar_size INTEGER NOT NULL                   -- bytes of the tar that diff_id is the digest of
+) STRICT;
+CREATE INDEX layers_dir ON layers (dir);
+CREATE INDEX layers_diff_id ON layers (diff_id);
+CREATE INDEX layers_parent ON layers (parent);
+CREATE TABLE image_layers (
+  image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  chain_id TEXT NOT NULL REFERENCES layers (chain_id),
+  PRIMARY KEY (image, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX image_layers_chain ON image_layers (chain_id);
+CREATE TABLE snapshots (
+  id TEXT PRIMARY KEY,
+  image TEXT REFERENCES images (id),
+  directory TEXT,                             -- absolute path instead of an image
+  durable INTEGER NOT NULL
+) STRICT;
+CREATE INDEX snapshots_image ON snapshots (image);
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+INSERT INTO counters VALUES ('layer_dir', 0);`,
+  },
+];
