@@ -57,7 +57,7 @@ export class BridgeNetwork implements NetworkService {
     const mtu = options.mtu ?? Math.min(MAX_MTU, defaultRouteMtu(this.#route) ?? MAX_MTU);
     this.#pool = new AddressPool(subnet);
     this.#pool.takeThis(gateway);
-    this.#nat = new NatState(this.#netfilter, { table, bridge: name, subnet });
+    this.#nat = new NatState(this.#netfilter, { table, bridge: name, subnet, own: options.ownTable ?? true });
     this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     const inUse = (link: string): boolean => [...this.#endpoints.values()].some((each) => each.record.hostInterface === link);
     this.#stragglers = new VethStragglers(this.#route, inUse, this.#log);

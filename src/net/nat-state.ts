@@ -13,6 +13,8 @@ export interface NatOptions {
   readonly table: string;
   readonly bridge: string;
   readonly subnet: Ipv4Network;
+  /** Keep others from changing the table, if the kernel can. */
+  readonly own: boolean;
 }
 
 const hasErrno = (error: unknown, ...errnos: number[]): boolean =>
@@ -37,14 +39,15 @@ export function tableExists(socket: NetlinkSocket, table: string): boolean {
 export class NatState {
   readonly #socket: NetlinkSocket;
   readonly #options: NatOptions;
-  #flags: number = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
+  #flags: number;
 
   constructor(socket: NetlinkSocket, options: NatOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#flags = options.own ? NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST : 0;
   }
 
-  /** Can others take the table away? Then it is worth looking after it. */
+  /** Nobody else can take the table away while this socket is open. */
   get isOwned(): boolean {
     return this.#flags !== 0;
   }

@@ -9,6 +9,8 @@ export interface NetworkOptions {
   readonly tableName?: string;
   /** Default: that of the default route's interface, at most 1500. */
   readonly mtu?: number;
+  /** Keep others from flushing the table while the daemon runs. Default: where the kernel can (6.9). */
+  readonly ownTable?: boolean;
   /** Told of what is wrong but does not stop anything. */
   readonly log?: (message: string) => void;
 }

@@ -23,6 +23,16 @@ export class NetPeer {
     return this.#request({ op: 'ask', protocol, host, port, timeoutMs: options.timeoutMs ?? 3000, localPort: options.localPort ?? 0 });
   }
 
+  /** Connect over TCP to a server named `echo`, and stay connected. */
+  open(host: string, port: number): Promise<string> {
+    return this.#request({ op: 'open', protocol: 'tcp', host, port });
+  }
+
+  /** Send a word over that connection; what came back. */
+  say(word: string): Promise<string> {
+    return this.#request({ op: 'say', protocol: 'tcp', name: word });
+  }
+
   close(): void {
     this.#child.stdin!.end();
   }

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { createNetworkService } from '#net/create-network-service.ts';
+import type { NetworkService } from '#net/port.ts';
+import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
+import { NetPeer } from '#test/system/net-peer.ts';
+
+const NAMES = ['host', 'outside', 'a', 'b'] as const;
+
+/** What must not get through: attacks 45, 46 and 48. `a` is on one daemon's bridge and `b` on another's. */
+describe('isolation', () => {
+  const spaces = {} as Record<(typeof NAMES)[number], TestNamespace>;
+  const peers = {} as Record<(typeof NAMES)[number], NetPeer>;
+  const services: NetworkService[] = [];
+
+  before(async () => {
+    for (const name of NAMES) spaces[name] = new TestNamespace(`naru-iso-${name}`);
+    const { host, outside } = spaces;
+    host.ip('link', 'add', 'wire', 'type', 'veth', 'peer', 'name', 'wire', 'netns', outside.name);
+    for (const [namespace, address] of [[host, '10.9.0.1/24'], [outside, '10.9.0.2/24']] as const) {
+      namespace.ip('address', 'add', address, 'dev', 'wire');
+      namespace.ip('link', 'set', 'wire', 'up');
+    }
+    for (const name of ['a', 'b'] as const) {
+      const service = host.within(() => createNetworkService({ bridge: `naru-${name}` }));
+      services.push(service);
+      await host.within(() => service.reconcile([]));
+      const ports = [[8080, 80, ''], [8081, 81, '127.0.0.1']].map(([hostPort, containerPort, hostIp]) =>
+        ({ containerPort, hostPort: Number(hostPort) + (name === 'a' ? 0 : 10), hostPortEnd: 0, hostIp, protocol: 'tcp' }) as never);
+      const record = host.within(() => service.reserve({ containerId: name.repeat(64), network: 'bridge', ports }));
+      runSteps(service.steps(record), host, spaces[name]);
+      await host.within(() => service.publish(record));
+    }
+    for (const name of NAMES) peers[name] = new NetPeer(spaces[name]);
+    for (const port of [80, 81, 82]) await peers.a.serve('tcp', port, `a${port}`);
+    await peers.host.serve('tcp', 9999, 'secret of the host');
+  });
+
+  after(() => {
+    for (const peer of Object.values(peers)) peer.close();
+    for (const service of services) service.close();
+    for (const space of Object.values(spaces)) space.remove();
+  });
+
+  const unreached = async (from: NetPeer, address: string, port: number): Promise<void> => {
+    const answer = await from.ask('tcp', address, port, { timeoutMs: 400 });
+    assert.ok(['timeout', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EINVAL'].includes(answer), `got through: ${answer}`);
+  };
+
+  test('two daemons choose different subnets', () => {
+    assert.deepEqual(services.map((each) => each.bridge.subnet), ['172.17.0.0/16', '172.18.0.0/16']);
+  });
+
+  test('a neighbour on the wire that routes to the containers reaches no port, published or not', async () => {
+    spaces.outside.ip('route', 'add', '172.17.0.0/16', 'via', '10.9.0.1');
+    for (const port of [80, 81, 82]) await unreached(peers.outside, '172.17.0.2', port);
+    assert.equal(await peers.outside.ask('tcp', '10.9.0.1', 8080), 'a80 10.9.0.2');
+  });
+
+  test('a container of another bridge reaches only what is published on every address', async () => {
+    for (const port of [80, 82]) await unreached(peers.b, '172.17.0.2', port);
+    assert.match(await peers.b.ask('tcp', '10.9.0.1', 8080), /^a80 /);
+  });
+
+  test('what is published on 127.0.0.1 is for the host alone, whatever a neighbour or a container forges', async () => {
+    assert.match(await peers.host.ask('tcp', '127.0.0.1', 8081), /^a81 /);
+    await unreached(peers.outside, '10.9.0.1', 8081);
+    await unreached(peers.b, '10.9.0.1', 8081);
+    // 127.0.0.1 sent over the wire: by the neighbour, and by containers that may change their own routes
+    const forgers = [[spaces.outside, peers.outside, 'wire', '10.9.0.1'], [spaces.a, peers.a, 'eth0', '172.17.0.1'], [spaces.b, peers.b, 'eth0', '172.18.0.1']] as const;
+    for (const [space, peer, link, gateway] of forgers) {
+      space.exec('sysctl', '-q', '-w', 'net.ipv4.conf.all.route_localnet=1', `net.ipv4.conf.${link}.rp_filter=0`);
+      space.ip('address', 'del', '127.0.0.1/8', 'dev', 'lo');
+      space.ip('route', 'add', '127.0.0.1', 'via', gateway, 'dev', link, 'src', space.ip('-4', '-o', 'address', 'show', link).match(/inet ([\d.]+)/)![1]!);
+      await unreached(peer, '127.0.0.1', 8081);
+      await unreached(peer, '127.0.0.1', 8080);
+      await unreached(peer, '127.0.0.1', 9999);
+    }
+  });
+
+  test('no IPv6 anywhere', () => {
+    assert.equal(spaces.a.ip('-6', '-o', 'address', 'show', 'eth0').trim(), '');
+    assert.equal(spaces.host.ip('-6', '-o', 'address', 'show', 'naru-a').trim(), '');
+  });
+});

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createNetworkService } from '#net/create-network-service.ts';
+import type { NetworkOptions } from '#net/network-options.ts';
+import type { EndpointRequest, NetworkService } from '#net/port.ts';
+import { removeNetwork } from '#net/remove-network.ts';
+import { isKind } from '#spec/errors.ts';
+import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
+import { NetPeer } from '#test/system/net-peer.ts';
+
+const NAMES = { bridge: 'nrtest0', tableName: 'nrtest0' };
+const ports = (...list: [hostPort: number, containerPort: number, protocol?: 'tcp' | 'udp', hostIp?: string][]): EndpointRequest['ports'] =>
+  list.map(([hostPort, containerPort, protocol = 'tcp', hostIp = '']) => ({ containerPort, protocol, hostIp, hostPort, hostPortEnd: hostPort }));
+
+/** Everything in one namespace of the test's own, in which this thread stays during each test. */
+describe('endpoints from reservation to release', () => {
+  let host: TestNamespace, a: TestNamespace;
+  let service: NetworkService;
+  let warnings: string[];
+  const peers: NetPeer[] = [];
+  const peer = (space: TestNamespace): NetPeer => {
+    const made = new NetPeer(space);
+    peers.push(made);
+    return made;
+  };
+  const open = (more: NetworkOptions = {}): NetworkService => host.within(() => createNetworkService({ ...NAMES, ...more, log: (text) => warnings.push(text) }));
+  const reconcile = (records: Parameters<NetworkService['reconcile']>[0]): Promise<void> => host.within(() => service.reconcile(records));
+  const reserve = (id: string, list: EndpointRequest['ports'] = [], more: Partial<EndpointRequest> = {}) =>
+    host.within(() => service.reserve({ containerId: id.repeat(64).slice(0, 64), network: 'bridge', ports: list, ...more }));
+  const ruleset = (): string => host.exec('nft', 'list', 'ruleset');
+  const published = (): string[] => [...ruleset().matchAll(/elements = \{([^}]*)\}/g)].flatMap((match) => match[1]!.split(',')).map((each) => each.trim()).sort();
+
+  beforeEach(async () => {
+    host = new TestNamespace('naru-life-host');
+    a = new TestNamespace('naru-life-a');
+    warnings = [];
+    service = open();
+    await reconcile([]);
+  });
+
+  afterEach(() => {
+    for (const each of peers.splice(0)) each.close();
+    service.close();
+    host.within(() => removeNetwork(NAMES));
+    assert.equal(ruleset(), '');
+    assert.doesNotMatch(host.ip('link'), /nrtest0/);
+    for (const space of [host, a]) space.remove();
+  });
+
+  test('a port is ours alone until it is released', async () => {
+    const record = reserve('1', ports([8080, 80], [53, 53, 'udp']));
+    await service.publish(record);
+    assert.deepEqual(published(), ['tcp . 8080 : 172.17.0.2 . 80', 'udp . 53 : 172.17.0.2 . 53']);
+    assert.throws(() => reserve('2', ports([8080, 80])), /^NaruError: Bind for 0.0.0.0:8080 failed: port is already allocated$/);
+    assert.throws(() => reserve('2', ports([8080, 80, 'tcp', '127.0.0.1'])), /Bind for 127.0.0.1:8080 failed: port is already allocated/);
+    assert.equal(reserve('2', ports([8080, 80, 'udp'])).address, '172.17.0.3', 'a failed reservation gives its address back');
+    const other = peer(host);
+    await assert.rejects(other.serve('tcp', 8080, 'thief'), /EADDRINUSE/);
+    await service.release(record);
+    await service.release(record);
+    assert.deepEqual(published(), []);
+    await other.serve('tcp', 8080, 'fair');
+  });
+
+  test('a port that another program has is a conflict in Docker\'s words', async () => {
+    const other = peer(host);
+    await other.serve('tcp', 8080, 'first');
+    assert.throws(() => reserve('1', ports([8080, 80]), { containerName: 'web' }), (error: Error) => {
+      assert.ok(isKind(error, 'conflict'));
+      assert.match(error.message, /^failed to set up container networking: driver failed programming external connectivity on endpoint web \([0-9a-f]{64}\): failed to bind host port for 0\.0\.0\.0:8080:172\.17\.0\.2:80\/tcp: address already in use$/);
+      return true;
+    });
+    assert.throws(() => reserve('1', ports([80, 80, 'tcp', '10.1.1.1'])), /cannot assign requested address/);
+    const range = reserve('1', [{ containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 8080, hostPortEnd: 8082 }]);
+    assert.equal(range.ports[0]!.hostPort, 8081);
+    const [first, second] = reserve('2', ports([0, 1], [0, 2])).ports;
+    assert.deepEqual([first!.hostPort, second!.hostPort], [32768, 32769]);
+  });
+
+  test('a thousand ports are one element', async () => {
+    const record = reserve('1', ports(...Array.from({ length: 1000 }, (_, i): [number, number] => [20000 + i, 20000 + i])));
+    await service.publish(record);
+    assert.deepEqual(published(), ['tcp . 0.0.0.0/0 . 20000-20999 : 172.17.0.2']);
+    await service.release(record);
+    assert.deepEqual(published(), []);
+  });
+
+  test('a new daemon finds the bridge, the addresses and the ports as they were', async () => {
+    const record = reserve('1', ports([8080, 80]));
+    await service.publish(record);
+    runSteps(service.steps(record), host, a);
+    await peer(a).serve('tcp', 80, 'a');
+    service.close();
+    assert.match(published().join(), /tcp . 8080/, 'the table outlives the daemon');
+    service = open();
+    await reconcile([record]);
+    assert.deepEqual(warnings, []);
+    assert.equal(await peer(host).ask('tcp', '127.0.0.1', 8080), 'a 172.17.0.1');
+    assert.throws(() => reserve('2', ports([8080, 80])), /already allocated/);
+    assert.equal(reserve('2').address, '172.17.0.3');
+    await reconcile([]);
+    assert.deepEqual(published(), []);
+  });
+
+  for (const ownTable of [true, false]) test(`a flush by others ${ownTable ? 'changes nothing' : 'is repaired by the next publication'}`, async () => {
+    service.close();
+    host.within(() => removeNetwork(NAMES));
+    service = open({ ownTable });
+    await reconcile([]);
+    await service.publish(reserve('1', ports([8080, 80])));
+    host.exec('nft', 'flush', 'ruleset');
+    assert.equal(published().length, ownTable ? 1 : 0);
+    await service.publish(reserve('2', ports([8081, 80])));
+    assert.deepEqual(published(), ['tcp . 8080 : 172.17.0.2 . 80', 'tcp . 8081 : 172.17.0.3 . 80']);
+    host.exec('nft', 'add', 'table', 'ip', 'other');
+    await reconcile([]);
+    assert.match(ruleset(), /table ip other/);
+    host.exec('nft', 'delete', 'table', 'ip', 'other');
+  });
+
+  test('connections live on while the table is made anew', async () => {
+    const record = reserve('1', ports([8080, 80]));
+    await service.publish(record);
+    runSteps(service.steps(record), host, a);
+    await peer(a).serve('tcp', 80, 'echo');
+    const client = peer(host);
+    assert.equal(await client.open('127.0.0.1', 8080), 'ok');
+    for (const word of ['one', 'two', 'three']) {
+      await reconcile([record]);
+      assert.equal(await client.say(word), word);
+    }
+  });
+
+  test('a client that never stops sending UDP gets to the container that publishes the port now', async () => {
+    const client = peer(host);
+    const ask = () => client.ask('udp', '127.0.0.1', 5353, { localPort: 40000, timeoutMs: 100 });
+    await ask(); // a flow that is not rewritten: nobody publishes the port yet
+    const record = reserve('1', ports([5353, 53, 'udp']));
+    await service.publish(record);
+    runSteps(service.steps(record), host, a);
+    await peer(a).serve('udp', 53, 'a');
+    await pause(40);
+    assert.equal(await ask(), 'a 172.17.0.1');
+    await service.release(record);
+    await pause(40);
+    assert.notEqual(await ask(), 'a 172.17.0.1');
+  });
+
+  test('an address rests before it is used again; a fixed one is given', async () => {
+    const first = reserve('1');
+    await service.release(first);
+    assert.equal(reserve('2').address, '172.17.0.3');
+    assert.equal(reserve('3', [], { ipv4: '172.17.0.9', mac: '02:AA:00:00:00:01' }).mac, '02:aa:00:00:00:01');
+    assert.throws(() => reserve('4', [], { ipv4: '172.17.0.9' }), /Address already in use/);
+    assert.throws(() => reserve('4', [], { ipv4: '10.0.0.9' }), /not in the subnet/);
+  });
+
+  test('a host end that something keeps alive is deleted after a while', async () => {
+    const record = reserve('1');
+    runSteps(service.steps(record), host, a);
+    assert.match(host.ip('link'), new RegExp(record.hostInterface));
+    await service.release(record);
+    await pause(1700);
+    assert.doesNotMatch(host.ip('link'), new RegExp(record.hostInterface));
+  });
+
+  test('none has loopback only, host nothing; IPv6 addresses are refused', () => {
+    const none = reserve('1', [], { network: 'none' });
+    assert.deepEqual(service.steps(none).map((step) => step.where), ['container']);
+    assert.deepEqual(service.steps(reserve('2', [], { network: 'host' })), []);
+    assert.throws(() => reserve('3', ports([80, 80, 'tcp', '::1'])), /no IPv6/);
+  });
+});
