@@ -34,7 +34,7 @@ function addUnified(plan: PlanBuilder, { spec, host, cgroupPath, mount, options,
   const attr = options.attributes.set | options.recursive.set;
   plan.add('child', 'target', { root: SLOT.root, path, kind: 0, like: SLOT.none, mode: 0o755 }, { why: `mount point ${mount.destination}`, pointer });
   if (ownNamespace(spec)) {
-    plan.add('child', 'fs_mount', { slot: SLOT.mount, type: 'cgroup2', options: options.data.filter((o) => o !== 'none'), attr }, { why: 'cgroup2, rooted at the container\'s cgroup', pointer });
+    plan.add('child', 'fs_mount', { slot: SLOT.mount, type: 'cgroup2', options: ['source=cgroup', ...options.data.filter((o) => o !== 'none')], attr }, { why: 'cgroup2, rooted at the container\'s cgroup', pointer });
   } else {
     const root = host.cgroups.unifiedRoot ?? '/sys/fs/cgroup';
     plan.add('child', 'open_tree', { slot: SLOT.mount, at: SLOT.none, path: joinPath(root, cgroupPath), flags: OPEN_TREE_CLONE }, { why: 'the container\'s cgroup', pointer });
@@ -47,7 +47,7 @@ function addHierarchies(plan: PlanBuilder, { spec, host, cgroupPath, mount, opti
   const path = inPath(mount.destination);
   const attr = options.attributes.set | options.recursive.set;
   plan.add('child', 'target', { root: SLOT.root, path, kind: 0, like: SLOT.none, mode: 0o755 }, { why: `mount point ${mount.destination}`, pointer });
-  plan.add('child', 'fs_mount', { slot: SLOT.dirTmpfs, type: 'tmpfs', options: ['mode=755', 'size=64k'], attr: attr & ~MOUNT_ATTR_RDONLY }, { why: 'a directory for each hierarchy', pointer });
+  plan.add('child', 'fs_mount', { slot: SLOT.dirTmpfs, type: 'tmpfs', options: ['source=tmpfs', 'mode=755', 'size=64k'], attr: attr & ~MOUNT_ATTR_RDONLY }, { why: 'a directory for each hierarchy', pointer });
   // Attached first, filled then: only a mount in our own namespace may be mounted on.
   plan.add('child', 'attach', { slot: SLOT.dirTmpfs, root: SLOT.root, path }, { why: `cgroups on ${mount.destination}`, pointer });
   const own = ownNamespace(spec);
@@ -55,7 +55,7 @@ function addHierarchies(plan: PlanBuilder, { spec, host, cgroupPath, mount, opti
     const { name } = hierarchy;
     plan.add('child', 'target', { root: SLOT.dirTmpfs, path: name, kind: 0, like: SLOT.none, mode: 0o755 }, { why: `cgroup hierarchy ${name}`, pointer });
     if (own) {
-      plan.add('child', 'fs_mount', { slot: SLOT.mount, type: hierarchy.unified ? 'cgroup2' : 'cgroup', options: hierarchy.unified ? [] : hierarchy.options, attr }, { why: `cgroup hierarchy ${name}, rooted at the container's cgroup`, pointer });
+      plan.add('child', 'fs_mount', { slot: SLOT.mount, type: hierarchy.unified ? 'cgroup2' : 'cgroup', options: ['source=cgroup', ...hierarchy.options], attr }, { why: `cgroup hierarchy ${name}, rooted at the container's cgroup`, pointer });
     } else {
       plan.add('child', 'open_tree', { slot: SLOT.mount, at: SLOT.none, path: joinPath(hierarchy.mountPoint, cgroupPath), flags: OPEN_TREE_CLONE }, { why: `cgroup hierarchy ${name}: the container's own`, pointer });
       plan.add('child', 'mount_setattr', { slot: SLOT.mount, flags: AT_RECURSIVE, set: attr, clear: 0, propagation: 0, userns: SLOT.none }, { why: 'attributes of the cgroup mount', pointer });

@@ -144,8 +144,7 @@ function addFileSystem(plan: PlanBuilder, { mount, options, pointer, ready }: Fi
   const attr = fsAttributes(options) & ~(options.copyUp ? MOUNT_ATTR_RDONLY : 0);
   plan.add('child', 'target', { root: SLOT.root, path, kind: 0, like: SLOT.none, mode: 0o755 }, { why: `mount point ${destination}`, pointer });
   if (!ready) {
-    // A legacy file system still wants to be told what it is mounted from.
-    const source = mount.source !== undefined && mount.source !== type && !VIRTUAL.has(type) ? [`source=${mount.source}`] : [];
+    const source = [`source=${mount.source || type}`];
     plan.add('child', 'fs_mount', { slot, type, options: [...source, ...options.data], attr }, { why: `${type} for ${destination}`, pointer });
   }
   if (type === 'tmpfs' && !options.data.some((o) => o.startsWith('mode='))) {
@@ -169,8 +168,6 @@ function addFileSystem(plan: PlanBuilder, { mount, options, pointer, ready }: Fi
       { why: `propagation of ${destination}`, pointer: `${pointer}/options` });
   }
 }
-
-const VIRTUAL = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'ramfs']);
 
 /** Mounts that later steps look into keep a slot of their own. */
 function slotFor(type: string, destination: string): number {

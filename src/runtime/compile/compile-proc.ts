@@ -46,7 +46,7 @@ export function addProcWrites(plan: PlanBuilder, spec: OciSpec, host: CompileHos
   const index = spec.mounts?.findIndex((m) => m.type === 'proc' && plain(parseMountOptions(m.options))) ?? -1;
   const mount = index < 0 ? undefined : spec.mounts?.[index];
   const attr = mount === undefined ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : fsAttributes(parseMountOptions(mount.options));
-  plan.add('child', 'fs_mount', { slot: SLOT.proc, type: 'proc', options: [], attr }, { why: 'a procfs of our own, attached nowhere', pointer: mount === undefined ? '/linux/sysctl' : `/mounts/${index}` });
+  plan.add('child', 'fs_mount', { slot: SLOT.proc, type: 'proc', options: [`source=${mount?.source || 'proc'}`], attr }, { why: 'a procfs of our own, attached nowhere', pointer: mount === undefined ? '/linux/sysctl' : `/mounts/${index}` });
   for (const [name, value] of sysctls) {
     plan.add('child', 'write_at', { at: SLOT.proc, path: `sys/${sysctlPath(name)}`, resolve: STRICT, data: value }, { why: `sysctl ${name}=${value}`, pointer: `/linux/sysctl/${name.replaceAll('~', '~0').replaceAll('/', '~1')}` });
   }

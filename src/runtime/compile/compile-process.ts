@@ -80,17 +80,12 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
 }
 
 const EMPTY = new Uint8Array(0);
-const compiled = new WeakMap<OciSeccomp, { program: Uint8Array; flags: number }>();
 
 function addSeccomp(plan: PlanBuilder, filter: OciSeccomp | undefined, host: CompileHost): void {
   if (filter === undefined) return;
   if (!host.seccomp) throw new NaruError('unsupported', '/linux/seccomp: the kernel has no seccomp filters', { hint: 'run with --security-opt seccomp=unconfined' });
   if (filter.listenerPath !== undefined && filter.listenerPath !== '') throw new NaruError('unsupported', '/linux/seccomp/listenerPath: not built yet');
-  let binary = compiled.get(filter);
-  if (binary === undefined) {
-    binary = compileSeccomp(filter);
-    compiled.set(filter, binary);
-  }
+  const binary = compileSeccomp(filter); // keeps what it compiled
   plan.add('child', 'seccomp', { flags: binary.flags, program: binary.program, listener: SLOT.none, state: EMPTY },
     { why: `system call filter, ${binary.program.byteLength / 8} instructions`, pointer: '/linux/seccomp' });
 }

@@ -25,7 +25,7 @@ export function addRootfs(plan: PlanBuilder, rootfs: Rootfs, stateDir: string, h
       { why: 'rootfs: no propagation to the host', pointer: ROOT });
     return;
   }
-  const options = [...host.overlayDefaults, `upperdir=${rootfs.upper}`, `workdir=${rootfs.work}`];
+  const options = ['source=overlay', ...host.overlayDefaults, `upperdir=${rootfs.upper}`, `workdir=${rootfs.work}`];
   const flags = rootfs.volatile ? ['volatile'] : [];
   const joined = rootfs.lowers.map(escapeColon).join(':');
   if (host.overlayAppend) {
@@ -35,7 +35,7 @@ export function addRootfs(plan: PlanBuilder, rootfs: Rootfs, stateDir: string, h
     plan.add('prepare', 'fs_mount', { slot: SLOT.root, type: 'overlay', options: [`lowerdir=${joined}`, ...options, ...flags], attr: 0 },
       { why: `rootfs: overlay of ${rootfs.lowers.length} layers`, pointer: ROOT });
   } else {
-    addOldOverlay(plan, [`lowerdir=${joined}`, ...options].map((o) => o.replaceAll(',', '\\,')).concat(flags).join(','), stateDir);
+    addOldOverlay(plan, [`lowerdir=${joined}`, ...options.slice(1)].map((o) => o.replaceAll(',', '\\,')).concat(flags).join(','), stateDir);
   }
 }
 

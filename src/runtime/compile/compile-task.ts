@@ -15,8 +15,10 @@ import { type PlanBuilder, planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 import { validateSpec } from './validate-spec.ts';
 
-/** What the command line of an OCI runtime adds to a request; the engine needs none of it. */
+/** What the driver, or the command line of an OCI runtime, adds to a request. */
 export interface RuntimeOptions {
+  /** The groups above the task's cgroup exist. */
+  readonly cgroupParentsReady?: boolean;
   readonly bundle?: string;
   /** OCI create: say CREATED, then wait for START before the program. */
   readonly await?: boolean;
@@ -64,7 +66,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.add('prepare', 'listen', { path: `${request.stateDir}/shim.sock` }, { why: 'a new daemon finds the shim here' });
   if (options.pidFile !== undefined) plan.add('prepare', 'pid_file', { path: options.pidFile }, { why: '--pid-file' });
   // The cgroup and its limits before the child, which must not run a moment outside of them.
-  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPath, resources: linux.resources ?? {} });
+  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPath, resources: linux.resources ?? {}, parentsReady: options.cgroupParentsReady === true });
   plan.splice(cgroups.prepare);
   if (cgroups.oom !== undefined) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
   // Detached mounts that only the host's root can make; the child inherits their descriptors.

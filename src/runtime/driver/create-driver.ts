@@ -1,0 +1,132 @@
+import { closeSync, openSync, rmSync } from 'node:fs';
+import type { ExecRequest, ExitStatus, HostFacts, PreparedTask, RecoverRequest, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
+import { compileExec } from '#runtime/compile/compile-exec.ts';
+import type { CompileHost } from '#runtime/compile/compile-host.ts';
+import { cgroupPathOf, compileTask } from '#runtime/compile/compile-task.ts';
+import { hookArgv, hookState } from '#runtime/compile/compile-hooks.ts';
+import { printPlan } from '#runtime/plan/print.ts';
+import { NaruError } from '#spec/errors.ts';
+import { connectSeqpacket } from '#sys/descriptors.ts';
+import { cgroupAccess } from './cgroup-access.ts';
+import { detectHost } from './detect-host.ts';
+import { readExitRecord } from './exit-record.ts';
+import { type Launch, RunningTask } from './running-task.ts';
+import { runHook } from './run-hook.ts';
+import { startSpawner } from './spawner.ts';
+
+/** How long a shim may take to say how its task is. */
+const RECOVER_DEADLINE_MS = 5000;
+/** sun_path, its NUL included. */
+const MAX_SOCKET_PATH = 108;
+
+export interface DriverOptions {
+  /** The helper program (native/), as bytes. */
+  readonly helper: Uint8Array;
+  /** The machine; default: this one. */
+  readonly host?: CompileHost;
+}
+
+export type NaruTaskDriver = TaskDriver & {
+  readonly facts: CompileHost;
+  /** Ends the spawner. Tasks live on. */
+  close(): void;
+};
+
+/** naru's own runtime behind core's port. Starts one process, the spawner. */
+export async function createDriver(options: DriverOptions): Promise<NaruTaskDriver> {
+  const facts = options.host ?? detectHost();
+  const spawner = startSpawner(options.helper);
+  const cgroups = cgroupAccess(facts.cgroups);
+
+  const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], compile: Launch['compile']): Launch => ({
+    id: request.id, spec, verb: 'create', compile,
+    spawn: (conn, plan) => spawner.spawn(conn, plan),
+    exec: (task, exec) => prepareExec(task, exec),
+    lostExit: () => readExitRecord(request.exitFile),
+  });
+  const prepareTask = (request: TaskRequest): RunningTask => new RunningTask(launchOf(request, request.spec, () => {
+    const plan = compileTask(request, facts, { cgroupParentsReady: true });
+    cgroups.prepareParents(cgroupPathOf(request.id, request.spec.linux?.cgroupsPath));
+    return plan;
+  }));
+
+  function prepareExec(container: RunningTask, request: ExecRequest): RunningTask {
+    return new RunningTask({
+      id: request.execId, spec: request.spec, verb: 'exec',
+      compile: () => compileExec(request, container.id, facts),
+      spawn: (conn, plan) => container.spawnInside(conn, plan),
+      exec: () => {
+        throw new NaruError('unsupported', 'exec inside an exec: use the container');
+      },
+      lostExit: (): ExitStatus | undefined => (request.exitFile === undefined ? undefined : readExitRecord(request.exitFile)),
+    });
+  }
+
+  return {
+    facts,
+    host: hostFacts(facts),
+    prepare: prepareTask,
+    async start(request: TaskRequest, prepared?: PreparedTask): Promise<Task> {
+      const task = prepared ?? prepareTask(request);
+      if (!(task instanceof RunningTask)) throw new NaruError('internal', 'start: prepared by another driver');
+      await task.start().catch((error: unknown) => {
+        cgroups.forgetParents();
+        throw error;
+      });
+      // After the program began, before anybody hears of it; a failure is a warning (runtime-spec, "Poststart").
+      const { hooks } = request.spec;
+      for (const hook of hooks?.poststart ?? []) {
+        await runHook(hookArgv(hook), hook, hookState(request.spec, { id: request.id, bundle: request.stateDir, status: 'running', pid: task.pid })).catch(() => {});
+      }
+      return task;
+    },
+    plan: (request) => printPlan(compileTask(request, facts)),
+    async recover(request: RecoverRequest) {
+      const fd = connectShim(request.stateDir);
+      if (fd !== undefined) {
+        const spec = { ociVersion: '1.2.0' };
+        const task = new RunningTask(launchOf(request, spec, () => ({ ops: [] })), { fd });
+        const known = await task.resume(RECOVER_DEADLINE_MS);
+        if (known === 'running') return { task };
+        if (known !== undefined) return { exited: known };
+      }
+      const exited = readExitRecord(request.exitFile);
+      return exited === undefined ? undefined : { exited };
+    },
+    async cleanUp({ stateDir, cgroupPath }) {
+      await cgroups.remove(cgroupPath);
+      removeSocket(stateDir);
+    },
+    stats: cgroups.stats,
+    pids: cgroups.pids,
+    freeze: cgroups.freeze,
+    update: cgroups.update,
+    close: () => spawner.close(),
+  };
+}
+
+const hostFacts = (facts: CompileHost): HostFacts => ({
+  cgroupVersion: facts.cgroups.version,
+  hybrid: facts.cgroups.hybrid,
+  controllers: [...new Set(facts.cgroups.hierarchies.flatMap((h) => h.controllers))].sort(),
+  seccomp: facts.seccomp,
+  apparmor: facts.apparmor,
+});
+
+/** A connection to the shim that listens in stateDir; undefined when none does. */
+function connectShim(stateDir: string): number | undefined {
+  const path = `${stateDir}/shim.sock`;
+  let directory = -1;
+  try {
+    if (Buffer.byteLength(path) < MAX_SOCKET_PATH) return connectSeqpacket(path);
+    directory = openSync(stateDir, 'r');
+    return connectSeqpacket(`/proc/self/fd/${directory}/shim.sock`);
+  } catch {
+    return undefined;
+  } finally {
+    if (directory >= 0) closeSync(directory);
+  }
+}
+
+/** The socket of a shim that was killed; the directory itself is the caller's. */
+const removeSocket = (stateDir: string): void => rmSync(`${stateDir}/shim.sock`, { force: true });

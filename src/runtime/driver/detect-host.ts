@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { CompileHost } from '#runtime/compile/compile-host.ts';
+import { RLIMITS } from '#runtime/compile/process-attributes.ts';
+import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
+import { closeQuietly } from '#sys/descriptors.ts';
+import { FSCONFIG_SET_STRING, NR } from '#sys/numbers.ts';
+import { check, syscall } from '#sys/syscalls.ts';
+
+const CAP_SYS_RESOURCE = 24n;
+const FSOPEN_CLOEXEC = 1;
+
+/** Read the machine once. Throws what detectCgroups throws. */
+export function detectHost(): CompileHost {
+  const capabilities = ownCapabilities();
+  const mayRaise = ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n;
+  return {
+    cgroups: detectCgroups(),
+    overlayAppend: hasOverlayAppend(),
+    overlayDefaults: overlayDefaults(),
+    capabilities,
+    seccomp: existsSync('/proc/sys/kernel/seccomp/actions_avail'),
+    apparmor: readText('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
+    selinux: existsSync('/sys/fs/selinux/enforce'),
+    timeNamespace: existsSync('/proc/self/ns/time'),
+    hardLimits: mayRaise ? undefined : ownHardLimits(),
+    minOomScoreAdj: mayRaise ? -1000 : Number(readText('/proc/self/oom_score_adj') || 0),
+  };
+}
+
+/** Whether overlay takes `lowerdir+`: asked of a file system context that is never created. */
+function hasOverlayAppend(): boolean {
+  const fd = syscall(NR.fsopen, 'overlay', FSOPEN_CLOEXEC);
+  if (fd < 0) return false;
+  const result = syscall(NR.fsconfig, fd, FSCONFIG_SET_STRING, 'lowerdir+', '/', 0);
+  closeQuietly(fd);
+  return result === 0;
+}
+
+/** Distributions build overlay with other defaults: copied up inodes must stay whole, and upper directories movable. */
+function overlayDefaults(): string[] {
+  return ['index', 'metacopy', 'redirect_dir'].flatMap((name) => {
+    const value = readText(`/sys/module/overlay/parameters/${name}`).trim();
+    return value === 'Y' || value === 'on' ? [`${name}=off`] : [];
+  });
+}
+
+function ownCapabilities(): bigint {
+  const line = /^CapPrm:\s*([0-9a-f]+)$/m.exec(readText('/proc/self/status'));
+  return line === null ? 0n : BigInt(`0x${line[1]}`);
+}
+
+function ownHardLimits(): ReadonlyMap<number, number> {
+  const limits = new Map<number, number>();
+  const pair = new BigUint64Array(2);
+  for (const resource of Object.values(RLIMITS)) {
+    check(syscall(NR.prlimit64, 0, resource, null, pair), 'prlimit64');
+    limits.set(resource, pair[1] === 0xffffffffffffffffn ? Infinity : Number(pair[1]));
+  }
+  return limits;
+}
+
+const readText = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+};
