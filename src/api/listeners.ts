@@ -4,30 +4,51 @@ import type { FdSocketHandlers } from '#sys/fd-socket.ts';
 import { NaruError } from '#spec/errors.ts';
 import { type StreamListener, type StreamSocket, type TlsOptions, listenStream } from '#sys/stream-listener.ts';
 
-export type ListenerSpec =
-  | { readonly kind: 'unix'; readonly path: string }
-  | {
-      readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: TlsOptions;
-      /** Whoever can connect is root on this machine: needed when no client certificates are demanded. */
-      readonly allowUnauthenticated?: boolean;
-      /** Host names besides addresses and localhost that requests may name. */
-      readonly allowedHosts?: readonly string[];
-    };
+export interface ListenerSpec {
+  /** `unix:///path` or `tcp://host:port` (`[::1]` in brackets; port 0: any). */
+  readonly address: string;
+  /** For tcp: files in PEM. `verify` demands client certificates that `ca` signed. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly verify: boolean };
+  /** tcp without client certificates makes whoever can connect root on this machine: it has to be asked for. */
+  readonly insecureTcp?: boolean;
+  /** Host names besides addresses and localhost that tcp requests may name. */
+  readonly allowedHosts?: readonly string[];
+}
 
-export interface OpenListener { /** `unix:///path` or `tcp://host:port` */ readonly address: string; stop(): void }
+export interface OpenListener { readonly address: string; stop(): void }
 
 type Accept = (socket: StreamSocket) => FdSocketHandlers;
 
-/** Errors: conflict (another daemon listens there), invalid (unsafe TCP, not a socket), forbidden, with the address named. */
+export const isTcp = (spec: ListenerSpec): boolean => spec.address.startsWith('tcp://');
+
+/** Errors: conflict (another daemon listens there), invalid (unsafe TCP, malformed), forbidden, not-found, with the address named. */
 export async function openListener(spec: ListenerSpec, accept: Accept): Promise<OpenListener> {
-  if (spec.kind === 'unix') return openUnix(spec.path, accept);
-  if (spec.tls?.clientAuthority === undefined && spec.allowUnauthenticated !== true) {
-    throw new NaruError('invalid', `refusing to listen on tcp://${spec.host}:${spec.port} without client certificates`, {
+  if (spec.address.startsWith('unix://')) return openUnix(spec.address.slice('unix://'.length), accept);
+  const match = TCP_ADDRESS.exec(spec.address);
+  if (match === null) throw new NaruError('invalid', `cannot listen on ${JSON.stringify(spec.address)}: expected unix:///path or tcp://host:port`);
+  if (spec.tls?.verify !== true && spec.insecureTcp !== true) {
+    throw new NaruError('invalid', `refusing to listen on ${spec.address} without client certificates`, {
       hint: 'whoever can connect would be root on this machine: demand client certificates, or allow it explicitly',
     });
   }
-  const listener = listen(`tcp://${spec.host}:${spec.port}`, () => listenStream(spec, accept));
-  return { address: `tcp://${spec.host}:${listener.port}`, stop: () => listener.stop() };
+  const host = match[1]!;
+  const tls = spec.tls === undefined ? {} : { tls: readTls(spec.tls) };
+  const listener = listen(spec.address, () => listenStream({ host: host.replace(/^\[|\]$/g, ''), port: Number(match[2]), ...tls }, accept));
+  return { address: `tcp://${host}:${listener.port}`, stop: () => listener.stop() };
+}
+
+const TCP_ADDRESS = /^tcp:\/\/([^/:[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})\/?$/;
+
+function readTls({ ca, cert, key, verify }: NonNullable<ListenerSpec['tls']>): TlsOptions {
+  const read = (what: string, path: string | undefined): string => {
+    if (path === undefined) throw new NaruError('invalid', `TLS needs a ${what} file`);
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (cause) {
+      throw new NaruError('not-found', `cannot read the ${what} file ${path}`, { cause });
+    }
+  };
+  return { cert: read('certificate', cert), key: read('key', key), ...(verify ? { clientAuthority: read('client authority', ca) } : {}) };
 }
 
 /** sun_path, without its NUL. */

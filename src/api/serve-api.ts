@@ -1,7 +1,7 @@
 import { HttpServer } from '#api/http/http-server.ts';
 import { createApiHandler } from './api-handler.ts';
 import type { Engine } from './engine-port.ts';
-import { type ListenerSpec, type OpenListener, openListener } from './listeners.ts';
+import { type ListenerSpec, type OpenListener, isTcp, openListener } from './listeners.ts';
 import { guardOrigin } from './origin-guard.ts';
 
 export interface ServeApiOptions {
@@ -30,7 +30,7 @@ export async function serveApi(options: ServeApiOptions): Promise<ApiServer> {
   const stopListening = (): void => open.forEach((listener) => listener.stop());
   try {
     for (const spec of options.listeners) {
-      const guarded = spec.kind === 'unix' ? handler : guardOrigin(handler, spec.allowedHosts ?? []);
+      const guarded = isTcp(spec) ? guardOrigin(handler, spec.allowedHosts ?? []) : handler;
       open.push(await openListener(spec, (socket) => server.accept(socket, guarded)));
     }
   } catch (error) {

@@ -22,7 +22,8 @@ export interface FdSocket {
 interface RawSocket {
   write(data: Uint8Array): number;
   end(): void;
-  shutdown(halfClose?: boolean): void;
+  /** SHUT_WR; with true it would be SHUT_RD. */
+  shutdown(read?: boolean): void;
   terminate(): void;
   pause(): void;
   resume(): void;
@@ -45,7 +46,7 @@ export async function adoptSocket(fd: number, handlers: FdSocketHandlers): Promi
   return {
     fd,
     write: (bytes) => raw.write(bytes),
-    shutdown: () => raw.shutdown(true),
+    shutdown: () => raw.shutdown(),
     close: () => raw.terminate(),
     pause: () => raw.pause(),
     resume: () => raw.resume(),

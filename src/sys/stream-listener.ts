@@ -34,7 +34,9 @@ interface RawSocket {
   readonly remoteAddress: string | undefined;
   data: Peer | undefined;
   write(bytes: Uint8Array): number;
-  shutdown(halfClose?: boolean): void;
+  /** SHUT_WR; with true it would be SHUT_RD. */
+  shutdown(read?: boolean): void;
+  close(): void;
   terminate(): void;
   pause(): void;
   resume(): void;
@@ -55,8 +57,9 @@ export function listenStream(address: StreamAddress, accept: (socket: StreamSock
       encrypted: tls !== undefined,
       remoteAddress: 'path' in address ? undefined : raw.remoteAddress,
       write: (bytes) => Math.max(0, raw.write(bytes)),
-      shutdown: () => raw.shutdown(true),
-      close: () => raw.terminate(),
+      shutdown: () => raw.shutdown(),
+      // Not terminate(): that sets SO_LINGER to 0, which a duplicate of the descriptor would inherit as a reset.
+      close: () => raw.close(),
       pause: () => raw.pause(),
       resume: () => raw.resume(),
     };

@@ -229,9 +229,10 @@ export class Connection implements FdSocketHandlers {
 
   #finish(keep: boolean): void {
     if (this.#state === 'closed') return;
-    this.#exchange?.body?.discard();
+    const body = this.#exchange?.body;
+    body?.discard();
     this.#exchange = undefined;
-    if (!keep || this.#owner.closing) return void this.#linger();
+    if (!keep || this.#owner.closing) return void this.#linger((body === undefined || body.complete) && this.#input.length === 0);
     this.#state = 'head';
     this.#deadline = performance.now() + (this.#input.length > 0 ? HEAD_DEADLINE_MS : IDLE_DEADLINE_MS);
     this.#resume();
@@ -245,14 +246,15 @@ export class Connection implements FdSocketHandlers {
     void this.#linger();
   }
 
-  async #linger(): Promise<void> {
+  /** `clean`: the client has nothing more to say, so that closing cannot reset the answer on its way. */
+  async #linger(clean = false): Promise<void> {
     this.#state = 'lingering';
     this.#input.skip(this.#input.length);
     this.#deadline = performance.now() + IDLE_DEADLINE_MS; // a slow reader may take its time for the answer
     this.#resume();
     await this.#output.drained();
     if (this.#state !== 'lingering') return;
-    if (this.#inputEnded) return this.terminate();
+    if (this.#inputEnded || clean) return this.terminate();
     this.#deadline = performance.now() + LINGER_MS;
     this.#socket.shutdown();
   }
