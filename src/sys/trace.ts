@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { monotonicNow } from './monotonic.ts';
 
 /** One finished piece of work on the chain. Times are CLOCK_MONOTONIC nanoseconds. */
 export interface Span {
@@ -33,9 +34,9 @@ export const currentTrace = (): Trace | undefined => (anyTrace ? store.getStore(
 export function span<T>(link: string, name: string, work: () => T): T {
   const trace = currentTrace();
   if (trace === undefined) return work();
-  const start = process.hrtime.bigint();
+  const start = monotonicNow();
   const done = (): void => {
-    trace.spans.push({ link, name, start, end: process.hrtime.bigint() });
+    trace.spans.push({ link, name, start, end: monotonicNow() });
   };
   let result: T;
   try {
