@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { isKind } from '#spec/errors.ts';
+import { parseFlow } from './conntrack-messages.ts';
+import { type NetlinkMessage, attributeString, attributeU32, listAttributes, parseAttributes, parseError, parseMessages } from './message-parser.ts';
+import { MessageWriter } from './message-writer.ts';
+import { parseAddress, parseLink, parseRoute } from './route-objects.ts';
+
+const onlyCorrupt = (work: () => unknown): void => {
+  try {
+    work();
+  } catch (error) {
+    assert.ok(isKind(error, 'corrupt'), String(error));
+  }
+};
+
+/** Attributes as values: a type and either bytes or attributes. */
+type Tree = readonly [type: number, value: Uint8Array | readonly Tree[]];
+const type = fc.integer({ min: 0, max: 0x3fff });
+const { tree } = fc.letrec<{ tree: Tree; trees: Tree[] }>((tie) => ({
+  trees: fc.array(tie('tree'), { maxLength: 4 }),
+  tree: fc.oneof({ maxDepth: 3 }, fc.tuple(type, fc.uint8Array({ maxLength: 40 })), fc.tuple(type, tie('trees'))) as never,
+}));
+const write = (w: MessageWriter, [kind, value]: Tree): void => {
+  if (value instanceof Uint8Array) w.attribute(kind, value);
+  else w.nest(kind, () => value.forEach((child) => write(w, child)));
+};
+const check = ([kind, bytes]: [number, Uint8Array], [wantedType, wanted]: Tree): void => {
+  assert.equal(kind, wantedType);
+  if (wanted instanceof Uint8Array) assert.deepEqual([...bytes], [...wanted]);
+  else {
+    const children = listAttributes(bytes);
+    assert.equal(children.length, wanted.length);
+    wanted.forEach((child, i) => check(children[i]!, child));
+  }
+};
+
+describe('netlink messages', () => {
+  test('what was written is what is read', () => {
+    fc.assert(fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 0xffff }), fc.array(tree, { maxLength: 5 })), { maxLength: 4 }), (messages) => {
+      const w = new MessageWriter();
+      for (const [kind, trees] of messages) w.message(kind, 0, () => trees.forEach((each) => write(w, each)));
+      const read = parseMessages(w.finish());
+      assert.deepEqual(read.map((each) => [each.type, each.flags, each.sequence]), messages.map(([kind], i) => [kind, 1, i + 1]));
+      messages.forEach(([, trees], i) => {
+        const attributes = listAttributes(read[i]!.payload);
+        trees.forEach((each, j) => check(attributes[j]!, each));
+      });
+    }), { numRuns: 200 });
+  });
+
+  test('any bytes are parsed or refused as corrupt, never more', () => {
+    const parsers = [parseLink, parseAddress, parseRoute, parseFlow, parseError];
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 0, max: 0xffff }), (bytes, flags) => {
+      onlyCorrupt(() => parseMessages(bytes));
+      onlyCorrupt(() => parseAttributes(bytes));
+      const message: NetlinkMessage = { type: 2, flags, sequence: 1, payload: bytes };
+      for (const parse of parsers) onlyCorrupt(() => parse(message));
+    }), { numRuns: 500 });
+  });
+
+  test('a true message with some bytes changed is parsed or refused as corrupt', () => {
+    const w = new MessageWriter();
+    w.message(16, 0, () => {
+      w.raw(new Uint8Array(16));
+      w.string(3, 'eth0');
+      w.nest(18, () => {
+        w.string(1, 'veth');
+        w.nest(2, () => w.u32(1, 7));
+      });
+    });
+    const good = w.finish();
+    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(good.byteLength - 1), fc.nat(255)), { maxLength: 4 }), (changes) => {
+      const bytes = good.slice();
+      for (const [at, value] of changes) bytes[at] = value;
+      onlyCorrupt(() => parseMessages(bytes).forEach(parseLink));
+    }), { numRuns: 500 });
+  });
+
+  test('lengths that lie are refused', () => {
+    const message = (length: number): Uint8Array => {
+      const bytes = new Uint8Array(16);
+      new DataView(bytes.buffer).setUint32(0, length, true);
+      return bytes;
+    };
+    for (const length of [0, 15, 17, 0xffffffff]) assert.throws(() => parseMessages(message(length)), /netlink message at byte 0/);
+    assert.throws(() => parseMessages(new Uint8Array(3)), /after the last message/);
+    for (const length of [0, 3, 9]) assert.throws(() => parseAttributes(new Uint8Array([length, 0, 1, 0, 5, 5, 5, 5])), /netlink attribute at byte 0/);
+    assert.equal(attributeU32(new Uint8Array(3)), undefined);
+    assert.equal(attributeString(new Uint8Array([104, 105])), 'hi');
+  });
+
+  test('an attribute that does not fit its length field is refused', () => {
+    const w = new MessageWriter();
+    assert.throws(() => w.message(1, 0, () => w.attribute(1, new Uint8Array(70000))), /at most/);
+    assert.throws(() => w.message(1, 0, () => w.nest(1, () => {
+      for (let i = 0; i < 20; i++) w.attribute(1, new Uint8Array(4000));
+    })), /at most/);
+  });
+
+  test('the kernel\'s own words are found in an error, with the request echoed or not', () => {
+    const error = (flags: number, echoed: number): NetlinkMessage => {
+      const w = new MessageWriter();
+      const header = new Uint8Array(4 + 16 + echoed);
+      new DataView(header.buffer).setInt32(0, -17, true);
+      new DataView(header.buffer).setUint32(4, 16 + echoed, true);
+      w.message(2, flags, () => {
+        w.raw(header);
+        w.string(1, 'it is there');
+      });
+      return parseMessages(w.finish())[0]!;
+    };
+    assert.deepEqual(parseError(error(0x300, 0)), { errno: 17, text: 'it is there' });
+    assert.deepEqual(parseError(error(0x200, 8)), { errno: 17, text: 'it is there' });
+    assert.deepEqual(parseError(error(0, 0)), { errno: 17, text: undefined });
+  });
+});
