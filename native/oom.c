@@ -16,7 +16,7 @@ int op_oom_watch(struct task *task, const struct op *op) {
   return write_path(arg_str(op, 1), 0, text, n);
 }
 
-u32 oom_count(const struct task *task) {
+static u32 oom_count(const struct task *task) {
   static const char word[] = "oom_kill ";
   char text[512];
   if (task->oom_fd < 0) return 0;
@@ -36,13 +36,16 @@ void oom_poll(struct shim *shim) {
                                         : task->oom_fd >= 0 ? poll_add(shim, task->oom_fd, POLLPRI) : 0;
 }
 
+void oom_look(struct shim *shim) {
+  u32 now = oom_count(&shim->task);
+  if (now <= shim->ooms) return;
+  shim->ooms = now;
+  tell_all(shim, MSG_OOM, &now, sizeof now);
+}
+
 void oom_serve(struct shim *shim) {
   u64 count;
   if (!polled(shim, shim->poll_oom)) return;
   if (shim->task.oom_event >= 0) sys(read, shim->task.oom_event, &count, sizeof count);
-  u32 now = oom_count(&shim->task);
-  if (now > shim->ooms) {
-    shim->ooms = now;
-    tell_all(shim, MSG_OOM, &now, sizeof now);
-  }
+  oom_look(shim);
 }

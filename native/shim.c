@@ -165,7 +165,7 @@ static void reap(struct shim *shim) {
     shim->status = status;
     shim->ended_ns = now_ns(CLOCK_REALTIME);
     shim->deadline = now_ns(CLOCK_MONOTONIC) + STALL_NS;
-    shim->ooms = oom_count(&shim->task);
+    oom_look(shim);
     close_quietly(&shim->task.oom_event);
     close_quietly(&shim->task.oom_fd);
     write_exit_record(shim);

@@ -131,7 +131,8 @@ void write_exit_record(struct shim *shim);
 void write_pid_file(struct task *task);
 
 /* oom.c */
-u32 oom_count(const struct task *task);
+/* Reads the count; says OOM when it has grown. */
+void oom_look(struct shim *shim);
 void oom_poll(struct shim *shim);
 void oom_serve(struct shim *shim);
 

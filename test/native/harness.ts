@@ -10,7 +10,7 @@ import type { OpArgs, PlanOp } from '#runtime/plan/plan.ts';
 import { connectSeqpacket, sealedMemfd, sendWithDescriptors, socketpair } from '#sys/descriptors.ts';
 import { adoptSocket, type FdSocket } from '#sys/fd-socket.ts';
 import {
-  AT_EMPTY_PATH, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_REC, O_DIRECTORY,
+  CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_REC, O_DIRECTORY,
   O_PATH,
 } from '#sys/numbers.ts';
 
@@ -89,7 +89,7 @@ export function container(scratch: Scratch, more: { before?: PlanOp[]; inside?: 
     ...(more.before ?? []),
     prepare('fs_mount', {
       slot: SLOT.ROOT, type: 'overlay', attr: 0,
-      options: [`lowerdir=${root}`, `upperdir=${scratch.path('up')}`, `workdir=${scratch.path('work')}`],
+      options: ['source=overlay', `lowerdir=${root}`, `upperdir=${scratch.path('up')}`, `workdir=${scratch.path('work')}`],
     }),
     clone(more.flags ?? CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP),
     child('mount', { source: '', target: '/', type: '', flags: MS_REC | MS_PRIVATE, data: '' }),
@@ -151,15 +151,19 @@ export class Connection {
 
   /** The next message of this type; others before it are kept. */
   async expect(type: number, ms = 5000): Promise<Message> {
+    return this.expectAny([type], ms);
+  }
+
+  async expectAny(types: readonly number[], ms = 5000): Promise<Message> {
     const deadline = Date.now() + ms;
     for (;;) {
-      const at = this.#queue.findIndex((m) => m.type === type);
+      const at = this.#queue.findIndex((m) => types.includes(m.type));
       if (at >= 0) return this.#queue.splice(at, 1)[0]!;
       const failed = this.#queue.find((m) => m.type === MSG.FAILED);
       if (failed !== undefined) assert.fail(`the shim FAILED: ${JSON.stringify(failure(failed))}`);
       const left = deadline - Date.now();
       if (this.#state.closed || left <= 0) {
-        assert.fail(`no message ${type}${this.#state.closed ? ': the shim closed' : ''}; there are ${this.#queue.map((m) => m.type).join(' ')}`);
+        assert.fail(`no message ${types}${this.#state.closed ? ': the shim closed' : ''}; there are ${this.#queue.map((m) => m.type).join(' ')}`);
       }
       await this.#change(left);
     }
@@ -302,6 +306,7 @@ export class Spawner {
   readonly process: ChildProcess;
   readonly #fd: number;
   #seq = 1;
+  #ended = false;
 
   constructor(mode = 'spawner') {
     const [mine, theirs] = socketpair('seqpacket');
@@ -315,8 +320,14 @@ export class Spawner {
     return spawnOver(this.#fd, this.#seq++, ops, options);
   }
 
+  /** As when the daemon dies: the fork server ends. */
+  end(): void {
+    if (!this.#ended) closeSync(this.#fd);
+    this.#ended = true;
+  }
+
   [Symbol.dispose](): void {
-    closeSync(this.#fd);
+    this.end();
   }
 }
 
@@ -395,5 +406,3 @@ export function frames(bytes: Buffer): { stream: number; payload: string }[] {
   }
   return out;
 }
-
-export const EMPTY_PATH = AT_EMPTY_PATH;

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS } from '#sys/numbers.ts';
+import type { PlanOp } from '#runtime/plan/plan.ts';
+import {
+  ATTACH, MSG, SIGKILL, Scratch, Spawner, child, clone, container, exec, exit, failure, logText, pidOf, prepare, spawnThrough,
+} from './harness.ts';
+
+const join = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP;
+/** Enter the container of the shim that serves the request. */
+const enter = (flags = join): PlanOp[] => [clone(), child('setns', { slot: 62, nstype: flags }), child('reclone', { flags: 0 })];
+
+async function sleeping(scratch: Scratch, spawner: Spawner): Promise<{ shim: Awaited<ReturnType<Spawner['spawn']>>; pid: number }> {
+  const shim = await spawner.spawn([
+    prepare('listen', { path: scratch.path('sock') }), prepare('exit_file', { path: scratch.path('exit'), sync: 0 }),
+    ...container(scratch), exec(['/bin/sleep', '60']),
+  ]);
+  return { shim, pid: pidOf(await shim.expect(MSG.STARTED)) };
+}
+
+test('a second process in the container, through its shim: slot 62 and reclone', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const { shim, pid } = await sleeping(scratch, spawner);
+  const second = await spawnThrough(scratch.path('sock'), [
+    prepare('stdio', { mode: 1, stdin: 0 }), prepare('log', { path: scratch.path('exec-log'), maxSize: 0, maxFiles: 1 }),
+    prepare('pid_file', { path: scratch.path('pid') }), ...enter(), exec(['/bin/sh', '-c', 'hostname; echo $$; cat /proc/1/comm; sleep 0.2; exit 5']),
+  ]);
+  const started = await second.expect(MSG.STARTED);
+  assert.equal(started.seq, 7);
+  assert.equal(scratch.read('pid').toString(), String(pidOf(started)));
+  assert.match(readFileSync(`/proc/${pidOf(started)}/status`, 'utf8'), /^NSpid:\t\d+\t[2-9]$/m);
+  assert.equal(readFileSync(`/proc/${pidOf(started)}/cmdline`, 'utf8').startsWith('/bin/sh'), true);
+  assert.deepEqual(exit(await second.expect(MSG.EXITED)), { code: 5, signal: 0, ooms: 0 });
+  await second.closed();
+  assert.match(logText(scratch.read('exec-log')), /^box\n[2-9]\nsleep\n$/);
+  // Its shim was reaped: the container's shim has one child left.
+  const shimPid = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+  const children = (): string => readFileSync(`/proc/${shimPid}/task/${shimPid}/children`, 'utf8').trim();
+  for (let i = 0; children() !== String(pid); i++) {
+    assert.ok(i < 50, children());
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  assert.equal(exit(await shim.expect(MSG.EXITED)).signal, SIGKILL);
+});
+
+test('the shim of an exec holds nothing of the container\'s shim', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const shim = await spawner.spawn([
+    prepare('listen', { path: scratch.path('sock') }), prepare('stdio', { mode: 1, stdin: 1 }), ...container(scratch), exec(['/bin/cat']),
+  ]);
+  await shim.expect(MSG.STARTED);
+  const second = await spawnThrough(scratch.path('sock'), [...enter(), exec(['/bin/sleep', '60'])]);
+  const pid = pidOf(await second.expect(MSG.STARTED));
+  const subShim = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+  // 0-2, the connection, the signals, the child's pidfd
+  const open = (): number => readdirSync(`/proc/${subShim}/fd`).length;
+  for (let i = 0; open() !== 6; i++) {
+    assert.ok(i < 50, String(open()));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  shim.send(MSG.CLOSE_STDIN); // ends cat: the sub-shim has no copy of the pipe
+  assert.equal(exit(await shim.expect(MSG.EXITED)).code, 0);
+  assert.equal(exit(await second.expect(MSG.EXITED)).signal, SIGKILL); // with the pid namespace
+});
+
+test('signals, attach and stdin work for an exec', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const { shim } = await sleeping(scratch, spawner);
+  let client!: Awaited<ReturnType<typeof shim.attach>>;
+  const second = await spawnThrough(scratch.path('sock'), [prepare('stdio', { mode: 1, stdin: 2 }), ...enter(), exec(['/bin/cat'])], {
+    before: async (connection) => {
+      client = await connection.attach(ATTACH.STDIN | ATTACH.STDOUT);
+    },
+  });
+  client.write('through');
+  client.shutdown();
+  assert.equal((await client.all()).toString(), 'through');
+  assert.equal(exit(await second.expect(MSG.EXITED)).code, 0);
+  const third = await spawnThrough(scratch.path('sock'), [...enter(), exec(['/bin/sleep', '60'])]);
+  await third.expect(MSG.STARTED);
+  third.send(MSG.SIGNAL, [SIGKILL]);
+  assert.equal(exit(await third.expect(MSG.EXITED)).signal, SIGKILL);
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  await shim.expect(MSG.EXITED);
+});
+
+test('an exec that cannot start leaves the container alone', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const { shim } = await sleeping(scratch, spawner);
+  const second = await spawnThrough(scratch.path('sock'), [...enter(), exec(['/bin/nothing'])]);
+  assert.deepEqual(failure(await second.expect(MSG.FAILED)), { section: 2, index: 3, errno: 2, extra: 0 });
+  await second.closed();
+  assert.equal(shim.seen(MSG.EXITED), false);
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  await shim.expect(MSG.EXITED);
+});
+
+test('an exec outlives the daemon too', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const { shim } = await sleeping(scratch, spawner);
+  const second = await spawnThrough(scratch.path('sock'), [
+    prepare('exit_file', { path: scratch.path('exec-exit'), sync: 0 }), ...enter(), exec(['/bin/sh', '-c', 'sleep 0.2; exit 8']),
+  ]);
+  second.close();
+  for (let i = 0; ; i++) {
+    try {
+      assert.equal(scratch.read('exec-exit').readInt32LE(4), 8);
+      break;
+    } catch (error) {
+      if (i > 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  await shim.expect(MSG.EXITED);
+});
