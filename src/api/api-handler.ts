@@ -1,4 +1,3 @@
-import type { HttpHandler } from '#api/http/connection.ts';
 import type { HeaderList, Reply } from '#api/http/reply.ts';
 import type { HttpRequest } from '#api/http/request.ts';
 import { NaruError } from '#spec/errors.ts';
@@ -6,6 +5,7 @@ import { span, withTrace } from '#sys/trace.ts';
 import { LATEST_MINOR, MAX_API_VERSION, negotiateVersion } from './api-version.ts';
 import type { Call } from './call.ts';
 import type { Engine } from './engine-port.ts';
+import type { Admit } from './origin-guard.ts';
 import { Query } from './query.ts';
 import { errorReply } from './replies.ts';
 import { type Match, Router } from './router.ts';
@@ -22,20 +22,24 @@ export interface ApiHandlerOptions {
 
 const VERSIONED = /^\/v([0-9][0-9.]*)(\/.*)$/;
 
+/** `admit` is the listener's own check, made first. */
+export type ApiHandler = (request: HttpRequest, admit?: Admit) => Reply | Promise<Reply>;
+
 /** Route, version, handler, errors to statuses, headers: the whole API as one function. */
-export function createApiHandler({ engine, version, onFault }: ApiHandlerOptions): HttpHandler {
+export function createApiHandler({ engine, version, onFault }: ApiHandlerOptions): ApiHandler {
   const router = new Router(ROUTES);
   const traces = new TraceBook();
   const dress = dresser([
     ['Api-Version', MAX_API_VERSION], ['Docker-Experimental', 'false'], ['Ostype', 'linux'], ['Server', `Naru/${version} (linux)`],
   ]);
-  return (request) => {
+  return (request, admit) => {
     const fail = (error: unknown): Reply => {
       const reply = errorReply(error);
       if (reply.status === 500) onFault?.(error, `${request.head.method} ${request.head.path}`);
       return dress(reply);
     };
     try {
+      admit?.(request);
       const prefix = VERSIONED.exec(request.head.path);
       const match = router.match(request.head.method, prefix?.[2] ?? request.head.path);
       if (match === undefined) throw new NaruError('not-found', 'page not found');

@@ -1,19 +1,20 @@
-import type { HttpHandler } from '#api/http/connection.ts';
 import type { HttpRequest } from '#api/http/request.ts';
 import { isIP } from 'node:net';
 import { NaruError } from '#spec/errors.ts';
-import { errorReply } from './replies.ts';
+
+/** Throws kind forbidden for a request that must not reach the API. */
+export type Admit = (request: HttpRequest) => void;
 
 /**
  * For TCP listeners: a page in somebody's browser can reach them. Requests that a script made for a site (`Origin`) are
  * refused, and so are host names that could be an attacker's domain resolving to us (DNS rebinding): only addresses,
  * localhost and the names that the administrator listed pass.
  */
-export function guardOrigin(handler: HttpHandler, allowedHosts: readonly string[]): HttpHandler {
+export function originGuard(allowedHosts: readonly string[]): Admit {
   const allowed = new Set(['localhost', ...allowedHosts.map((host) => host.toLowerCase())]);
   return (request) => {
     const complaint = complain(request, allowed);
-    return complaint === undefined ? handler(request) : errorReply(new NaruError('forbidden', complaint));
+    if (complaint !== undefined) throw new NaruError('forbidden', complaint);
   };
 }
 

@@ -2,7 +2,7 @@ import { HttpServer } from '#api/http/http-server.ts';
 import { createApiHandler } from './api-handler.ts';
 import type { Engine } from './engine-port.ts';
 import { type ListenerSpec, type OpenListener, isTcp, openListener } from './listeners.ts';
-import { guardOrigin } from './origin-guard.ts';
+import { originGuard } from './origin-guard.ts';
 
 export interface ServeApiOptions {
   readonly engine: Engine;
@@ -30,8 +30,8 @@ export async function serveApi(options: ServeApiOptions): Promise<ApiServer> {
   const stopListening = (): void => open.forEach((listener) => listener.stop());
   try {
     for (const spec of options.listeners) {
-      const guarded = isTcp(spec) ? guardOrigin(handler, spec.allowedHosts ?? []) : handler;
-      open.push(await openListener(spec, (socket) => server.accept(socket, guarded)));
+      const admit = isTcp(spec) ? originGuard(spec.allowedHosts ?? []) : undefined;
+      open.push(await openListener(spec, (socket) => server.accept(socket, (request) => handler(request, admit))));
     }
   } catch (error) {
     stopListening();

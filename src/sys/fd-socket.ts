@@ -24,7 +24,7 @@ interface RawSocket {
   end(): void;
   /** SHUT_WR; with true it would be SHUT_RD. */
   shutdown(read?: boolean): void;
-  terminate(): void;
+  close(): void;
   pause(): void;
   resume(): void;
 }
@@ -47,7 +47,7 @@ export async function adoptSocket(fd: number, handlers: FdSocketHandlers): Promi
     fd,
     write: (bytes) => raw.write(bytes),
     shutdown: () => raw.shutdown(),
-    close: () => raw.terminate(),
+    close: () => raw.close(), // not terminate(): SO_LINGER 0 resets a TCP peer
     pause: () => raw.pause(),
     resume: () => raw.resume(),
   };
