@@ -7,6 +7,7 @@ import { AddressPool } from './address-pool.ts';
 import { ensureBridge, existingBridge } from './bridge.ts';
 import { chooseSubnet } from './choose-subnet.ts';
 import { bridgeSteps, loopbackSteps } from './endpoint-steps.ts';
+import { foreignForwardDrops, forwardDropWarning } from './foreign-firewall.ts';
 import { defaultRouteMtu, usedNetworks } from './host-network.ts';
 import { type InterfaceCounters, interfaceCounters } from './interface-counters.ts';
 import { contains, formatCidr, formatIpv4, macBytes, macOf, parseCidr, parseIpv4, tryParseIpv4 } from './ipv4.ts';
@@ -40,6 +41,7 @@ export class BridgeNetwork implements NetworkService {
   readonly #pool: AddressPool;
   readonly #ports = new PortReservations();
   readonly #nat: NatState;
+  readonly #table: string;
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #log: (message: string) => void;
   readonly #stragglers: VethStragglers;
@@ -57,6 +59,7 @@ export class BridgeNetwork implements NetworkService {
     const mtu = options.mtu ?? Math.min(MAX_MTU, defaultRouteMtu(this.#route) ?? MAX_MTU);
     this.#pool = new AddressPool(subnet);
     this.#pool.takeThis(gateway);
+    this.#table = table;
     this.#nat = new NatState(this.#netfilter, { table, bridge: name, subnet, own: options.ownTable ?? true });
     this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     const inUse = (link: string): boolean => [...this.#endpoints.values()].some((each) => each.record.hostInterface === link);
@@ -74,6 +77,7 @@ export class BridgeNetwork implements NetworkService {
     for (const endpoint of this.#endpoints.values()) endpoint.published = elementsOf(endpoint.record);
     this.#rebuild();
     this.#watch();
+    for (const chain of foreignForwardDrops(this.#netfilter, this.#table)) this.#log(forwardDropWarning(chain, name));
   }
 
   reserve(request: EndpointRequest): EndpointRecord {

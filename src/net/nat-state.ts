@@ -60,7 +60,11 @@ export class NatState {
   rebuild(endpoints: Iterable<PortElements>): void {
     const merged = new Map<PortMap, MapElement[]>();
     for (const elements of endpoints) {
-      for (const [map, list] of elements) merged.set(map, [...(merged.get(map) ?? []), ...list]);
+      for (const [map, list] of elements) {
+        const all = merged.get(map);
+        if (all === undefined) merged.set(map, [...list]);
+        else for (const element of list) all.push(element);
+      }
     }
     for (let attempt = 1; ; attempt++) {
       const batch = new NftBatch(this.#options.table);

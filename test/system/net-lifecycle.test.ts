@@ -119,6 +119,15 @@ describe('endpoints from reservation to release', () => {
     host.exec('nft', 'delete', 'table', 'ip', 'other');
   });
 
+  test('another program\'s firewall that drops what is forwarded is told of, with what to do', async () => {
+    host.exec('nft', 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }');
+    await reconcile([]);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, /table ip filter, chain FORWARD, policy drop/);
+    for (const command of warnings[0]!.matchAll(/nft (insert [^;]*)/g)) host.exec('nft', command[1]!);
+    host.exec('nft', 'delete', 'table', 'ip', 'filter');
+  });
+
   test('connections live on while the table is made anew', async () => {
     const record = reserve('1', ports([8080, 80]));
     await service.publish(record);
