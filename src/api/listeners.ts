@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, readFileSync, renameSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { FdSocketHandlers } from '#sys/fd-socket.ts';
 import { NaruError } from '#spec/errors.ts';
@@ -51,28 +51,34 @@ function readTls({ ca, cert, key, verify }: NonNullable<ListenerSpec['tls']>): T
   return { cert: read('certificate', cert), key: read('key', key), ...(verify ? { clientAuthority: read('client authority', ca) } : {}) };
 }
 
-/** sun_path, without its NUL. */
-const MAX_SOCKET_PATH = 107;
+/** sun_path, without its NUL and the mark of the name under which the socket is bound. */
+const MAX_SOCKET_PATH = 106;
 
+/**
+ * The socket is bound under a name of its own and renamed when its owner and mode are right: nobody can connect before,
+ * and what stopping the listener unlinks is never a successor's socket.
+ */
 async function openUnix(path: string, accept: Accept): Promise<OpenListener> {
   const address = `unix://${path}`;
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw new NaruError('invalid', `socket path is longer than ${MAX_SOCKET_PATH} bytes: ${path}`);
+  const bound = `${path}~`;
   await removeStale(path);
-  // Nobody may connect in the instant between bind and chmod.
+  await removeStale(bound);
   const mask = process.umask(0o177);
   let listener: StreamListener;
   try {
-    listener = listen(address, () => listenStream({ path }, accept));
+    listener = listen(address, () => listenStream({ path: bound }, accept));
   } finally {
     process.umask(mask);
   }
-  const { ino } = lstatSync(path);
   const group = dockerGroup();
-  if (group !== undefined && process.getuid?.() === 0) chownSync(path, 0, group);
-  chmodSync(path, 0o660);
+  if (group !== undefined && process.getuid?.() === 0) chownSync(bound, 0, group);
+  chmodSync(bound, 0o660);
+  renameSync(bound, path);
+  const inode = inodeOf(path);
   const stop = (): void => {
     listener.stop();
-    if (inodeOf(path) === ino) unlinkSync(path); // ours still, not a successor's
+    if (inodeOf(path) === inode) unlinkSync(path); // ours still, not a successor's
   };
   return { address, stop };
 }
