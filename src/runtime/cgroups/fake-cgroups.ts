@@ -33,6 +33,7 @@ export const UNIFIED: Readonly<Record<string, string>> = {
   '/proc/self/cgroup': '0::/system.slice/naru.service\n',
   '/sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io memory hugetlb pids rdma misc\n',
   '/sys/fs/cgroup/cgroup.subtree_control': 'cpu memory\n',
+  '/sys/fs/cgroup/io.cost.qos': '',
   '/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages': '0\n',
 };
 

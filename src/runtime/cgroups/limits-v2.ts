@@ -76,7 +76,8 @@ const THROTTLES = [
 function blockIo(host: CgroupHost, { blockIO: limits }: OciResources, add: Add): void {
   if (limits === undefined) return;
   const hierarchy = limits.weight || limits.weightDevice?.length ? requireController(host, 'io', '/blockIO/weight') : undefined;
-  const bfq = hierarchy !== undefined && hasFile(hierarchy, 'io.bfq.weight') === true;
+  // A kernel has the weights of BFQ, of io.cost (whose settings are in the root), or both; BFQ's is the one it then obeys.
+  const bfq = hierarchy !== undefined && (hasFile(hierarchy, 'io.bfq.weight') === true || hasFile(hierarchy, 'io.cost.qos') !== true);
   const file = bfq ? 'io.bfq.weight' : 'io.weight';
   const scale = bfq ? (weight: number): number => weight : ioWeight;
   if (limits.weight) add('io', file, integer(scale(limits.weight)), '/blockIO/weight');
