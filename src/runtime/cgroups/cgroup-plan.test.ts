@@ -38,7 +38,7 @@ test('v2: the same in its own words', () => {
   using fake = fakeCgroups(UNIFIED);
   assert.deepEqual(limits(fake, { ...EVERYTHING, pids: { limit: 100 }, hugepageLimits: [{ pageSize: '2MB', limit: 4 * MEGABYTE }], unified: { 'memory.high': '60000000', 'cgroup.max.descendants': '3' } }), [
     'cpuset.cpus=0-1', 'cpuset.mems=0', 'cpu.weight=59', 'cpu.max=50000 200000', 'memory.max=67108864', 'memory.swap.max=67108864', 'memory.low=33554432',
-    'pids.max=100', 'io.weight=4950', 'io.max=8:0 rbps=1048576', 'hugetlb.2MB.max=4194304', 'memory.high=60000000', 'cgroup.max.descendants=3',
+    'pids.max=100', 'io.weight=4950', 'io.max=8:0 rbps=1048576', 'hugetlb.2MB.max=4194304', 'hugetlb.2MB.rsvd.max=4194304', 'memory.high=60000000', 'cgroup.max.descendants=3',
   ]);
 });
 
@@ -120,5 +120,6 @@ test('a hybrid machine: huge pages on v2, handed down when asked for', () => {
   assert.deepEqual(writes({}), []);
   assert.deepEqual(writes({ hugepageLimits: [{ pageSize: '1GB', limit: 0 }] }), [
     'prepare write unified/cgroup.subtree_control +hugetlb', 'prepare write unified/naru/cgroup.subtree_control +hugetlb', 'prepare write unified/naru/x/hugetlb.1GB.max 0',
+    'prepare write unified/naru/x/hugetlb.1GB.rsvd.max 0',
   ]);
 });

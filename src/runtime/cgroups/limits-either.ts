@@ -2,7 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { OciResources } from '#spec/oci-runtime.ts';
 import { hierarchyOf, unifiedHierarchy } from './cgroup-path.ts';
 import type { CgroupHost } from './detect-cgroups.ts';
-import { type LimitWrite, hasFile, integer, orMax, requireController } from './limit-write.ts';
+import { type LimitWrite, integer, orMax, requireController } from './limit-write.ts';
 
 /** Limits of controllers that a hybrid machine may have on either side: huge pages, rdma, and v2's files by name (`unified`).
  *  Throws `invalid` for what this machine cannot do. */
@@ -22,9 +22,8 @@ function hugePages(host: CgroupHost, { hugepageLimits }: OciResources): LimitWri
     const suffix = hierarchy.unified ? 'max' : 'limit_in_bytes';
     const value = integer(limit);
     const write = (file: string): LimitWrite => ({ hierarchy, file, value, initial: false, pointer });
-    // Reservations are counted apart since 5.7.
-    const reserved = `hugetlb.${pageSize}.rsvd.${suffix}`;
-    return [write(`hugetlb.${pageSize}.${suffix}`), ...(hasFile(hierarchy, reserved) === true ? [write(reserved)] : [])];
+    // Reservations are counted apart (since 5.7), and would otherwise go around the limit until the pages are touched.
+    return [write(`hugetlb.${pageSize}.${suffix}`), write(`hugetlb.${pageSize}.rsvd.${suffix}`)];
   });
 }
 
