@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import type { CgroupHost, Hierarchy } from './detect-cgroups.ts';
 
@@ -20,8 +19,8 @@ export function parentPaths(path: string): string[] {
   return components.map((_, index) => `/${components.slice(0, index + 1).join('/')}`);
 }
 
-/** The absolute directory of a group in a hierarchy. */
-export const groupDirectory = (hierarchy: Hierarchy, path: string): string => join(hierarchy.mountPoint, path);
+/** The absolute directory of a group (of the root: an empty path) in a hierarchy. */
+export const groupDirectory = (hierarchy: Hierarchy, path: string): string => hierarchy.mountPoint + path;
 
 /** Where a controller lives, on v1 before v2. */
 export const hierarchyOf = (host: CgroupHost, controller: string): Hierarchy | undefined =>

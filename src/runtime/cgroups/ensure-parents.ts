@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { codeOf, readGroupFile, writeError, writeGroupFile } from './cgroup-files.ts';
 import { checkCgroupPath, groupDirectory, parentPaths } from './cgroup-path.ts';
 import { controllersToDelegate } from './cgroup-plan.ts';
@@ -23,6 +23,7 @@ export function ensureParents(host: CgroupHost, path: string): void {
 }
 
 function make(directory: string): void {
+  if (existsSync(directory)) return;
   try {
     mkdirSync(directory, 0o755);
   } catch (error) {
