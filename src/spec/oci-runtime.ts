@@ -43,7 +43,7 @@ export interface OciThrottle { major: number; minor: number; rate: number }
 export type NamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time';
 export interface OciLinux {
   namespaces?: { type: NamespaceType; path?: string }[];
-  uidMappings?: IdMapping[]; gidMappings?: IdMapping[]; timeOffsets?: Record<'boottime' | 'monotonic', { secs?: number; nanosecs?: number }>;
+  uidMappings?: IdMapping[]; gidMappings?: IdMapping[]; timeOffsets?: Partial<Record<'boottime' | 'monotonic', { secs?: number; nanosecs?: number }>>;
   devices?: { path: string; type: 'c' | 'b' | 'u' | 'p'; major?: number; minor?: number; fileMode?: number; uid?: number; gid?: number }[];
   cgroupsPath?: string; resources?: OciResources; rootfsPropagation?: 'shared' | 'slave' | 'private' | 'unbindable' | string;
   sysctl?: Record<string, string>; seccomp?: OciSeccomp; maskedPaths?: string[]; readonlyPaths?: string[]; mountLabel?: string;
