@@ -45,7 +45,7 @@ test('states: late messages mean nothing', () => {
   assert.equal(transition('running', 'abandon'), undefined);
 });
 
-const plan = (op: Partial<PlanOp> & { name: string; args: object }): Plan => ({ ops: [{ section: 'child', why: 'why', ...op } as unknown as PlanOp] });
+const plan = (op: { name: string; args: object; pointer?: string; source?: string }): Plan => ({ ops: [{ section: 'child', why: 'why', ...op } as unknown as PlanOp] });
 const spec = { ociVersion: '1.2.0', mounts: [{ destination: '/dst', source: '/src', options: ['bind'] }] };
 const PREFIX = 'OCI runtime exec failed: exec failed: unable to start container process: ';
 
