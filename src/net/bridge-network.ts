@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createHash, randomBytes } from 'node:crypto';
 import { NaruError, isKind } from '#spec/errors.ts';
 import type { NetlinkStep } from '#spec/network-steps.ts';
@@ -91,6 +92,10 @@ export class BridgeNetwork implements NetworkService {
   steps(record: EndpointRecord): NetlinkStep[] {
     if (record.network === 'none') return loopbackSteps();
     return isBridge(record.network) ? bridgeSteps(record, this.bridge) : [];
+  }
+
+  sysctls(record: EndpointRecord): Readonly<Record<string, string>> {
+    return isBridge(record.network) && existsSync('/proc/sys/net/ipv6') ? { 'net.ipv6.conf.eth0.disable_ipv6': '1' } : {};
   }
 
   async publish(record: EndpointRecord): Promise<void> {

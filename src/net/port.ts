@@ -13,6 +13,9 @@ export interface NetworkService {
   reserve(request: EndpointRequest): EndpointRecord;
   /** The netlink steps that give the container its interface. */
   steps(record: EndpointRecord): NetlinkStep[];
+  /** Sysctls of the container's network namespace (OCI `linux.sysctl`; what the user sets comes after, and wins). On a network
+   *  without IPv6 they keep neighbours from giving the container an IPv6 address and route by router advertisements. */
+  sysctls(record: EndpointRecord): Readonly<Record<string, string>>;
   /** Publish (nftables elements, and what localhost and hairpin need). One batch. Nothing to do without ports. */
   publish(record: EndpointRecord): Promise<void>;
   /** Withdraw ports and free the address; idempotent; never waits for the kernel's namespace clean-up. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { createNetworkService } from '#net/create-network-service.ts';
 import type { EndpointRecord, EndpointRequest, NetworkService } from '#net/port.ts';
@@ -6,7 +7,7 @@ import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
 import { NetPeer } from '#test/system/net-peer.ts';
 
 type Port = EndpointRequest['ports'][number];
-export const port = (hostPort: number, containerPort: number, more: Partial<Port> = {}): Port =>
+const port = (hostPort: number, containerPort: number, more: Partial<Port> = {}): Port =>
   ({ containerPort, protocol: 'tcp', hostIp: '', hostPort, hostPortEnd: hostPort, ...more });
 
 /** host: 10.9.0.1 on the wire to `outside` (10.9.0.2), with the bridge; a and b: containers. */
@@ -79,9 +80,10 @@ describe('the default bridge', () => {
     assert.equal(await peers.host.ask('tcp', '127.0.0.1', 3001), 'a4001 172.17.0.1');
   });
 
-  for (const netfilter of ['0', '1']) {
+  // The module br_netfilter sends bridged frames through the rules too, which takes another way back to the sender
+  for (const netfilter of existsSync('/proc/sys/net/bridge') ? ['0', '1'] : ['absent']) {
     test(`hairpin, from itself and from a neighbour (bridge-nf-call-iptables=${netfilter})`, async () => {
-      host.exec('sysctl', '-q', '-w', `net.bridge.bridge-nf-call-iptables=${netfilter}`);
+      if (netfilter !== 'absent') host.exec('sysctl', '-q', '-w', `net.bridge.bridge-nf-call-iptables=${netfilter}`);
       assert.equal(await peers.a.ask('tcp', '10.9.0.1', 8080), 'a80 172.17.0.1');
       assert.equal(await peers.b.ask('tcp', '10.9.0.1', 8080), 'a80 172.17.0.1');
       assert.equal(await peers.b.ask('udp', '172.17.0.1', 5353), 'a53 172.17.0.1');

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createNetworkService } from '#net/create-network-service.ts';
 import type { NetworkService } from '#net/port.ts';
 import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
 import { NetPeer } from '#test/system/net-peer.ts';
+import { sendRouterAdvertisement } from '#test/system/net-router-advertisement.ts';
 
 const NAMES = ['host', 'outside', 'a', 'b'] as const;
 
@@ -43,7 +45,7 @@ describe('isolation', () => {
   });
 
   const unreached = async (from: NetPeer, address: string, port: number): Promise<void> => {
-    const answer = await from.ask('tcp', address, port, { timeoutMs: 400 });
+    const answer = await from.ask('tcp', address, port, { timeoutMs: 200 });
     assert.ok(['timeout', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EINVAL'].includes(answer), `got through: ${answer}`);
   };
 
@@ -78,8 +80,19 @@ describe('isolation', () => {
     }
   });
 
-  test('no IPv6 anywhere', () => {
-    assert.equal(spaces.a.ip('-6', '-o', 'address', 'show', 'eth0').trim(), '');
-    assert.equal(spaces.host.ip('-6', '-o', 'address', 'show', 'naru-a').trim(), '');
+  test('no IPv6, even when a neighbour advertises itself as a router', async () => {
+    const { host, a } = spaces;
+    const neighbour = new TestNamespace('naru-iso-c');
+    try {
+      const record = host.within(() => services[0]!.reserve({ containerId: 'c'.repeat(64), network: 'bridge', ports: [] }));
+      runSteps(services[0]!.steps(record), host, neighbour);
+      for (const [name, value] of Object.entries(services[0]!.sysctls(record))) a.exec('sysctl', '-q', '-w', `${name}=${value}`);
+      const index = Number(/^(\d+):/.exec(neighbour.ip('-o', 'link', 'show', 'eth0'))![1]);
+      neighbour.within(() => sendRouterAdvertisement(index));
+      await pause(100);
+      for (const space of [a, host]) assert.doesNotMatch(space.ip('-6', 'address') + space.ip('-6', 'route'), /2001:db8|eth0|default|naru-a/);
+    } finally {
+      neighbour.remove();
+    }
   });
 });

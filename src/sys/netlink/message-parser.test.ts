@@ -5,6 +5,7 @@ import { isKind } from '#spec/errors.ts';
 import { parseFlow } from './conntrack-messages.ts';
 import { type NetlinkMessage, attributeString, attributeU32, listAttributes, parseAttributes, parseError, parseMessages } from './message-parser.ts';
 import { MessageWriter } from './message-writer.ts';
+import { parseBaseChain } from './nft-chains.ts';
 import { parseAddress, parseLink, parseRoute } from './route-objects.ts';
 
 const onlyCorrupt = (work: () => unknown): void => {
@@ -51,7 +52,7 @@ describe('netlink messages', () => {
   });
 
   test('any bytes are parsed or refused as corrupt, never more', () => {
-    const parsers = [parseLink, parseAddress, parseRoute, parseFlow, parseError];
+    const parsers = [parseLink, parseAddress, parseRoute, parseFlow, parseBaseChain, parseError];
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 0, max: 0xffff }), (bytes, flags) => {
       onlyCorrupt(() => parseMessages(bytes));
       onlyCorrupt(() => parseAttributes(bytes));
