@@ -61,15 +61,13 @@ function run(match: Match, call: Call, request: HttpRequest): Reply | Promise<Re
   return withTrace(trace, () => span('api', match.name, () => match.handler(call)));
 }
 
-/** Adds the headers that every answer has. Lists that handlers share (constants) are joined once. */
+/** Adds the headers that every answer has. Lists that are constants (frozen) are joined once. */
 function dresser(common: HeaderList): (reply: Reply) => Reply {
   const joined = new WeakMap<HeaderList, HeaderList>();
   return (reply) => {
+    if (!Object.isFrozen(reply.headers)) return { ...reply, headers: [...common, ...reply.headers] };
     let headers = joined.get(reply.headers);
-    if (headers === undefined) {
-      headers = [...common, ...reply.headers];
-      joined.set(reply.headers, headers);
-    }
+    if (headers === undefined) joined.set(reply.headers, (headers = Object.freeze([...common, ...reply.headers])));
     return { ...reply, headers };
   };
 }

@@ -3,21 +3,22 @@ import { afterFirstItem } from './first-item.ts';
 import { errorBody, errorStatus } from './statuses.ts';
 
 const JSON_TYPE: readonly [string, string] = ['Content-Type', 'application/json'];
-const ERROR_HEADERS: HeaderList = [JSON_TYPE];
+const JSON_HEADERS: HeaderList = Object.freeze([JSON_TYPE]);
+const NO_HEADERS: HeaderList = Object.freeze([]);
 
-export const json = (value: unknown, status = 200): FullReply => ({ kind: 'full', status, headers: [JSON_TYPE], body: `${JSON.stringify(value)}\n` });
+export const json = (value: unknown, status = 200): FullReply => ({ kind: 'full', status, headers: JSON_HEADERS, body: `${JSON.stringify(value)}\n` });
 
-export const noContent = (): FullReply => ({ kind: 'full', status: 204, headers: [], body: '' });
+export const noContent = (): FullReply => ({ kind: 'full', status: 204, headers: NO_HEADERS, body: '' });
 
 /** 200 without a body. */
-export const ok = (headers: HeaderList = [], status = 200): FullReply => ({ kind: 'full', status, headers, body: '' });
+export const ok = (headers: HeaderList = NO_HEADERS, status = 200): FullReply => ({ kind: 'full', status, headers, body: '' });
 
 export const plainText = (body: string): FullReply => ({ kind: 'full', status: 200, headers: [['Content-Type', 'text/plain; charset=utf-8']], body });
 
 export const errorReply = (error: unknown): FullReply => {
   const status = errorStatus(error);
-  if (status === 304) return { kind: 'full', status, headers: [], body: '' };
-  return { kind: 'full', status, headers: ERROR_HEADERS, body: `${JSON.stringify(errorBody(error))}\n` };
+  if (status === 304) return { kind: 'full', status, headers: NO_HEADERS, body: '' };
+  return { kind: 'full', status, headers: JSON_HEADERS, body: `${JSON.stringify(errorBody(error))}\n` };
 };
 
 export const bytes = (type: string, chunks: AsyncIterable<Uint8Array | string>, headers: HeaderList = []): StreamReply => ({

@@ -8,10 +8,10 @@ import { NaruError } from '#spec/errors.ts';
 const PONG: Reply = {
   kind: 'full',
   status: 200,
-  headers: [
+  headers: Object.freeze([
     ['Builder-Version', '1'], ['Cache-Control', 'no-cache, no-store, must-revalidate'], ['Pragma', 'no-cache'], ['Swarm', 'inactive'],
     ['Content-Type', 'text/plain; charset=utf-8'],
-  ],
+  ] as const),
   body: 'OK',
 };
 

@@ -17,7 +17,7 @@ export class InputBuffer {
 
   append(piece: Uint8Array): void {
     if (this.#start === this.#end) {
-      this.#bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+      this.#bytes = Buffer.isBuffer(piece) ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
       this.#start = 0;
       this.#end = piece.byteLength;
       return;

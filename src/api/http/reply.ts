@@ -44,8 +44,22 @@ const REASONS: Readonly<Record<number, string>> = {
 /** No header may smuggle a line break into the answer: such a value is an internal fault, not something to send. */
 const UNSENDABLE = /[\x00-\x08\x0a-\x1f\x7f]/;
 
-/** Status line and headers, up to the last header's CRLF (the caller adds framing and the empty line). */
+const rendered = new WeakMap<HeaderList, Map<number, string>>();
+
+/**
+ * Status line and headers, up to the last header's CRLF (the caller adds framing and the empty line). A frozen list is a
+ * constant: its text is kept.
+ */
 export function renderHead(status: number, headers: HeaderList): string {
+  if (!Object.isFrozen(headers)) return render(status, headers);
+  let byStatus = rendered.get(headers);
+  if (byStatus === undefined) rendered.set(headers, (byStatus = new Map()));
+  let head = byStatus.get(status);
+  if (head === undefined) byStatus.set(status, (head = render(status, headers)));
+  return head;
+}
+
+function render(status: number, headers: HeaderList): string {
   let head = `HTTP/1.1 ${status} ${REASONS[status] ?? 'Unknown'}\r\n`;
   for (const [name, value] of headers) {
     if (UNSENDABLE.test(value)) continue;
