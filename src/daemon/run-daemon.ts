@@ -57,7 +57,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
 
   const store = await openStore(dataRoot, ENGINE_SCHEMA, { self });
   stack.defer(() => store.close());
-  const driver = await createDriver({ helper: embeddedHelper(), stateRoot: stateDir });
+  const driver = await createDriver({ helper: embeddedHelper() });
   stack.defer(() => driver.close());
   const network = createNetworkService({
     bridge: options.bridge, tableName: options.nftTable, ...(options.subnet === undefined ? {} : { subnet: options.subnet }), log: (text) => log.warn(text),

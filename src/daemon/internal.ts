@@ -1,0 +1,11 @@
+import { NaruError } from '#spec/errors.ts';
+
+/** `naru internal …`: the executable as its own helper process. Not for people. */
+export async function runInternal(args: readonly string[]): Promise<void> {
+  if (args[0] === 'core') {
+    const { runJob } = await import('#core/jobs/run-job.ts');
+    await runJob(args.slice(1));
+    return;
+  }
+  throw new NaruError('invalid', `internal ${args[0] ?? ''}: there is no such helper`);
+}
