@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Bench, failure } from './harness.ts';
+import { Trace, withTrace } from '#sys/trace.ts';
 
 let bench: Bench;
 before(async () => {
@@ -217,4 +218,65 @@ test('the state directory and the log are as the request says', async () => {
   const length = bytes.readUInt32LE(0);
   assert.equal(bytes.toString('utf8', 16, 16 + length), 'hello\n');
   assert.equal(statSync(log).mode & 0o007, 0);
+});
+
+test('a spawner that is killed is started again; running tasks do not notice', async () => {
+  const request = bench.request(['sleep', '60']);
+  const { task } = await bench.start(request);
+  const spawners = readdirSync('/proc').filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, 'latin1').startsWith('naru-spawner\0') && new RegExp(`^PPid:\\s+${process.pid}$`, 'm').test(readFileSync(`/proc/${name}/status`, 'utf8'));
+    } catch {
+      return false;
+    }
+  });
+  assert.ok(spawners.length >= 1);
+  for (const pid of spawners) process.kill(Number(pid), 'SIGKILL');
+  assert.equal((await bench.run('echo again')).out, 'again\n');
+  assert.equal(task.signal(9), true);
+  await task.exited;
+  await bench.cleanUp(request);
+});
+
+test('stats, pids, freezing and new limits of a running task', async () => {
+  const request = bench.request(['sleep', '60'], (r) => {
+    r.spec.linux!.resources = { ...r.spec.linux!.resources, memory: { limit: 64 << 20 }, pids: { limit: 10 } };
+  });
+  const { task } = await bench.start(request);
+  const path = request.spec.linux!.cgroupsPath!;
+  assert.deepEqual(await bench.driver.pids(path), [task.pid]);
+  const stats = await bench.driver.stats(path);
+  assert.equal(stats?.memory.limit, BigInt(64 << 20));
+  assert.equal(stats?.pids.current, 1n);
+  await bench.driver.freeze(path, true);
+  await bench.driver.freeze(path, false);
+  await bench.driver.update(path, { pids: { limit: 20 } });
+  assert.equal((await bench.driver.stats(path))?.pids.limit, 20n);
+  task.signal(9);
+  await task.exited;
+  await bench.cleanUp(request);
+  assert.equal(await bench.driver.stats(path), undefined);
+});
+
+test('a trace holds every operation that ran, in the clock of all processes', async () => {
+  const trace = new Trace('t');
+  await withTrace(trace, () => bench.run('true'));
+  const native = trace.spans.filter((s) => s.link === 'native');
+  assert.ok(native.some((s) => s.name === 'clone') && native.some((s) => s.name === 'pivot') && native.some((s) => s.name === 'exec'));
+  const encoded = trace.spans.find((s) => s.name === 'encode the plan')!;
+  assert.ok(native.every((s) => s.start >= encoded.end && s.end >= s.start));
+});
+
+test('OOM kills are counted and told', async () => {
+  const request = bench.request('a=x; while :; do a=$a$a$a$a; done', (r) => {
+    r.spec.linux!.resources = { ...r.spec.linux!.resources, memory: { limit: 16 << 20, swap: 16 << 20 } };
+  });
+  const { task } = await bench.start(request);
+  const told = new Promise<number>((resolve) => task.onOom(resolve));
+  const status = await task.exited;
+  assert.equal(status.code, 137);
+  assert.ok(status.oomKills >= 1);
+  assert.ok(await told >= 1);
+  await bench.cleanUp(request);
 });

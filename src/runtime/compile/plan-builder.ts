@@ -24,18 +24,15 @@ export function planBuilder(sources: ReadonlyMap<string, string> | undefined): P
   const sections: Record<Section, PlanOp[]> = { prepare: [], parent: [], child: [], cleanup: [] };
   return {
     add(section, name, args, notes) {
-      const source = notes.pointer === undefined ? undefined : sourceOf(notes.pointer, sources);
-      sections[section].push({
-        name, section, args, why: notes.why,
-        ...(notes.tolerate && { tolerate: notes.tolerate }),
-        ...(notes.skip && { skip: notes.skip }),
-        ...(source !== undefined && { source, pointer: notes.pointer }),
-      } as PlanOp);
+      const { why, pointer, tolerate, skip } = notes;
+      // One shape for every operation: this runs some hundred and fifty times for each container.
+      const op = { name, section, args, why, pointer, source: pointer === undefined ? undefined : sourceOf(pointer, sources), tolerate, skip };
+      sections[section].push(op as unknown as PlanOp);
     },
     splice(ops) {
       for (const op of ops) {
         const { source } = op;
-        sections[op.section].push(source === undefined ? op : { ...op, source: sourceOf(source, sources), pointer: source });
+        sections[op.section].push(source === undefined || sources === undefined ? op : { ...op, source: sourceOf(source, sources), pointer: source });
       }
     },
     build: () => [...sections.prepare, ...sections.parent, ...sections.child, ...sections.cleanup],

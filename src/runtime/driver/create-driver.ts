@@ -4,7 +4,9 @@ import { compileExec } from '#runtime/compile/compile-exec.ts';
 import type { CompileHost } from '#runtime/compile/compile-host.ts';
 import { cgroupPathOf, compileTask } from '#runtime/compile/compile-task.ts';
 import { hookArgv, hookState } from '#runtime/compile/compile-hooks.ts';
+import { encodePlan } from '#runtime/plan/encode.ts';
 import { printPlan } from '#runtime/plan/print.ts';
+import { defaultSpec } from '#runtime/spec/default-spec.ts';
 import { NaruError } from '#spec/errors.ts';
 import { connectSeqpacket } from '#sys/descriptors.ts';
 import { cgroupAccess } from './cgroup-access.ts';
@@ -16,6 +18,8 @@ import { startSpawner } from './spawner.ts';
 
 /** How long a shim may take to say how its task is. */
 const RECOVER_DEADLINE_MS = 5000;
+/** When a daemon has probably become idle. */
+const WARM_UP_AFTER_MS = 100;
 /** sun_path, its NUL included. */
 const MAX_SOCKET_PATH = 108;
 
@@ -62,6 +66,10 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
     });
   }
 
+  // The first container would pay some 20 ms for compiling the default filter and for cold code.
+  const warm = setTimeout(() => warmUp(facts), WARM_UP_AFTER_MS);
+  warm.unref();
+
   return {
     facts,
     host: hostFacts(facts),
@@ -101,8 +109,24 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
     pids: cgroups.pids,
     freeze: cgroups.freeze,
     update: cgroups.update,
-    close: () => spawner.close(),
+    close() {
+      clearTimeout(warm);
+      spawner.close();
+    },
   };
+}
+
+function warmUp(facts: CompileHost): void {
+  const spec = defaultSpec();
+  spec.linux!.cgroupsPath = '/naru/warm-up';
+  try {
+    encodePlan(compileTask({
+      id: 'warm-up', spec, rootfs: { kind: 'directory', path: '/' }, stateDir: '/', exitFile: '/', durable: false,
+      io: { mode: 'null', stdin: 'none' }, network: [], init: false,
+    }, facts));
+  } catch {
+    // What this machine lacks is said when a container asks for it.
+  }
 }
 
 const hostFacts = (facts: CompileHost): HostFacts => ({

@@ -4,6 +4,7 @@ import { NaruError } from '#spec/errors.ts';
 
 const HEADER_BYTES = 16;
 const OP_BYTES = 16;
+const SHORT_STRING = 128;
 const SECTION_CODES: Readonly<Record<string, number>> = Object.fromEntries(SECTIONS.map((name, code) => [name, code]));
 const encoder = new TextEncoder();
 
@@ -118,7 +119,13 @@ class PlanWriter {
 
   #raw(value: Uint8Array | string): void {
     if (typeof value === 'string') {
-      this.#at += encoder.encodeInto(value, this.#bytes.subarray(this.#at)).written;
+      // A view for encodeInto costs more than the bytes of a short path.
+      const bytes = this.#bytes;
+      let i = 0;
+      if (value.length <= SHORT_STRING) {
+        for (let unit; i < value.length && (unit = value.charCodeAt(i)) < 0x80; i++) bytes[this.#at + i] = unit;
+      }
+      this.#at += i === value.length ? i : encoder.encodeInto(value, bytes.subarray(this.#at)).written;
     } else {
       this.#bytes.set(value, this.#at);
       this.#at += value.byteLength;
