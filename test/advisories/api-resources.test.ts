@@ -30,6 +30,14 @@ describe('JSON', () => {
     assert.ok(process.memoryUsage().rss - memory < 150 << 20);
     client.close();
   });
+  test('3 MiB in chunks of one byte cost no gigabyte', async () => {
+    const memory = process.memoryUsage().rss;
+    const client = new RawClient(api.socket).send('POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const body = `{"Image":"x"${' '.repeat(3 << 20)}}`;
+    client.send([...body].map((c) => `1\r\n${c}\r\n`).join('')).send('0\r\n\r\n');
+    assert.equal(statusOf(await client.whole(15_000)), 201);
+    assert.ok(process.memoryUsage().rss - memory < 400 << 20);
+  });
   test('deep nesting', async () => {
     const depth = 1_000_000;
     for (const body of ['['.repeat(depth) + ']'.repeat(depth), '{"a":'.repeat(depth / 2) + '1' + '}'.repeat(depth / 2), '['.repeat(depth)]) {

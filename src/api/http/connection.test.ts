@@ -227,7 +227,7 @@ describe('streams', () => {
     const busy = new RawClient(path).send(GET('/'));
     await new Promise((resolve) => setTimeout(resolve, 20));
     await server.close(2_000);
-    assert.match(busy.text, /Connection: close[^]*finished$/);
+    assert.match(await busy.whole(), /Connection: close[^]*finished$/);
     await idle.whole();
     await stream.whole();
     assert.equal(server.size, 0);

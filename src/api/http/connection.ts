@@ -1,5 +1,4 @@
 import { NaruError } from '#spec/errors.ts';
-import { closeQuietly, dupDescriptor, writeOnce } from '#sys/descriptors.ts';
 import type { FdSocketHandlers } from '#sys/fd-socket.ts';
 import type { StreamSocket } from '#sys/stream-listener.ts';
 import { type BodyDecoder, createBodyDecoder } from './body-decoder.ts';
@@ -9,7 +8,7 @@ import { MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, type RequestHead, parseHead } f
 import { type Reply, type TakeoverReply, renderHead } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { HttpRequest } from './request.ts';
-import { pumpSocket } from './socket-pump.ts';
+import { decodingRelay, giveAway, pumpTakeover } from './take-over.ts';
 import { fullReplyBytes, streamReply } from './write-reply.ts';
 
 /** A whole request head has to arrive within this time after its first byte. */
@@ -114,10 +113,9 @@ export class Connection implements FdSocketHandlers {
     else if (this.#state === 'head') this.#refuse(408, 'the request head did not arrive in time');
   }
 
-  /** Stop: idle connections close, streams are aborted, other exchanges finish. */
+  /** Stop: idle connections and streams are cut, other exchanges finish. */
   shutdown(): void {
-    if (this.#state === 'head') this.terminate();
-    else if (this.#streaming) this.#exchange?.request.abort();
+    if (this.#state === 'head' || this.#streaming) this.terminate();
   }
 
   terminate(): void {
@@ -197,8 +195,11 @@ export class Connection implements FdSocketHandlers {
     const exchange = this.#exchange;
     if (exchange?.decoder === undefined || exchange.body === undefined || exchange.body.complete || this.#input.length === 0) return;
     const { body, decoder } = exchange;
-    const used = decoder.push(this.#input.view(), (payload) => body.push(payload));
+    // Thousands of tiny chunks in one read become one piece: each piece that waits costs an object.
+    const pieces: Uint8Array[] = [];
+    const used = decoder.push(this.#input.view(), (payload) => void pieces.push(payload));
     this.#input.skip(used);
+    if (pieces.length > 0) body.push(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
     if (decoder.failed !== undefined) body.fail(new NaruError('invalid', `malformed request body: ${decoder.failed}`));
     if (decoder.done) {
       body.end();
@@ -260,35 +261,20 @@ export class Connection implements FdSocketHandlers {
   }
 
   async #takeover(reply: TakeoverReply): Promise<void> {
-    const head = Buffer.from(`${renderHead(reply.status, reply.headers)}${reply.status === 101 ? 'Connection: Upgrade\r\nUpgrade: tcp\r\n' : ''}\r\n`, 'latin1');
-    const direct = !this.#socket.encrypted && this.#input.length === 0 && this.#output.empty && !this.#inputEnded;
-    const complete = this.#exchange?.body === undefined || this.#exchange.body.complete;
-    if (direct && complete) return this.#giveAway(reply, head);
-    this.#output.write(head);
+    const { body, decoder } = this.#exchange!;
+    const bodyGoesOn = decoder !== undefined && !decoder.done;
+    if (!bodyGoesOn && !this.#socket.encrypted && !this.#inputEnded && this.#input.length === 0 && this.#output.empty) {
+      return giveAway(this.#socket.fd, reply, () => this.terminate());
+    }
     this.#state = 'taken';
     try {
-      const { body, decoder } = this.#exchange!;
-      const ended = this.#inputEnded;
-      const relay = await pumpSocket(this.#socket, this.#output, { inputEnded: ended, take: (client) => reply.take(client) });
-      // A body that goes on (a client that sends its stdin chunked) is decoded; what follows a complete one is raw.
-      this.#relay = decoder === undefined || decoder.done ? relay : decodingRelay(relay, decoder);
+      const relay = await pumpTakeover(reply, this.#socket, { output: this.#output, inputEnded: this.#inputEnded });
+      this.#relay = bodyGoesOn ? decodingRelay(relay, decoder) : relay;
       for (const part of body?.takeQueued() ?? []) relay.data(part);
       if (this.#input.length > 0) this.#relay.data(this.#input.view().slice());
       this.#resume();
     } catch {
       this.terminate();
-    }
-  }
-
-  /** The descriptor's duplicate becomes the attach; ours is closed without shutdown(2), so the connection lives on. */
-  async #giveAway(reply: TakeoverReply, head: Uint8Array): Promise<void> {
-    const fd = dupDescriptor(this.#socket.fd);
-    const whole = writeOnce(fd, head) === head.byteLength;
-    this.terminate();
-    try {
-      if (whole) await reply.take({ fd });
-    } finally {
-      closeQuietly(fd);
     }
   }
 
@@ -303,19 +289,6 @@ export class Connection implements FdSocketHandlers {
     this.#paused = false;
     this.#socket.resume();
   }
-}
-
-function decodingRelay(relay: FdSocketHandlers, decoder: BodyDecoder): FdSocketHandlers {
-  return {
-    data: (bytes) => {
-      decoder.push(bytes, (payload) => relay.data(payload));
-      if (decoder.done) relay.end?.();
-      else if (decoder.failed !== undefined) relay.close();
-    },
-    drain: () => relay.drain?.(),
-    end: () => relay.end?.(),
-    close: () => relay.close(),
-  };
 }
 
 const internalError: Reply = { kind: 'full', status: 500, headers: [['Content-Type', 'application/json']], body: '{"message":"internal error"}\n' };

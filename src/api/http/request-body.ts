@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { NaruError } from '#spec/errors.ts';
+import { InputBuffer } from './input-buffer.ts';
 
 /** Bytes held for a consumer that does not read; beyond, the connection stops reading from its socket. */
 export const BODY_HIGH_WATER = 256 * 1024;
@@ -54,15 +55,13 @@ export class RequestBody {
 
   /** The whole body. Errors: too-large beyond `limit` (at once), invalid when it breaks off or dawdles. */
   async readAll(limit: number): Promise<Buffer> {
-    const parts: Uint8Array[] = [];
-    let total = 0;
+    const whole = new InputBuffer();
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       for (;;) {
-        total += this.#queued;
-        if (total > limit) throw new NaruError('too-large', `request body is larger than ${limit} bytes`);
-        parts.push(...this.takeQueued());
-        if (this.#ended) return Buffer.concat(parts);
+        if (whole.length + this.#queued > limit) throw new NaruError('too-large', `request body is larger than ${limit} bytes`);
+        for (const part of this.takeQueued()) whole.append(part);
+        if (this.#ended) return whole.view();
         if (this.#failure !== undefined) throw this.#failure;
         timer ??= setTimeout(() => this.fail(new NaruError('invalid', 'request body did not arrive in time')), WHOLE_BODY_DEADLINE_MS);
         await this.#more();
