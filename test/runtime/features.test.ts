@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Bench, failure } from './harness.ts';
+import { Bench, failure, readAll } from './harness.ts';
+import { socketpair } from '#sys/descriptors.ts';
+import { adoptSocket } from '#sys/fd-socket.ts';
 import { Trace, withTrace } from '#sys/trace.ts';
 
 let bench: Bench;
@@ -278,5 +280,46 @@ test('OOM kills are counted and told', async () => {
   assert.equal(status.code, 137);
   assert.ok(status.oomKills >= 1);
   assert.ok(await told >= 1);
+  await bench.cleanUp(request);
+});
+
+test('exec into a user namespace, with a terminal; a cgroup that the host shows', async () => {
+  const request = bench.request(['sleep', '60'], (r) => {
+    r.spec.linux!.namespaces!.push({ type: 'user' });
+    r.spec.linux!.uidMappings = r.spec.linux!.gidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    if (r.rootfs.kind === 'overlay') chownSync(r.rootfs.upper, 100000, 100000);
+  });
+  const { task } = await bench.start(request);
+  const exec = task.exec({ execId: 'e', process: { ...request.spec.process!, terminal: true, args: ['sh', '-c', 'tty; id -u; stty size; readlink /proc/self/ns/user'] }, spec: request.spec, io: { mode: 'pty', stdin: 'open', rows: 10, columns: 20 } });
+  const [ours, theirs] = socketpair('stream');
+  await exec.attach({ fd: theirs, stdin: true, stdout: true, stderr: false, framed: false, closeStdin: false, detachKeys: new Uint8Array() });
+  assert.equal((await (await exec.start()).exited).code, 0);
+  assert.equal(readAll(ours), `/dev/pts/0\r\n0\r\n10 20\r\n${readlinkSync(`/proc/${task.pid}/ns/user`)}\r\n`);
+  task.signal(9);
+  await task.exited;
+  await bench.cleanUp(request);
+
+  const { out } = await bench.run('cat /sys/fs/cgroup/pids/cgroup.procs | wc -l; cat /proc/self/cgroup | grep pids', (r) => {
+    r.spec.linux!.namespaces = r.spec.linux!.namespaces!.filter((n) => n.type !== 'cgroup');
+  });
+  assert.match(out, /^[23]\n\d+:pids:\/naru-test-/);
+});
+
+test('stdin: from a client, closed with it', async () => {
+  const request = bench.request(['cat'], (r) => {
+    r.io = { mode: 'pipes', stdin: 'once' };
+  });
+  const [ours, theirs] = socketpair('stream');
+  const prepared = bench.driver.prepare(request);
+  await prepared.attach({ fd: theirs, stdin: true, stdout: true, stderr: true, framed: false, closeStdin: true, detachKeys: new Uint8Array() });
+  const task = await bench.driver.start(request, prepared);
+  writeSync(ours, 'to and fro\n');
+  const parts: Buffer[] = [];
+  const socket = await adoptSocket(ours, { data: (b) => void parts.push(Buffer.from(b)), close: () => {} });
+  socket.shutdown();
+  assert.equal((await task.exited).code, 0);
+  await Bun.sleep(10);
+  assert.equal(Buffer.concat(parts).toString(), 'to and fro\n');
+  socket.close();
   await bench.cleanUp(request);
 });

@@ -144,6 +144,7 @@ test('exec: inside everything, with its own streams and exit code', async () => 
     const [ours, theirs] = socketpair('stream');
     await prepared.attach({ fd: theirs, stdin: false, stdout: true, stderr: true, framed: false, closeStdin: false, detachKeys: new Uint8Array() });
     const started = await prepared.start();
+    assert.ok(started.pid > 1 && started.pid !== task.pid);
     const status = await started.exited;
     return { out: readAll(ours), status };
   };

@@ -12,8 +12,6 @@ import { planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 import { validateProcess } from './validate-spec.ts';
 
-const PR_SET_DUMPABLE = 4;
-
 /**
  * Another process inside a running container: the plan is executed by the container's shim, and enters through the pidfd
  * of the container's first process (SLOT_TARGET_PIDFD). `containerId` names the cgroup when the configuration does not.
@@ -23,7 +21,7 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
   validateProcess(process);
   const plan = planBuilder(undefined);
   const types = new Set((spec.linux?.namespaces ?? []).map((n) => n.type));
-  const flags = [...types].reduce((sum, type) => sum | NAMESPACE_FLAGS[type], 0) & ~CLONE_NEWPID;
+  const flags = [...types].reduce((sum, type) => sum | NAMESPACE_FLAGS[type], 0);
   const ids = spec.linux?.uidMappings?.find((m) => m.containerID <= process.user.uid && process.user.uid < m.containerID + m.size);
 
   const cgroups = cgroupPlan(host.cgroups, { path: cgroupPathOf(containerId, spec.linux?.cgroupsPath), parentsReady: true });
@@ -31,9 +29,6 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
   // ── prepare ──────────────────────────────────────────────────────────────────────────────────────────────────────
   plan.add('prepare', 'stdio', { mode: STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${io.mode}`, pointer: '/process/terminal' });
   if (request.exitFile !== undefined) plan.add('prepare', 'exit_file', { path: request.exitFile, sync: 0 }, { why: 'where the exit status is kept' });
-  // In the container's pid namespace its root could otherwise look into a process that still sees the host.
-  plan.add('prepare', 'prctl', { option: PR_SET_DUMPABLE, a2: 0, a3: 0, a4: 0, a5: 0 }, { why: 'not to be traced from inside' });
-  if (types.has('pid')) plan.add('prepare', 'setns', { slot: SLOT_TARGET_PIDFD, nstype: CLONE_NEWPID }, { why: 'pid namespace: the child is born in it', pointer: '/linux/namespaces' });
   plan.add('prepare', 'clone', { flags: 0, cgroup: addCloneTarget(plan, cgroups.cloneInto) }, { why: 'the child', pointer: '/process' });
 
   // ── parent ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -42,10 +37,13 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
 
   // ── child: first what is said through the host's /proc, then in ──────────────────────────────────────────────────
   plan.splice(cgroups.join);
-  plan.add('child', 'setsid', {}, { why: 'a session of its own' });
   addStreamOwner(plan, io, ids === undefined ? process.user : { ...process.user, uid: ids.hostID + process.user.uid - ids.containerID });
   for (const { path, label, pointer } of labelsOf(process, host)) plan.add('child', 'label', { path: `/proc/self/${path}`, label }, { why: 'label of the program', pointer });
-  plan.add('child', 'setns', { slot: SLOT_TARGET_PIDFD, nstype: flags }, { why: `the container's namespaces: ${[...types].filter((t) => t !== 'pid').join(', ')}`, pointer: '/linux/namespaces' });
+  plan.add('child', 'setns', { slot: SLOT_TARGET_PIDFD, nstype: flags }, { why: `the container's namespaces: ${[...types].join(', ')}`, pointer: '/linux/namespaces' });
+  // One is born into a pid namespace. Last, so that whoever may trace processes in there only ever sees one that has left
+  // the host's files behind (CVE-2016-9962).
+  if (types.has('pid')) plan.add('child', 'reclone', { flags: 0 }, { why: 'pid namespace: born in it', pointer: '/linux/namespaces' });
+  plan.add('child', 'setsid', {}, { why: 'a session of its own' });
   if (types.has('user')) {
     plan.add('child', 'setresgid', { gid: 0 }, { why: 'root of the user namespace', pointer: '/linux/gidMappings' });
     plan.add('child', 'setresuid', { uid: 0 }, { why: 'root of the user namespace', pointer: '/linux/uidMappings' });
