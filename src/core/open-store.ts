@@ -22,7 +22,13 @@ export async function openStore(dataRoot: string, extraSchema: readonly { name: 
   const db = openDatabase(`${dataRoot}/naru.db`, [...STORE_SCHEMA, ...extraSchema]);
   try {
     recover();
-    const images = openImages({ db, root, self: options.self });
+    const images = openImages({
+      db, root, self: options.self,
+      snapshotContent(id) {
+        const row = db.sql('SELECT directory FROM snapshots WHERE id = ?').get(id) as { directory: string | null } | undefined;
+        return row?.directory == null ? { upper: `${root.snapshots}/${id}/upper` } : { tree: () => snapshots.exportTar(id) };
+      },
+    });
     const snapshots = openSnapshots({ db, root, lowersOf: images.lowersOf, exportTree: (fd) => packTree(fd, { path: '/', name: '', closeRoot: true }) });
     return { images, snapshots, db, close: () => db.close() };
   } catch (error) {

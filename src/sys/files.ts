@@ -146,6 +146,9 @@ export function utimensAt(dir: number, name: string | undefined, time: bigint): 
 }
 
 export const fsyncFd = (fd: number): number => syscall(NR.fsync, fd);
+const SYNC_FILE_RANGE_WRITE = 2;
+/** Let the disk begin to write a file's pages, without waiting for it. */
+export const beginWriteback = (fd: number): number => syscall(NR.sync_file_range, fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 /** Everything on the file system that holds fd. Can take seconds: only in helper processes. */
 export const syncfs = (fd: number): number => syscall(NR.syncfs, fd);
 

@@ -34,10 +34,12 @@ export class ByteSource {
         if (missing === length) return undefined;
         throw truncated();
       }
-      parts.push(part);
+      if (part.byteLength === length) return part;
+      // A copy: the source may use the chunk's memory again for the next.
+      parts.push(Uint8Array.from(part));
       missing -= part.byteLength;
     }
-    return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+    return Buffer.concat(parts);
   }
 
   /** Between 1 and `most` bytes that are at hand, synchronously; undefined: none are. */
@@ -68,7 +70,7 @@ export class ByteSource {
     while (have < length) {
       const part = await this.some(length - have);
       if (part === undefined) break;
-      parts.push(part);
+      parts.push(part.byteLength === length ? part : Uint8Array.from(part));
       have += part.byteLength;
     }
     const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts);

@@ -1,8 +1,8 @@
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { Readable, type Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { NaruError } from '#spec/errors.ts';
 import { ByteSource } from './byte-source.ts';
-import { malformed } from './tar-header.ts';
+import { drained } from './drained.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -44,18 +44,19 @@ export async function* decompressed(chunks: AsyncIterable<Uint8Array>): AsyncGen
 async function* inflate(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' | 'zstd'): AsyncGenerator<Uint8Array, void, undefined> {
   let input = 0;
   let output = 0;
-  async function* counted(): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of chunks) {
-      input += chunk.byteLength;
-      // A view would be overwritten while the decompressor's thread still reads it.
-      yield Uint8Array.from(chunk);
-    }
-  }
+  let stopped = false;
   const inflater: Duplex = compression === 'gzip' ? createGunzip({ chunkSize: 1 << 17 }) : createZstdDecompress({ chunkSize: 1 << 17 });
-  const feeder = Readable.from(counted(), { objectMode: true, highWaterMark: 4 });
-  // An error of the feeder (cut input, abort) must reach whoever reads the output.
-  feeder.on('error', (error) => inflater.destroy(error));
-  feeder.pipe(inflater);
+  // Fed by hand rather than by pipe(): when the reader gives up, nobody may go on pulling from the source behind its back.
+  const pump = (async () => {
+    for await (const chunk of chunks) {
+      if (stopped) return;
+      input += chunk.byteLength;
+      // A copy: the decompressor's thread reads it while the source goes on.
+      if (!inflater.write(Buffer.from(chunk)) && !inflater.destroyed) await drained(inflater);
+    }
+    inflater.end();
+  })();
+  pump.catch((error: Error) => inflater.destroy(error)); // cut input, abort
   try {
     for await (const chunk of inflater as AsyncIterable<Buffer>) {
       output += chunk.byteLength;
@@ -66,9 +67,10 @@ async function* inflate(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' |
     }
   } catch (error) {
     if (error instanceof NaruError) throw error;
-    throw Object.assign(malformed(`${compression} data is damaged (${(error as Error).message})`), { cause: error });
+    throw new NaruError('corrupt', `malformed archive: ${compression} data is damaged (${(error as Error).message})`, { cause: error });
   } finally {
-    feeder.destroy();
+    stopped = true;
     inflater.destroy();
+    await pump.catch(() => {});
   }
 }

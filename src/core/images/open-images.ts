@@ -1,47 +1,113 @@
+import type { Readable } from 'node:stream';
 import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import type { ImageConfig } from '#spec/oci-image.ts';
-import { tarOf, type TarHeaderFields } from '../archive/tar-writer.ts';
 import { digestOf } from '../content/digest.ts';
 import type { DataRoot } from '../data-root.ts';
 import type { Database } from '../db/database.ts';
-import type { ImageRecord, ImageStore } from '../store.ts';
+import type { Job, JobResult } from '../jobs/job.ts';
+import { runStagingJob, saveStream, type SelfCommand } from '../jobs/start-job.ts';
+import type { ImageRecord, ImageStore, LoadEvent } from '../store.ts';
+import { builtinImage } from './builtin-image.ts';
 import { openImageTable } from './image-table.ts';
-import { publishImages } from './publish-images.ts';
+import { publishImages, type StagedImage, type StagedLayer } from './publish-images.ts';
 import { parseTag } from './reference.ts';
-import { stageLayer } from './stage-layer.ts';
+import { planSave } from './save-archive.ts';
 
 export type Images = ImageStore & { lowersOf(image: Digest): readonly string[] };
 
-export function openImages(context: { db: Database; root: DataRoot; self: readonly string[] | undefined }): Images {
-  const { db, root } = context;
+export interface ImagesContext {
+  readonly db: Database;
+  readonly root: DataRoot;
+  readonly self: SelfCommand;
+  /** What a snapshot holds: the upper directory over an image, or the whole tree when there is none below. */
+  readonly snapshotContent: (id: string) => { upper: string } | { tree: () => Readable };
+}
+
+export function openImages(context: ImagesContext): Images {
+  const { db, root, self } = context;
   const table = openImageTable(db, root);
-  const todo = (): never => {
-    throw new NaruError('unsupported', 'not built yet');
-  };
+
+  function publish(images: readonly StagedImage[], layers: readonly StagedLayer[], durable = true): ReturnType<typeof publishImages> {
+    const published = publishImages(images, { db, root, staged: new Map(layers.map((layer) => [layer.diffId, layer])), durable });
+    for (const { id, replaced } of published) for (const changed of [id, ...replaced]) table.forget(changed);
+    return published;
+  }
+
+  /** One layer out of a job, made into an image by `configOf`. */
+  async function oneLayer(job: (incoming: string) => Job, source: { input?: Readable; signal?: AbortSignal; reference: string | undefined; configOf: (diffId: Digest) => ImageConfig }): Promise<ImageRecord> {
+    const tags = source.reference === undefined ? [] : [parseTag(source.reference)];
+    const incoming = root.newIncoming();
+    try {
+      const [layer] = (await lastOf(runStagingJob(self, job(incoming), source))).layers;
+      const config = Buffer.from(JSON.stringify(source.configOf(layer!.diffId)));
+      const [image] = publish([{ config, tags }], [layer!]);
+      return table.get(image!.id) as ImageRecord;
+    } finally {
+      await root.discard(incoming);
+    }
+  }
+
   return {
     ...table,
-    load: todo, save: todo, import: todo, commit: todo,
+
+    async *load(archive, signal): AsyncGenerator<LoadEvent, void, undefined> {
+      const incoming = root.newIncoming();
+      try {
+        const job = runStagingJob(self, { kind: 'load', incoming }, { input: archive, signal });
+        let step = await job.next();
+        try {
+          for (; step.done !== true; step = await job.next()) {
+            const { name, done, total, complete } = step.value;
+            yield { kind: 'layer', id: name, done, total, complete };
+          }
+        } finally {
+          if (step.done !== true) await job.return(undefined as never);
+        }
+        const { images, layers } = step.value;
+        const published = publish(images.map(({ config, tags }) => ({ config: Buffer.from(config, 'base64'), tags })), layers);
+        for (const { id, tags } of published) {
+          if (tags.length === 0) yield { kind: 'image', id, tag: undefined };
+          for (const tag of tags) yield { kind: 'image', id, tag };
+        }
+      } finally {
+        await root.discard(incoming);
+      }
+    },
+
+    save: (selection) => saveStream(self, { kind: 'save', archive: planSave(selection, { db, root }) }),
+
+    import: (archive, { config, comment, platform, reference }, signal) => oneLayer((incoming) => ({ kind: 'layer', incoming }), {
+      input: archive, signal, reference,
+      configOf(diffId) {
+        const created = new Date().toISOString();
+        return {
+          ...platform, created, comment, ...(config === undefined ? {} : { config }),
+          rootfs: { type: 'layers', diff_ids: [diffId] }, history: [{ created, comment }],
+        };
+      },
+    }),
+
+    commit({ snapshot, base, config, reference }) {
+      const content = context.snapshotContent(snapshot);
+      const below = base === undefined ? undefined : table.get(base);
+      if (base !== undefined && below === undefined) throw new NaruError('not-found', `No such image: ${base}`);
+      const configOf = (diffId: Digest): ImageConfig => committedConfig(config, { below, diffId });
+      return 'upper' in content
+        ? oneLayer((incoming) => ({ kind: 'commit', incoming, upper: content.upper }), { reference, configOf })
+        : oneLayer((incoming) => ({ kind: 'layer', incoming }), { input: content.tree(), reference, configOf });
+    },
 
     async builtin(reference, files, config) {
       const tag = parseTag(reference);
-      const tar = tarOf(membersOf(files));
-      const document: ImageConfig = {
-        architecture: process.arch === 'arm64' ? 'arm64' : 'amd64', os: 'linux', created: '1970-01-01T00:00:00Z', ...(config === undefined ? {} : { config }),
-        rootfs: { type: 'layers', diff_ids: [digestOf(tar)] },
-        history: [{ created: '1970-01-01T00:00:00Z', created_by: 'naru builtin' }],
-      };
-      const bytes = Buffer.from(JSON.stringify(document));
-      const known = table.get(digestOf(bytes));
-      if (known?.tags.includes(tag)) return known;
+      const image = builtinImage(files, config);
+      const known = table.get(digestOf(image.config));
+      if (known?.tags.includes(tag) === true) return known;
       const incoming = root.newIncoming();
       try {
-        const layer = await stageLayer(once(tar), { incoming, name: '0' });
-        // Not synced: it is made again when it is missing or damaged.
-        const [image] = publishImages([{ config: bytes, tags: [tag] }], { db, root, staged: new Map([[layer.diffId, layer]]), durable: false });
-        for (const old of image!.replaced) table.forget(old);
-        table.forget(image!.id);
-        return table.get(image!.id) as ImageRecord;
+        // Not synced: it is made again when it is missing.
+        const [published] = publish([{ config: image.config, tags: [tag] }], [await image.stage(incoming)], false);
+        return table.get(published!.id) as ImageRecord;
       } finally {
         await root.discard(incoming);
       }
@@ -49,21 +115,19 @@ export function openImages(context: { db: Database; root: DataRoot; self: readon
   };
 }
 
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes;
+async function lastOf(job: AsyncGenerator<unknown, JobResult, undefined>): Promise<JobResult> {
+  for (;;) {
+    const step = await job.next();
+    if (step.done === true) return step.value;
+  }
 }
 
-/** Files with all their parent directories, sorted. */
-function membersOf(files: readonly { path: string; mode: number; data: Uint8Array }[]): (TarHeaderFields & { data?: Uint8Array })[] {
-  const members = new Map<string, TarHeaderFields & { data?: Uint8Array }>();
-  for (const { path, mode, data } of files) {
-    const parts = path.split('/').filter((part) => part !== '');
-    for (let i = 1; i < parts.length; i++) {
-      const name = parts.slice(0, i).join('/');
-      members.set(name, { name, type: 'directory', mode: 0o755 });
-    }
-    const name = parts.join('/');
-    members.set(name, { name, type: 'file', mode, data });
-  }
-  return [...members.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+/** The caller's config with the layers that the image really has, and a history entry for each of them. */
+function committedConfig(config: ImageConfig, { below, diffId }: { below: ImageRecord | undefined; diffId: Digest }): ImageConfig {
+  const diffIds = [...(below?.config.rootfs.diff_ids ?? []), diffId];
+  const history = [...(config.history ?? [])];
+  const named = history.filter((entry) => entry.empty_layer !== true).length;
+  // The caller's history may lack the new layer's entry.
+  for (let missing = Math.min(1, diffIds.length - named); missing > 0; missing--) history.push({ created: config.created ?? new Date().toISOString() });
+  return { ...config, rootfs: { type: 'layers', diff_ids: diffIds }, history };
 }

@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import { ERRNO } from '#sys/errno.ts';
-import { mknodAt, openSubdirectory, renameAt, statAt, unlinkAt } from '#sys/files.ts';
+import { beginWriteback, mknodAt, openSubdirectory, renameAt, statAt, unlinkAt } from '#sys/files.ts';
 import { setXattr } from '#sys/files-xattr.ts';
 import { S_IFCHR, S_IFMT, S_IFREG } from '#sys/numbers.ts';
 import { check } from '#sys/syscalls.ts';
@@ -11,7 +11,7 @@ import { cleanPath, splitPath } from '../archive/clean-path.ts';
 import type { TarEntry } from '../archive/tar-entry.ts';
 import { TarReader } from '../archive/tar-reader.ts';
 import { digester } from '../content/digest.ts';
-import { isWhiteout } from '../snapshots/snapshot-changes.ts';
+import { isWhiteout, OPAQUE_XATTR } from './whiteout.ts';
 import { TreeWriter, type Place } from '../trees/tree-writer.ts';
 import { isDirectoryMode } from '../trees/walk-tree.ts';
 import { RecipeWriter } from './recipe.ts';
@@ -32,7 +32,6 @@ export interface AppliedLayer {
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 const META = '.wh..wh.';
-export const OPAQUE_XATTR = { name: 'trusted.overlay.opaque', value: new Uint8Array([0x79]) };
 
 /**
  * Extracts one layer's tar (uncompressed) into the fresh directory `target`, in overlayfs's own terms: a whiteout becomes a
@@ -83,6 +82,7 @@ class LayerWriter {
     this.#recipe = recipe;
     this.#tree = new TreeWriter(target, {
       keepIds: true,
+      fresh: true,
       onImplicit: (path) => this.implicit.add(path),
       onReplace: (place, directory) => this.#setAside(place, directory),
       onObstacle: ({ fd }, name) => this.#liftWhiteout(fd, name),
@@ -109,7 +109,7 @@ class LayerWriter {
   }
 
   async #file(place: Place, entry: TarEntry, reader: TarReader): Promise<void> {
-    const fd = await this.#tree.createFile(place);
+    const fd = await this.#tree.createFile(place, entry);
     let open = true;
     try {
       if (entry.size > 0) this.#recipe.content(entry.size, place.path);
@@ -118,6 +118,8 @@ class LayerWriter {
         if (bytes === undefined) break;
         for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
       }
+      // The disk works while the rest is unpacked: the sync at the end then has little to wait for.
+      beginWriteback(fd);
       open = false;
       this.#tree.finishFile(fd, entry);
     } finally {

@@ -1,8 +1,7 @@
 import { closeSync } from 'node:fs';
 import { openSubdirectory, statAt, textFromRaw, type FileStat } from '#sys/files.ts';
 import { readDirectory } from '#sys/files-directory.ts';
-import { getXattr } from '#sys/files-xattr.ts';
-import { S_IFCHR, S_IFMT } from '#sys/numbers.ts';
+import { isOpaque, isWhiteout } from '../layers/whiteout.ts';
 import { isDirectoryMode, slicer, walkTree, type TreeNode } from '../trees/walk-tree.ts';
 
 export interface Change {
@@ -10,15 +9,6 @@ export interface Change {
   readonly path: string;
   /** 0 modified, 1 added, 2 deleted. */
   readonly kind: 0 | 1 | 2;
-}
-
-/** overlayfs marks a deleted name by a character device 0:0. */
-export const isWhiteout = (stat: FileStat): boolean => (stat.mode & S_IFMT) === S_IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0;
-
-/** ... and a directory that hides what lies below it by an attribute. */
-export function isOpaque(dir: number, name: string): boolean {
-  const value = getXattr(dir, name, 'trusted.overlay.opaque');
-  return value instanceof Uint8Array && value.byteLength === 1 && value[0] === 0x79;
 }
 
 /**

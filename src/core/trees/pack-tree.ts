@@ -8,7 +8,7 @@ import {
 import { check } from '#sys/syscalls.ts';
 import { padding, type TarType } from '../archive/tar-entry.ts';
 import { TAR_END, tarHeader } from '../archive/tar-writer.ts';
-import { isOpaque, isWhiteout } from '../snapshots/snapshot-changes.ts';
+import { isOpaque, isWhiteout } from '../layers/whiteout.ts';
 import { splitPath } from '../archive/clean-path.ts';
 import { slicer, walkTree } from './walk-tree.ts';
 

@@ -20,6 +20,8 @@ export interface TreeWriterOptions extends ParentCacheOptions {
   /** Set owners as the archive says (otherwise everything belongs to whoever `owner` says). */
   readonly keepIds: boolean;
   readonly owner?: { uid: number; gid: number };
+  /** Nobody else works in the tree and nothing was in it: what a new file has already need not be set again. */
+  readonly fresh?: boolean;
   /** Something stands where an entry goes (and they are not both directories). It takes it away; the default deletes it. */
   readonly onReplace?: (place: Place, isDirectory: boolean) => void | Promise<void>;
 }
@@ -40,11 +42,17 @@ export class TreeWriter {
   readonly #root: number;
   readonly #options: TreeWriterOptions;
   readonly #times = new Map<string, bigint>();
+  /** Bits that open(2) does not set. */
+  readonly #umask: number;
+  /** A directory hands its group down: new files need chown even for 0:0. */
+  #inheritsGroup: boolean;
 
   constructor(root: number, options: TreeWriterOptions) {
     this.#root = root;
     this.#options = options;
     this.parents = new ParentCache(root, options);
+    this.#umask = process.umask();
+    this.#inheritsGroup = options.fresh !== true;
   }
 
   /** path: cleaned, not ''. */
@@ -55,19 +63,21 @@ export class TreeWriter {
   }
 
   /** A new regular file, open for writing; `finishFile` sets what is left and closes it. */
-  async createFile(place: Place): Promise<number> {
+  async createFile(place: Place, entry: TarEntry): Promise<number> {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-    let fd = openAt(place.dir, place.name, flags, 0o600);
+    const mode = this.#born(entry) ? entry.mode : 0o600;
+    let fd = openAt(place.dir, place.name, flags, mode);
     if (fd === -ERRNO.EEXIST!) {
       await this.#clear(place);
-      fd = openAt(place.dir, place.name, flags, 0o600);
+      fd = openAt(place.dir, place.name, flags, mode);
     }
     return check(fd, `create ${textFromRaw(place.path)}`);
   }
 
   finishFile(fd: number, entry: TarEntry): void {
     try {
-      this.#metadata(fd, entry);
+      if (this.#born(entry)) this.#xattrs(fd, '', entry);
+      else this.#metadata(fd, entry);
       check(utimensAt(fd, undefined, entry.mtime), `set times of ${textFromRaw(entry.name)}`);
     } finally {
       closeSync(fd);
@@ -119,6 +129,7 @@ export class TreeWriter {
 
   /** Owner, mode and attributes of a directory that is open, its time at the end. */
   directoryMetadata(fd: number, path: string, entry: TarEntry): void {
+    if ((entry.mode & 0o2000) !== 0) this.#inheritsGroup = true;
     this.#metadata(fd, entry);
     this.#times.set(path, entry.mtime);
   }
@@ -192,6 +203,12 @@ export class TreeWriter {
   #owner(place: Place, entry: TarEntry): void {
     const { uid, gid } = this.#ids(entry);
     check(chownAt(place.dir, place.name, uid, gid), `chown ${textFromRaw(place.path)}`);
+  }
+
+  /** A new file has this entry's owner and mode from its birth. */
+  #born(entry: TarEntry): boolean {
+    const { uid, gid } = this.#ids(entry);
+    return !this.#inheritsGroup && uid === 0 && gid === 0 && (entry.mode & (this.#umask | 0o7000)) === 0;
   }
 
   /** In this order: chown(2) clears setuid bits and capabilities. */

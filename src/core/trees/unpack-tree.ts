@@ -49,7 +49,7 @@ async function add(writer: TreeWriter, { name, entry }: { name: string; entry: T
     await writer.create(place, entry);
     return;
   }
-  const fd = await writer.createFile(place);
+  const fd = await writer.createFile(place, entry);
   let open = true;
   try {
     for (let bytes = await context.reader.content(); bytes !== undefined; bytes = await context.reader.content()) {

@@ -1,0 +1,46 @@
+import type { Digest } from '#spec/ids.ts';
+import type { ErrorKind } from '#spec/errors.ts';
+
+/**
+ * Heavy work is done by a process of its own, so that the daemon's event loop goes on and its memory stays small: the daemon
+ * runs itself as `internal core <job as JSON>`.
+ *
+ *     load    stdin: an image archive         stdout: lines of JobEvent, the last is `result`
+ *     layer   stdin: one tar                  the same
+ *     commit  an upper directory              the same
+ *     save    blobs to write                  stdout: the archive
+ *
+ * A job writes below its `incoming` directory only; it exits 0, or 1 with a JobFailure as JSON on stderr. When the daemon dies,
+ * stdin or stdout breaks and so the job ends; the next daemon sweeps what it left.
+ */
+export type Job =
+  | { readonly kind: 'load'; readonly incoming: string }
+  | { readonly kind: 'layer'; readonly incoming: string }
+  | { readonly kind: 'commit'; readonly incoming: string; readonly upper: string }
+  | { readonly kind: 'save'; readonly archive: SavePlan };
+
+export type JobEvent =
+  | { readonly kind: 'progress'; readonly name: string; readonly done: number; readonly total: number; readonly complete: boolean }
+  | { readonly kind: 'result'; readonly result: JobResult };
+
+/** All staged things are synced to disk. */
+export interface JobResult {
+  readonly images: readonly { /** Base64. */ readonly config: string; readonly tags: readonly string[] }[];
+  readonly layers: readonly StagedLayerJson[];
+}
+
+export interface StagedLayerJson {
+  readonly diffId: Digest; readonly tarSize: number; readonly size: number; readonly implicit: readonly string[];
+  readonly directory: string; readonly recipe: string;
+}
+
+/** Members of the archive to write, in order. */
+export interface SavePlan {
+  readonly members: readonly (
+    | { readonly path: string; readonly directory: true }
+    | { readonly path: string; /** Base64. */ readonly bytes: string }
+    | { readonly path: string; readonly layer: string; readonly recipe: string; readonly size: number; readonly digest: Digest }
+  )[];
+}
+
+export interface JobFailure { readonly kind: ErrorKind; readonly message: string; readonly hint?: string }

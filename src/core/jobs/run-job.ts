@@ -1,0 +1,89 @@
+import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { openDirectory, syncfs } from '#sys/files.ts';
+import { check } from '#sys/syscalls.ts';
+import { decompressed } from '../archive/decompress.ts';
+import { asNaruError } from '../images/as-naru-error.ts';
+import { readArchive } from '../images/read-archive.ts';
+import { resolveArchive } from '../images/resolve-archive.ts';
+import { saveChunks } from '../images/save-archive.ts';
+import { stageLayer } from '../images/stage-layer.ts';
+import { packChunks } from '../trees/pack-tree.ts';
+import { readDescriptor } from './read-descriptor.ts';
+import type { Job, JobEvent, JobFailure, JobResult } from './job.ts';
+
+/** Between two progress lines of a layer, milliseconds. */
+const PROGRESS_EVERY = 100;
+
+/** `internal core <job>`: does one job and exits. The job is JSON, or `-` when it comes on stdin. */
+export async function runJob(args: readonly string[]): Promise<void> {
+  process.umask(0o022);
+  try {
+    const job = JSON.parse(args[0] === '-' ? readFileSync(0, 'utf8') : (args[0] ?? 'null')) as Job;
+    if (job.kind === 'save') await save(job);
+    else say({ kind: 'result', result: await stage(job) });
+    process.exit(0);
+  } catch (error) {
+    const { kind, message, hint } = asNaruError(error);
+    const failure: JobFailure = { kind, message, ...(hint === undefined ? {} : { hint }) };
+    try {
+      writeSync(2, JSON.stringify(failure));
+    } catch {
+      // The daemon is gone.
+    }
+    process.exit(1);
+  }
+}
+
+async function stage(job: Exclude<Job, { kind: 'save' }>): Promise<JobResult> {
+  const { incoming } = job;
+  switch (job.kind) {
+    case 'load': {
+      const contents = await readArchive(readDescriptor(0), { incoming, onProgress: progress() });
+      const { images, layers } = resolveArchive(contents);
+      sync(incoming);
+      return { images: images.map(({ config, tags }) => ({ config: Buffer.from(config).toString('base64'), tags })), layers: [...layers.values()] };
+    }
+    case 'layer': {
+      const layer = await stageLayer(decompressed(readDescriptor(0)), { incoming, name: '0' });
+      sync(incoming);
+      return { images: [], layers: [layer] };
+    }
+    case 'commit': {
+      const upper = check(openDirectory(job.upper), `open ${job.upper}`);
+      const layer = await stageLayer(packChunks(upper, { path: '/', name: '', closeRoot: true, layer: true }), { incoming, name: '0' });
+      sync(incoming);
+      return { images: [], layers: [layer] };
+    }
+  }
+}
+
+/** One sync of the file system instead of one for each file. */
+function sync(directory: string): void {
+  const fd = check(openDirectory(directory), `open ${directory}`);
+  const result = syncfs(fd);
+  closeSync(fd);
+  check(result, 'sync layers to disk');
+}
+
+function progress(): (progress: { name: string; done: number; total: number; complete: boolean }) => void {
+  let next = 0;
+  return (event) => {
+    const now = performance.now();
+    if (!event.complete && now < next) return;
+    next = now + PROGRESS_EVERY;
+    say({ kind: 'progress', ...event });
+  };
+}
+
+function say(event: JobEvent): void {
+  writeAll(Buffer.from(`${JSON.stringify(event)}\n`));
+}
+
+async function save(job: Extract<Job, { kind: 'save' }>): Promise<void> {
+  for (const chunk of saveChunks(job.archive)) writeAll(chunk);
+}
+
+/** Blocks while the daemon does not read: that is the back-pressure. */
+function writeAll(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.byteLength; ) at += writeSync(1, bytes, at);
+}
