@@ -1,7 +1,7 @@
 import type * as A from '#spec/engine-api.ts';
 import type { ByteStream } from './byte-stream.ts';
 import type { RawStream } from './connection.ts';
-import type { EngineTransport } from './engine-transport.ts';
+import { isOlder, type EngineTransport } from './engine-transport.ts';
 import { filterQuery } from './query.ts';
 
 export interface CreateContainerOptions { readonly name?: string; readonly platform?: string }
@@ -95,9 +95,13 @@ export class ContainersClient {
     return (await this.#engine.hijack(`${at(name)}/attach`, { query: { stdin, stdout, stderr, stream, logs, detachKeys: detachKeys === '' ? undefined : detachKeys } })).stream;
   }
 
-  async logs(name: string, options: LogOptions): Promise<ByteStream> {
+  /** `framed`: for `demultiplex`; undefined when an old daemon does not say: it is when the container has no tty. */
+  async logs(name: string, options: LogOptions): Promise<{ framed: boolean | undefined; body: ByteStream }> {
     const { stdout, stderr, follow, timestamps, details, since, until, tail } = options;
-    return (await this.#engine.call('GET', `${at(name)}/logs`, { query: { stdout, stderr, follow, timestamps, details, since, until, tail } })).body;
+    const answer = await this.#engine.call('GET', `${at(name)}/logs`, { query: { stdout, stderr, follow, timestamps, details, since, until, tail } });
+    const type = answer.headers.get('content-type');
+    const said = !isOlder(this.#engine.version, '1.42') && type !== undefined;
+    return { framed: said ? type === 'application/vnd.docker.multiplexed-stream' : undefined, body: answer.body };
   }
 
   top(name: string, psArgs: string): Promise<A.TopResponse> {

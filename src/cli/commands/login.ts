@@ -1,0 +1,65 @@
+import { NaruError } from '#spec/errors.ts';
+import type { CommandRunner } from '../command.ts';
+import { changeConfigFile } from '../config-file.ts';
+import { readLine } from '../prompt.ts';
+import { HUB_KEY } from '../registry-auth.ts';
+
+const keyOf = (server: string | undefined): string => (server === undefined || server === '' || server === 'docker.io' ? HUB_KEY : server.replace(/^https?:\/\//, '').replace(/\/.*$/, ''));
+
+/** `login`: asks the daemon to check the credentials, then keeps them in config.json. */
+export const login: CommandRunner = async ({ client, flags, args, io, env }) => {
+  const server = keyOf(args[0]);
+  let username = flags.string('username');
+  let password = flags.string('password');
+  if (flags.bool('password-stdin')) {
+    if (flags.changed('password')) throw new NaruError('invalid', '--password and --password-stdin are mutually exclusive');
+    if (username === '') throw new NaruError('invalid', 'Must provide --username with --password-stdin');
+    let text = '';
+    for await (const chunk of io.input()) text += new TextDecoder().decode(chunk);
+    password = text.replace(/\r?\n$/, '');
+  } else if (flags.changed('password')) io.err('WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n');
+  if ((username === '' || password === '') && !io.isTerminal(0)) throw new NaruError('invalid', 'Error: Cannot perform an interactive login from a non TTY device');
+  if (username === '') username = (await readLine(io, 'Username: ')).trim();
+  if (password === '') password = await readSecret(io);
+  if (username === '' || password === '') throw new NaruError('invalid', 'Error: username and password are required');
+  const answer = await client().system.auth({ username, password, serveraddress: server });
+  changeConfigFile(undefined, env, (config) => {
+    config.auths = { ...config.auths, [server]: answer.IdentityToken !== undefined && answer.IdentityToken !== '' ? { identitytoken: answer.IdentityToken } : { auth: Buffer.from(`${username}:${password}`).toString('base64') } };
+  });
+  io.out(`${answer.Status}\n`);
+  return 0;
+};
+
+async function readSecret(io: Parameters<CommandRunner>[0]['io']): Promise<string> {
+  const { rawTerminal } = await import('../session/raw-terminal.ts');
+  const restore = await rawTerminal();
+  let text = '';
+  try {
+    io.out('Password: ');
+    for await (const chunk of io.input()) {
+      for (const c of new TextDecoder().decode(chunk)) {
+        if (c === '\r' || c === '\n') return text;
+        if (c === '\x03') throw new NaruError('canceled', '', { exitCode: 130 });
+        text = c === '\x7f' ? text.slice(0, -1) : text + c;
+      }
+    }
+    return text;
+  } finally {
+    restore();
+    io.out('\n');
+  }
+}
+
+/** `logout`. */
+export const logout: CommandRunner = async ({ args, io, env, config }) => {
+  const server = keyOf(args[0]);
+  if (config().auths?.[server] === undefined) {
+    io.out(`Not logged in to ${server}\n`);
+    return 0;
+  }
+  io.out(`Removing login credentials for ${server}\n`);
+  changeConfigFile(undefined, env, (file) => {
+    delete file.auths?.[server];
+  });
+  return 0;
+};

@@ -1,0 +1,40 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NaruError } from '#spec/errors.ts';
+
+export interface RegistryLogin { auth?: string; username?: string; password?: string; identitytoken?: string }
+export interface ProxySettings { httpProxy?: string; httpsProxy?: string; noProxy?: string; ftpProxy?: string; allProxy?: string }
+
+/** Docker's `config.json`, as far as it is used here. */
+export interface ConfigFile {
+  detachKeys?: string; psFormat?: string; imagesFormat?: string; volumesFormat?: string; networksFormat?: string; statsFormat?: string;
+  pruneFilters?: string[]; auths?: Record<string, RegistryLogin>; proxies?: Record<string, ProxySettings>;
+}
+
+const pathIn = (directory: string | undefined, env: NodeJS.ProcessEnv): string => join(directory ?? env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? '/root', '.docker'), 'config.json');
+
+/** Reads the configuration; a missing file is an empty one. */
+export function readConfigFile(directory: string | undefined, env: NodeJS.ProcessEnv): ConfigFile {
+  const path = pathIn(directory, env);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return {};
+  }
+  try {
+    return JSON.parse(text) as ConfigFile;
+  } catch (cause) {
+    throw new NaruError('invalid', `Error loading config file: ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Changes the configuration on disk, readable by its owner only. */
+export function changeConfigFile(directory: string | undefined, env: NodeJS.ProcessEnv, change: (config: ConfigFile) => void): void {
+  const config = readConfigFile(directory, env);
+  change(config);
+  const path = pathIn(directory, env);
+  mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, JSON.stringify(config, null, '\t'), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,74 @@
+import { writeFileSync } from 'node:fs';
+import type { TraceSpan } from '#client/system-client.ts';
+import type { CommandContext } from './command.ts';
+
+interface Span { readonly link: string; readonly name: string; readonly start: bigint; readonly end: bigint; readonly detail: string | undefined }
+
+/** The chain, from the user to the kernel: a trace's rows of one moment come in this order. */
+const LINKS = ['cli', 'api', 'engine', 'core', 'runtime', 'net', 'native', 'container'];
+
+/** What `--trace` gathers: our own spans, and the daemon's under the same id. Times are CLOCK_MONOTONIC nanoseconds. */
+export class CliTrace {
+  readonly id: string;
+  readonly #spans: Span[] = [];
+  readonly #start = process.hrtime.bigint();
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  async span<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const start = process.hrtime.bigint();
+    try {
+      return await work();
+    } finally {
+      this.#spans.push({ link: 'cli', name, start, end: process.hrtime.bigint(), detail: undefined });
+    }
+  }
+
+  /** Fetches the daemon's part and prints the table, or writes the file. */
+  async show(context: CommandContext): Promise<void> {
+    this.#spans.push({ link: 'cli', name: `${context.program} ${context.commandPath}`, start: this.#start, end: process.hrtime.bigint(), detail: undefined });
+    let theirs: Span[] = [];
+    try {
+      theirs = (await context.client().system.trace(this.id)).map(fromWire);
+    } catch (error) {
+      context.io.err(`hint: the daemon has no trace of it: ${(error as Error).message}\n`);
+    }
+    const spans = [...this.#spans, ...theirs].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.end > b.end ? -1 : a.end < b.end ? 1 : rank(a) - rank(b)));
+    const path = context.flags.string('trace');
+    if (path === '' || path === '-') context.io.err(traceTable(spans));
+    else writeFileSync(path, traceEvents(spans));
+  }
+}
+
+const rank = (span: Span): number => (LINKS.indexOf(span.link) + LINKS.length + 1) % (LINKS.length + 1);
+const fromWire = (span: TraceSpan): Span => ({ link: span.link, name: span.name, start: BigInt(span.start), end: BigInt(span.end), detail: span.detail });
+const milliseconds = (nanoseconds: bigint): string => (Number(nanoseconds) / 1e6).toFixed(3);
+
+/** One line a span, in order of start, indented below the span that it is within. */
+export function traceTable(spans: readonly Span[]): string {
+  const zero = spans[0]?.start ?? 0n;
+  const open: Span[] = [];
+  const rows = spans.map((span) => {
+    while (open.length > 0 && (open.at(-1) as Span).end < span.end) open.pop();
+    const row = { at: milliseconds(span.start - zero), took: milliseconds(span.end - span.start), link: span.link, name: `${'  '.repeat(open.length)}${span.name}${span.detail === undefined ? '' : `  ${span.detail}`}` };
+    open.push(span);
+    return row;
+  });
+  const line = (at: string, took: string, link: string, name: string): string => `${at.padStart(10)} ${took.padStart(10)}  ${link.padEnd(9)} ${name}`.trimEnd();
+  return [line('AT ms', 'TOOK ms', 'LINK', 'WHAT'), ...rows.map((row) => line(row.at, row.took, row.link, row.name)), ''].join('\n');
+}
+
+/** The Trace Event format that browsers' tracing pages open: one row of tracks for each link. */
+export function traceEvents(spans: readonly Span[]): string {
+  const zero = spans[0]?.start ?? 0n;
+  const micro = (nanoseconds: bigint): number => Number(nanoseconds) / 1e3;
+  const links = [...new Set(spans.map((span) => span.link))].sort((a, b) => LINKS.indexOf(a) - LINKS.indexOf(b));
+  const names = links.map((link, i) => ({ name: 'thread_name', ph: 'M', pid: 1, tid: i + 1, args: { name: link } }));
+  const events = spans.map((span) => ({
+    name: span.name, cat: span.link, ph: 'X', ts: micro(span.start - zero), dur: micro(span.end - span.start), pid: 1, tid: links.indexOf(span.link) + 1,
+    ...(span.detail === undefined ? {} : { args: { detail: span.detail } }),
+  }));
+  return `${JSON.stringify({ displayTimeUnit: 'ms', traceEvents: [...names, ...events] })}\n`;
+}
