@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import {
-  AF_UNIX, AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_SEAL_ALL, MFD_ALLOW_SEALING, MFD_CLOEXEC, MSG_NOSIGNAL, NR, O_CLOEXEC,
-  SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
+  AF_UNIX, AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFL, F_SEAL_ALL, F_SETFL, MFD_ALLOW_SEALING, MFD_CLOEXEC,
+  MSG_NOSIGNAL, NR, O_CLOEXEC, O_NONBLOCK, SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
 } from './numbers.ts';
 import { check, cstring, syscall } from './syscalls.ts';
 import { ptr } from 'bun:ffi';
@@ -85,6 +85,12 @@ export function pidfdSignal(pidfd: number, signal: number): boolean {
   if (result === -3) return false;
   check(result, `signal ${signal}`);
   return true;
+}
+
+/** For descriptors of which we own the only reference (the flag belongs to the open file). */
+export function setNonblocking(fd: number): void {
+  const flags = check(syscall(NR.fcntl, fd, F_GETFL, 0), 'fcntl F_GETFL');
+  check(syscall(NR.fcntl, fd, F_SETFL, flags | O_NONBLOCK), 'fcntl F_SETFL');
 }
 
 export const closeQuietly = (fd: number): void => {

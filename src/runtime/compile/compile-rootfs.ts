@@ -76,6 +76,7 @@ export function addRootAttach(plan: PlanBuilder, rootfsPropagation: string | und
 export function addPivot(plan: PlanBuilder, options: { rootfsPropagation: string | undefined; noPivot: boolean }): void {
   if (options.noPivot) plan.add('child', 'move_root', { root: SLOT.root }, { why: 'rootfs becomes / (no pivot)', pointer: ROOT });
   else plan.add('child', 'pivot', { root: SLOT.root }, { why: 'rootfs becomes /, the host\'s tree goes away', pointer: ROOT });
+  plan.add('child', 'close', { slot: SLOT.oldRoot }, { why: 'no way back to the host (CVE-2024-21626)', pointer: ROOT });
   const { rootfsPropagation } = options;
   if (rootfsPropagation !== undefined && rootfsPropagation !== '') {
     // Only now: before the pivot "/" was the host's.

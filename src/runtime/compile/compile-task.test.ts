@@ -20,7 +20,7 @@ test('the smallest container, operation by operation', () => {
   assert.deepEqual(names(plan, 'parent'), []);
   assert.deepEqual(names(plan, 'child'), [
     'setsid', 'keyring', 'mount', 'open', 'attach', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod',
-    'symlink', 'symlink', 'symlink', 'symlink', 'symlink', 'pivot', 'chdir', 'umask', 'setgroups', 'setresgid', 'setresuid', 'cloexec_from', 'exec',
+    'symlink', 'symlink', 'symlink', 'symlink', 'symlink', 'pivot', 'close', 'chdir', 'umask', 'setgroups', 'setresgid', 'setresuid', 'cloexec_from', 'exec',
   ]);
   assert.deepEqual(plan.ops.filter((op) => op.why === ''), [], 'every operation says why');
   assert.deepEqual(find(plan, 'exec')[0]!.args, { candidates: ['/usr/bin/sh', '/bin/sh'], argv: ['sh'], env: ['PATH=/usr/bin:/bin'] });

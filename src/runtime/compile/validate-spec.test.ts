@@ -13,7 +13,7 @@ const CASES: readonly (readonly [pointer: string, value: unknown, expected?: str
   ['/process/rlimits', [{ type: 'RLIMIT_X', soft: 1, hard: 1 }], '/process/rlimits/0/type'], ['/process/rlimits', [{ type: 'RLIMIT_CPU', soft: 2, hard: 1 }], '/process/rlimits/0/soft'],
   ['/process/rlimits', [{ type: 'RLIMIT_CPU', soft: 1, hard: 1 }, { type: 'RLIMIT_CPU', soft: 1, hard: 1 }], '/process/rlimits/1/type'],
   ['/mounts', [{ destination: '' }], '/mounts/0/destination'], ['/mounts', [{ destination: '/a/../b' }], '/mounts/0/destination'], ['/mounts', [{ destination: '/' }], '/mounts/0/destination'],
-  ['/mounts', {}], ['/linux/namespaces', [{ type: 'pid' }]], ['/linux/namespaces', [{ type: 'mount' }, { type: 'x' }], '/linux/namespaces/1/type'],
+  ['/mounts', {}], ['/mounts', [{ destination: '/proc', source: '/tmp', options: ['bind'] }], '/mounts/0/destination'], ['/mounts', [{ destination: '/proc//./self', type: 'tmpfs' }], '/mounts/0/destination'], ['/linux/namespaces', [{ type: 'pid' }]], ['/linux/namespaces', [{ type: 'mount' }, { type: 'x' }], '/linux/namespaces/1/type'],
   ['/linux/namespaces', [{ type: 'mount' }, { type: 'mount' }], '/linux/namespaces/1/type'], ['/linux/namespaces', [{ type: 'mount' }, { type: 'user' }], '/linux/uidMappings'],
   ['/hostname', 'x'], ['/linux/sysctl', { 'net.ipv4.ip_forward': '1' }, '/linux/sysctl/net.ipv4.ip_forward'], ['/linux/sysctl', { 'kernel.core_pattern': 'x' }, '/linux/sysctl/kernel.core_pattern'],
   ['/linux/sysctl', { 'net/../kernel/core_pattern': 'x' }, '/linux/sysctl/net~1..~1kernel~1core_pattern'], ['/linux/cgroupsPath', '/naru/../../x'], ['/linux/maskedPaths', ['x'], '/linux/maskedPaths/0'],

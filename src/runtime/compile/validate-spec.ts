@@ -79,7 +79,18 @@ function checkMounts(spec: OciSpec): void {
     const clean = (destination as string).split('/').filter((p) => p !== '' && p !== '.');
     if (clean.length === 0) fail(`/mounts/${i}/destination`, 'is the rootfs itself');
     if (clean.includes('..')) fail(`/mounts/${i}/destination`, `${show(destination)} has a ".." in it`);
+    if (clean[0] === 'proc') checkProcMount(mount, `/${clean.join('/')}`, `/mounts/${i}/destination`);
   });
+}
+
+/** What runc, too, lets a mount hide of /proc: files that lxcfs and the like answer for. */
+const PROC_FILES = new Set(['cpuinfo', 'diskstats', 'meminfo', 'stat', 'swaps', 'uptime', 'loadavg', 'slabinfo', 'sys/kernel/ns_last_pid', 'sys/crypto/fips_enabled'].map((f) => `/proc/${f}`));
+
+/** Over /proc goes only procfs: anything else would be what the program believes about itself (CVE-2019-16884). */
+function checkProcMount(mount: Fields, path: string, pointer: string): void {
+  const bind = mount.type === 'bind' || (mount.options as string[] | undefined)?.some((o) => o === 'bind' || o === 'rbind') === true;
+  if (path === '/proc' ? mount.type === 'proc' || (bind && mount.source === '/proc') : PROC_FILES.has(path)) return;
+  fail(pointer, `${show(mount.source ?? mount.type)} cannot be mounted at ${show(path)} because it is inside /proc`);
 }
 
 function checkLinux(spec: OciSpec): void {

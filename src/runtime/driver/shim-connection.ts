@@ -1,6 +1,6 @@
 import type { AttachEnd, AttachRequest } from '#core/tasks/port.ts';
 import { NaruError } from '#spec/errors.ts';
-import { closeQuietly, sendWithDescriptors } from '#sys/descriptors.ts';
+import { closeQuietly, sendWithDescriptors, setNonblocking } from '#sys/descriptors.ts';
 import { errnoText } from '#sys/errno.ts';
 import { adoptSocket, type FdSocket } from '#sys/fd-socket.ts';
 import { ATTACH_FLAGS, decodeMessage, encodeMessage, MAX_DETACH_KEYS, type ShimMessage, TO_SHIM } from './messages.ts';
@@ -27,6 +27,7 @@ export class ShimConnection {
   /** Takes ownership of `fd`. `onClose` is called once, when the peer has gone, after the last message. */
   constructor(fd: number, on: { message(message: ShimMessage): void; close(): void }) {
     this.#fd = fd;
+    setNonblocking(fd); // attaches that nobody reads yet must not stop us
     this.#onMessage = (m) => on.message(m);
     this.#onClose = () => on.close();
   }

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { NaruError } from '#spec/errors.ts';
-import { closeQuietly, sealedMemfd, sendWithDescriptors, socketpair } from '#sys/descriptors.ts';
+import { closeQuietly, sealedMemfd, sendWithDescriptors, setNonblocking, socketpair } from '#sys/descriptors.ts';
 import { ERRNO, errnoText } from '#sys/errno.ts';
 import { encodeMessage, TO_SHIM } from './messages.ts';
 
@@ -23,6 +23,7 @@ export function startSpawner(helper: Uint8Array): Spawner {
 
   const launch = (): { process: ChildProcess; socket: number } => {
     const [ours, theirs] = socketpair('seqpacket');
+    setNonblocking(ours); // a stopped spawner must not stop us
     try {
       // In a session of its own: the terminal's signals are not for containers.
       const process_ = spawn(`/proc/${process.pid}/fd/${program}`, ['spawner'], {
