@@ -153,3 +153,10 @@ int op_send_fd(struct task *task, const struct op *op) {
   long sent = send_fds(socket, n ? name : "\0", n ? n : 1, &fd, 1, 0);
   return sent < 0 ? (int)sent : 0;
 }
+
+int op_connect(struct task *task, const struct op *op) {
+  AUTO_FD fd = (int)sys(socket, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  int error = unix_address(fd, arg_str(op, 1), 1);
+  return error < 0 ? error : fill_slot(task, op, 0, take_fd(&fd));
+}

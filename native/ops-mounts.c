@@ -240,6 +240,7 @@ int op_pty(struct task *task, const struct op *op) {
 int op_master(struct task *task, const struct op *op) {
   if (task->master < 0) return -EBADF;
   int error = sync_send(task, SYNC_DROP_MASTER, 0, -1);
+  if (error == 0) error = (int)sys(fcntl, task->master, F_SETFL, O_RDWR); /* as whoever gets it expects */
   return error < 0 ? error : fill_slot(task, op, 0, take_fd(&task->master));
 }
 

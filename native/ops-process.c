@@ -178,6 +178,23 @@ int op_chdir(struct task *task, const struct op *op) {
   return n < 0 ? (int)n : where[0] == '/' ? 0 : -ENOENT;
 }
 
+/* Copies text with every "\0PID\0" replaced; `out` holds twice as much. Returns the bytes written. */
+static size_t with_pid(u8 *out, const u8 *text, size_t n, i32 pid) {
+  u8 *at = out;
+  for (size_t i = 0; i < n; i++) {
+    if (i + 5 <= n && memcmp(text + i, "\0PID", 5) == 0) {
+      char digits[24];
+      size_t length = decimal(digits, (u64)pid);
+      memcpy(at, digits, length);
+      at += length;
+      i += 4;
+    } else {
+      *at++ = text[i];
+    }
+  }
+  return (size_t)(at - out);
+}
+
 int op_seccomp(struct task *task, const struct op *op) {
   size_t n, state_size;
   const void *program = arg_bytes(op, 1, &n), *state = arg_bytes(op, 3, &state_size);
@@ -186,8 +203,11 @@ int op_seccomp(struct task *task, const struct op *op) {
   long fd = sys(seccomp, 1, arg_int(op, 0), &prog);
   if (fd < 0 || arg_int(op, 2) == UINT64_MAX) return (int)fd;
   int listener = (int)fd;
-  long sent = send_fds(arg_slot(task, op, 2, -1), state, state_size, &listener, 1, 0);
+  u8 *text = pages(2 * state_size + 1);
+  if (!text) return -ENOMEM;
+  long sent = send_fds(arg_slot(task, op, 2, -1), text, with_pid(text, state, state_size, host_pid(task)), &listener, 1, 0);
   sys(close, listener);
+  pages_free(text, 2 * state_size + 1);
   return sent < 0 ? (int)sent : 0;
 }
 

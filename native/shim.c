@@ -54,7 +54,8 @@ static void release_plan(struct shim *shim) {
   }
   for (size_t i = 0; i < COUNT(kept); i++)
     if (*kept[i]) bytes += strlen(*kept[i]) + 1;
-  shim->keep = pages(bytes + 1);
+  shim->keep_bytes = bytes + 1;
+  shim->keep = pages(shim->keep_bytes);
   if (!shim->keep) return; /* without memory the plan just stays */
 
   u32 *index = (u32 *)(void *)shim->keep;
@@ -351,13 +352,14 @@ void spawn_shim(const int *fds, size_t count, int target_pidfd, u32 seq) {
     send_message(fds[0], MSG_FAILED, seq, failure, sizeof failure);
     return;
   }
-  /* The ends of another container's streams among them. */
+  /* What is another container's: the ends of its streams among the descriptors, and its memory. */
   memcpy(keep, fds, count * sizeof *fds);
   if (target_pidfd >= 0) keep[count] = target_pidfd;
   close_all_but(keep, count + (target_pidfd >= 0));
   struct shim *old = &the_shim;
   pages_free(old->buffers, 3 * CHUNK + PAGE);
-  pages_free(old->keep, 1);
+  pages_free(old->keep, old->keep_bytes);
   pages_free((void *)(uintptr_t)old->task.plan.bytes, old->task.plan_pages);
+  if (old->task.board) sys(munmap, old->task.board, old->task.board_bytes);
   shim_main(fds[0], fds[1], fds + 2, count - 2, target_pidfd, seq);
 }

@@ -72,6 +72,7 @@ struct shim {
   u32 ooms;
 
   u8 *keep; /* strings and the cleanup section, once the plan was given back */
+  size_t keep_bytes;
   const struct op *cleanup;
   const u32 *cleanup_index; /* in the plan, for the trace */
   u32 cleanup_count;

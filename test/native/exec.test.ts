@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS } from '#sys/numbers.ts';
 import type { PlanOp } from '#runtime/plan/plan.ts';
 import {
-  ATTACH, MSG, SIGKILL, Scratch, Spawner, child, clone, container, exec, exit, failure, logText, pidOf, prepare, spawnThrough,
+  ATTACH, MSG, SIGKILL, SLOT, Scratch, Spawner, child, clone, container, exec, exit, failure, logText, pidOf, prepare, spawnThrough, withDevpts,
 } from './harness.ts';
 
 const join = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP;
@@ -118,6 +118,42 @@ test('an exec outlives the daemon too', async () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  await shim.expect(MSG.EXITED);
+});
+
+test('an exec with a terminal of the container', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const shim = await spawner.spawn([
+    prepare('listen', { path: scratch.path('sock') }), ...container(scratch, { inside: [...withDevpts] }), exec(['/bin/sleep', '60']),
+  ]);
+  await shim.expect(MSG.STARTED);
+  let client!: Awaited<ReturnType<typeof shim.attach>>;
+  const second = await spawnThrough(scratch.path('sock'), [
+    prepare('stdio', { mode: 2, stdin: 1 }), ...enter(), child('pty', { devpts: -1, slave: SLOT.SLAVE, rows: 30, cols: 90, uid: 0, gid: 5 }),
+    child('setsid', {}), child('tty', { slave: SLOT.SLAVE, ctty: 1 }), exec(['/bin/sh', '-c', 'stty size; tty; read x; echo "<$x>"']),
+  ], { before: async (connection) => void (client = await connection.attach(ATTACH.STDIN | ATTACH.STDOUT)) });
+  await client.until('30 90\r\n');
+  client.write('typed\n');
+  await client.until('<typed>');
+  assert.equal(exit(await second.expect(MSG.EXITED)).code, 0);
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  await shim.expect(MSG.EXITED);
+});
+
+test('a /dev/ptmx of the container that is something else is refused', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const shim = await spawner.spawn([
+    prepare('listen', { path: scratch.path('sock') }),
+    ...container(scratch, { inside: [child('symlink', { root: SLOT.ROOT, path: 'dev/ptmx', to: '/dev/null' })] }), exec(['/bin/sleep', '60']),
+  ]);
+  await shim.expect(MSG.STARTED);
+  const second = await spawnThrough(scratch.path('sock'), [
+    prepare('stdio', { mode: 2, stdin: 1 }), ...enter(), child('pty', { devpts: -1, slave: SLOT.SLAVE, rows: 0, cols: 0, uid: -1, gid: -1 }), exec(['/bin/true']),
+  ]);
+  assert.deepEqual(failure(await second.expect(MSG.FAILED)), { section: 2, index: 4, errno: 22, extra: 0 });
   shim.send(MSG.SIGNAL, [SIGKILL]);
   await shim.expect(MSG.EXITED);
 });

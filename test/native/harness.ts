@@ -9,10 +9,12 @@ import type { OpName } from '#runtime/plan/ops.ts';
 import type { OpArgs, PlanOp } from '#runtime/plan/plan.ts';
 import { connectSeqpacket, sealedMemfd, sendWithDescriptors, socketpair } from '#sys/descriptors.ts';
 import { adoptSocket, type FdSocket } from '#sys/fd-socket.ts';
+import { ptr } from 'bun:ffi';
 import {
-  CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_REC, O_DIRECTORY,
+  CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_REC, NR, O_DIRECTORY,
   O_PATH,
 } from '#sys/numbers.ts';
+import { check, syscall } from '#sys/syscalls.ts';
 
 const top = join(import.meta.dirname, '..', '..');
 
@@ -106,6 +108,14 @@ export function container(scratch: Scratch, more: { before?: PlanOp[]; inside?: 
     child('sethostname', { name: 'box' }),
   ];
 }
+
+/** A devpts of the container's own. For `inside`. */
+export const withDevpts: readonly PlanOp[] = [
+  child('fs_mount', { slot: SLOT.PTS, type: 'devpts', options: ['newinstance', 'ptmxmode=0666', 'mode=0620'], attr: 10 }),
+  child('target', { root: SLOT.ROOT, path: 'dev/pts', kind: 0, like: -1, mode: 0o755 }),
+  child('attach', { slot: SLOT.PTS, root: SLOT.ROOT, path: 'dev/pts' }),
+  child('symlink', { root: SLOT.ROOT, path: 'dev/ptmx', to: 'pts/ptmx' }),
+];
 
 export interface Message {
   readonly type: number;
@@ -405,4 +415,32 @@ export function frames(bytes: Buffer): { stream: number; payload: string }[] {
     at += 8 + size;
   }
   return out;
+}
+
+/** recvmsg(2): the bytes and the descriptors that came with them (at most four). Waits. */
+export function receive(fd: number): { text: string; descriptors: number[] } {
+  const bytes = new Uint8Array(256), control = new Uint8Array(64);
+  const iov = new BigUint64Array([BigInt(ptr(bytes)), BigInt(bytes.byteLength)]);
+  const header = new BigUint64Array([0n, 0n, BigInt(ptr(iov)), 1n, BigInt(ptr(control)), BigInt(control.byteLength), 0n]);
+  const n = check(syscall(NR.recvmsg, fd, header, 0), 'recvmsg');
+  const view = new DataView(control.buffer);
+  const count = header[5]! >= 20n ? (Number(view.getBigUint64(0, true)) - 16) / 4 : 0;
+  const descriptors = Array.from({ length: count }, (_, i) => view.getInt32(16 + 4 * i, true));
+  return { text: new TextDecoder().decode(bytes.subarray(0, n + 0 * iov.byteLength)), descriptors };
+}
+
+/** Listen on a unix stream socket; the function waits for one connection and gives its descriptor. */
+export function listenStream(path: string): () => number {
+  const name = new TextEncoder().encode(`${path}\0`);
+  const address = new Uint8Array(2 + name.byteLength);
+  address[0] = 1;
+  address.set(name, 2);
+  const fd = check(syscall(NR.socket, 1, 1, 0), 'socket');
+  check(syscall(NR.bind, fd, address, address.byteLength), 'bind');
+  check(syscall(NR.listen, fd, 1), 'listen');
+  return () => {
+    const accepted = check(syscall(process.arch === 'x64' ? 288 : 242, fd, null, null, 0), 'accept4');
+    closeSync(fd);
+    return accepted;
+  };
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PlanOp } from '#runtime/plan/plan.ts';
 import {
-  ATTACH, MSG, SIGKILL, SLOT, Scratch, Spawner, child, clone, container, exec, exit, frames, logText, pidOf, prepare, sh,
+  ATTACH, MSG, SIGKILL, SLOT, Scratch, Spawner, child, cleanup, clone, container, exec, exit, frames, logText, pidOf, prepare, sh, withDevpts,
   type Client, type Connection,
 } from './harness.ts';
 
@@ -23,10 +23,11 @@ const terminal = (scratch: Scratch, script: string): PlanOp[] => [
   prepare('stdio', { mode: 2, stdin: 1 }), prepare('log', { path: scratch.path('log'), maxSize: 0, maxFiles: 1 }),
   ...container(scratch, {
     inside: [
-      child('fs_mount', { slot: SLOT.PTS, type: 'devpts', options: ['newinstance', 'ptmxmode=0666', 'mode=0620'], attr: 10 }),
-      child('target', { root: SLOT.ROOT, path: 'dev/pts', kind: 0, like: -1, mode: 0o755 }),
-      child('attach', { slot: SLOT.PTS, root: SLOT.ROOT, path: 'dev/pts' }),
+      ...withDevpts,
       child('pty', { devpts: SLOT.PTS, slave: SLOT.SLAVE, rows: 24, cols: 80, uid: 0, gid: 5 }),
+      child('target', { root: SLOT.ROOT, path: 'dev/console', kind: 1, like: -1, mode: 0o600 }),
+      child('open_tree', { slot: SLOT.MOUNT, at: SLOT.SLAVE, path: '', flags: 0x1001 }),
+      child('attach', { slot: SLOT.MOUNT, root: SLOT.ROOT, path: 'dev/console' }),
     ],
   }),
   child('setsid', {}), child('tty', { slave: SLOT.SLAVE, ctty: 1 }), exec(['/bin/sh', '-c', script], ['PATH=/bin']),
@@ -206,7 +207,7 @@ test('what was written last is drained, though a grandchild keeps the pipe', asy
 test('a terminal: size, resize, input, hang-up', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();
-  const shim = await spawner.spawn(terminal(scratch, 'stty size; read a; stty size; echo "got $a"; tty=$(busybox tty); echo $tty; exit 6'));
+  const shim = await spawner.spawn(terminal(scratch, 'stty size; read a; stty size; echo "got $a"; busybox tty; echo to the console >/dev/console; exit 6'));
   const client = await shim.attach(STDIN | STDOUT);
   await shim.expect(MSG.STARTED);
   await client.until('24 80');
@@ -215,7 +216,7 @@ test('a terminal: size, resize, input, hang-up', async () => {
   client.write('word\n');
   await client.until('50 132');
   const text = (await client.all()).toString();
-  assert.match(text, /got word\r\n\/dev\/pts\/0\r\n$/);
+  assert.match(text, /got word\r\n\/dev\/pts\/0\r\nto the console\r\n$/);
   assert.equal(exit(await shim.expect(MSG.EXITED)).code, 6);
   assert.equal(logText(scratch.read('log')), text);
 });
@@ -257,4 +258,27 @@ test('the buffers are given back when nothing flows', async () => {
   assert.ok(dirty <= 60, `${dirty} kB of the shim are its own`);
   shim.send(MSG.CLOSE_STDIN);
   await shim.expect(MSG.EXITED);
+});
+
+test('a client that never reads gets ten seconds after the end, and holds nobody up before', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const shim = await spawner.spawn([
+    prepare('stdio', { mode: 1, stdin: 0 }), prepare('log', { path: scratch.path('log'), maxSize: 0, maxFiles: 1 }),
+    prepare('exit_file', { path: scratch.path('exit'), sync: 0 }), prepare('mkdir', { path: scratch.path('made'), mode: 0o755 }),
+    clone(), child('await', { kind: 0, path: '' }), sh('busybox head -c 400000 /dev/zero & sleep 0.2; exit 3'),
+    cleanup('rmdir', { path: scratch.path('made') }),
+  ]);
+  const client = await shim.attach(STDOUT);
+  client.pause();
+  shim.send(MSG.START);
+  await shim.expect(MSG.STARTED);
+  await sleep(1000);
+  assert.equal(scratch.read('exit').readInt32LE(4), 3, 'the record is there');
+  assert.equal(existsSync(scratch.path('made')), false, 'the cleanup is done');
+  assert.equal(shim.seen(MSG.EXITED), false);
+  const ended = exit(await shim.expect(MSG.EXITED, 12000));
+  assert.equal(ended.code, 3);
+  assert.equal(await attachEnd(shim, client), END.ERROR);
+  client.close();
 });
