@@ -10,12 +10,19 @@ const MULTIPLEXED_STREAM = 'application/vnd.docker.multiplexed-stream';
 /** Since API 1.42 a stream of frames says so; before, everything was called raw. */
 export const streamType = ({ version }: Pick<Call, 'version'>, tty: boolean): string => (tty || version < 42 ? RAW_STREAM : MULTIPLEXED_STREAM);
 
+/**
+ * docker-py reads the head through a buffer and then the socket beneath it: output that comes together with the head is lost
+ * to it. Docker starts processes too slowly for that to show.
+ */
+const readsBeneathItsBuffer = (userAgent: string | undefined): boolean => /^docker-(sdk-python|py)\//.test(userAgent ?? '');
+
 /** The connection becomes the container's stdio. A failure of `run` comes too late for a status: it is told in the stream. */
 export function takeover(call: Call, tty: boolean, run: (client: ClientDescriptor) => Promise<void>): TakeoverReply {
   return {
     kind: 'takeover',
     status: call.request.header('upgrade') === undefined ? 200 : 101,
     headers: [['Content-Type', streamType(call, tty)]],
+    headAlone: readsBeneathItsBuffer(call.request.header('user-agent')),
     take: async (client) => {
       try {
         await run(client);

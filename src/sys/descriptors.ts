@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import {
   AF_UNIX, AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFL, F_SEAL_ALL, F_SETFL, MFD_ALLOW_SEALING, MFD_CLOEXEC,
-  MSG_NOSIGNAL, NR, O_CLOEXEC, O_NONBLOCK, SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
+  MSG_NOSIGNAL, NR, O_CLOEXEC, SIOCOUTQ, O_NONBLOCK, SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
 } from './numbers.ts';
 import { check, cstring, syscall } from './syscalls.ts';
 import { ptr } from 'bun:ffi';
@@ -56,6 +56,12 @@ export function dupDescriptor(fd: number): number {
 
 /** write(2) once: bytes taken, or -errno. */
 export const writeOnce = (fd: number, bytes: Uint8Array): number => syscall(NR.write, fd, bytes, bytes.byteLength);
+
+/** Bytes written to a unix socket that its peer has not read yet (for tcp: that were not acknowledged). */
+export function unreadByPeer(fd: number): number {
+  const count = new Int32Array(1);
+  return syscall(NR.ioctl, fd, SIOCOUTQ, count) < 0 ? 0 : count[0]!;
+}
 
 /** One message with descriptors (SCM_RIGHTS). Returns the result or -errno (EAGAIN included). */
 export function sendWithDescriptors(fd: number, message: Uint8Array, descriptors: readonly number[]): number {

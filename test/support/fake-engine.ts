@@ -77,7 +77,7 @@ export const aContainer: A.ContainerInspect = {
     Status: 'running', Running: true, Paused: false, Restarting: false, OOMKilled: false, Dead: false, Pid: 42, ExitCode: 0, Error: '',
     StartedAt: '2026-01-02T03:04:06Z', FinishedAt: '0001-01-01T00:00:00Z',
   },
-  Config: { Image: 'busybox', Cmd: ['cat'], OpenStdin: true, Labels: {} },
+  Config: { Image: 'busybox', Cmd: ['cat'], Tty: false, OpenStdin: true, Labels: {} },
   NetworkSettings: {
     Bridge: '', SandboxID: '', SandboxKey: '', Ports: {}, HairpinMode: false, LinkLocalIPv6Address: '', LinkLocalIPv6PrefixLen: 0,
     SecondaryIPAddresses: null, SecondaryIPv6Addresses: null, EndpointID: '', Gateway: '', GlobalIPv6Address: '', GlobalIPv6PrefixLen: 0,

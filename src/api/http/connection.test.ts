@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import fc from 'fast-check';
 import { RawClient, bodyOf, rawExchange, statusOf } from '#test/support/raw-http.ts';
 import { type StreamListener, listenStream } from '#sys/stream-listener.ts';
 import type { HttpHandler } from './connection.ts';
@@ -147,6 +148,28 @@ describe('limits', () => {
     assert.ok(server.size <= 4);
     for (const client of idle) client.close();
   });
+});
+
+test('nonsense in any cut: an answer or a closed connection, and the next client is served', async () => {
+  const piece = fc.oneof(
+    fc.constantFrom('GET / HTTP/1.1\r\n', 'POST /x HTTP/1.1\r\n', 'Host: d\r\n', 'Content-Length: 3\r\n', 'Transfer-Encoding: chunked\r\n', 'Expect: 100-continue\r\n', '\r\n', 'abc', '3\r\nabc\r\n', '0\r\n\r\n', '\r', '\n'),
+    fc.string({ maxLength: 20 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { maxLength: 12 }), async (pieces) => {
+      const client = new RawClient(path);
+      for (const each of pieces) {
+        client.send(each);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      client.socket.end();
+      await client.whole();
+      client.close();
+      assert.equal(bodyOf(await rawExchange(path, GET('/alive', 'Connection: close'))), '/alive:');
+    }),
+    { numRuns: 60 },
+  );
+  assert.equal(server.size, 0);
 });
 
 describe('streams', () => {

@@ -28,6 +28,8 @@ export interface TakeoverReply {
   readonly kind: 'takeover';
   readonly status: 101 | 200;
   readonly headers: HeaderList;
+  /** Nothing may follow the head before the client has read it (bounded: HEAD_READ_DEADLINE_MS). */
+  readonly headAlone?: boolean;
   take(client: ClientDescriptor): Promise<void>;
 }
 

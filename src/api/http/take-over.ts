@@ -1,10 +1,13 @@
-import { closeQuietly, dupDescriptor, writeOnce } from '#sys/descriptors.ts';
+import { closeQuietly, dupDescriptor, unreadByPeer, writeOnce } from '#sys/descriptors.ts';
 import type { FdSocketHandlers } from '#sys/fd-socket.ts';
 import type { StreamSocket } from '#sys/stream-listener.ts';
 import type { BodyDecoder } from './body-decoder.ts';
 import type { OutputQueue } from './output-queue.ts';
 import { type TakeoverReply, renderHead } from './reply.ts';
 import { pumpSocket } from './socket-pump.ts';
+
+/** See TakeoverReply.headAlone. */
+export const HEAD_READ_DEADLINE_MS = 50;
 
 const takeoverHead = (reply: TakeoverReply): Buffer =>
   Buffer.from(`${renderHead(reply.status, reply.headers)}${reply.status === 101 ? 'Connection: Upgrade\r\nUpgrade: tcp\r\n' : ''}\r\n`, 'latin1');
@@ -19,10 +22,16 @@ export async function giveAway(fd: number, reply: TakeoverReply, detach: () => v
   const whole = writeOnce(own, head) === head.byteLength; // else the client is gone: nothing else waits in its buffer
   detach();
   try {
+    if (whole && reply.headAlone === true) await headIsRead(own);
     if (whole) await reply.take({ fd: own });
   } finally {
     closeQuietly(own);
   }
+}
+
+async function headIsRead(fd: number): Promise<void> {
+  const end = performance.now() + HEAD_READ_DEADLINE_MS;
+  while (unreadByPeer(fd) > 0 && performance.now() < end) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** The attach gets a socketpair's end; the returned handlers copy for the client's socket from now on. */
