@@ -1,0 +1,145 @@
+import type { ContainerConfig, EndpointSettings, Health, HostConfig, StringMap } from '#spec/engine-api.ts';
+import type { PreparedTask, Task, TaskRequest } from '#core/tasks/port.ts';
+import type { EndpointRecord } from '#net/port.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
+import { ZERO_TIME } from '../time/timestamps.ts';
+import { transition, type StateEvent, type Status } from './container-state.ts';
+import type { ExitWaiters } from './exit-waiters.ts';
+import { createExitWaiters } from './exit-waiters.ts';
+
+/** One mount as it was resolved at create: what inspect shows, and what the spec is made of. */
+export interface MountRecord {
+  readonly type: 'bind' | 'volume' | 'tmpfs' | 'image';
+  /** Volume name. */
+  readonly name?: string;
+  /** Host path of a bind or of a volume's data; an image's id. */
+  readonly source: string;
+  readonly destination: string;
+  readonly driver?: string;
+  /** As the user wrote it: `ro,z`. */
+  readonly mode: string;
+  readonly rw: boolean;
+  readonly propagation: string;
+  readonly subpath?: string;
+  /** Do not fill an empty volume from the image. */
+  readonly noCopy?: boolean;
+  /** Anonymous: `rm -v` takes the volume along. */
+  readonly anonymous?: boolean;
+  /** A bind source that `-v` makes when it is missing. */
+  readonly makeSource?: boolean;
+  readonly nonRecursive?: boolean;
+  readonly readOnlyNonRecursive?: boolean;
+  readonly readOnlyForceRecursive?: boolean;
+  /** tmpfs options as mount(8) has them. */
+  readonly options?: readonly string[];
+  /** The flag that caused it, for `naru plan`. */
+  readonly flag: string;
+}
+
+/** What create decided. Changed only by rename-free verbs: `update` (limits, restart policy). */
+export interface ContainerDoc {
+  readonly created: string;
+  readonly config: ContainerConfig;
+  hostConfig: HostConfig;
+  /** As the user wrote it. */
+  readonly imageName: string;
+  /** `sha256:…`; empty: over a directory. */
+  readonly imageId: string;
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly mounts: readonly MountRecord[];
+  /** By network name. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+}
+
+/** What changes while it lives. */
+export interface RunState {
+  status: Status;
+  /** Its volumes are being filled: nobody was told of it yet. */
+  creating?: boolean;
+  /** It is being removed with its anonymous volumes. */
+  removeVolumes?: boolean;
+  /** Counts starts; names the exit record `exit.<run>`. */
+  run: number;
+  pid: number;
+  exitCode: number;
+  error: string;
+  startedAt: string;
+  finishedAt: string;
+  oomKilled: boolean;
+  restartCount: number;
+  /** Stopped by a person: `unless-stopped` and `always` heed it. */
+  manuallyStopped: boolean;
+  endpoint: EndpointRecord | undefined;
+  health: Health | undefined;
+}
+
+export const newRunState = (): RunState => ({
+  status: 'created', run: 0, pid: 0, exitCode: 0, error: '', startedAt: ZERO_TIME, finishedAt: ZERO_TIME, oomKilled: false,
+  restartCount: 0, manuallyStopped: false, endpoint: undefined, health: undefined,
+});
+
+/** A client that attached before the start; `fd` is ours. */
+export interface PendingAttach {
+  readonly fd: number;
+  readonly attach: (to: PreparedTask) => Promise<unknown>;
+}
+
+/** A container in memory. The document is parsed when somebody looks: a thousand stopped ones cost little at start-up. */
+export class Container {
+  readonly id: string;
+  readonly imageId: string;
+  name: string;
+  readonly state: RunState;
+  readonly mutex: KeyedMutex;
+  readonly waiters: ExitWaiters = createExitWaiters();
+  task: Task | undefined;
+  /** What it was started with; made again after a restart of the daemon when an exec needs it. */
+  request: TaskRequest | undefined;
+  /** Clients waiting for the start. */
+  pendingAttaches: PendingAttach[] = [];
+  /** The restart that was scheduled by the policy. */
+  restartTimer: { cancel: () => void } | undefined;
+  /** Delay before the next restart by policy, milliseconds. */
+  restartDelay = 0;
+  /** What an exit left to be released; a start or removal waits for it. Never rejects. */
+  cleaning: Promise<void> = Promise.resolve();
+  /** A stop or restart by a person is under way: the restart policy keeps still. */
+  stopRequested = false;
+  health: { stop: () => void } | undefined;
+  /** Terminal size asked for before the start. */
+  terminal: { rows: number; columns: number } | undefined;
+  removed = false;
+  #doc: ContainerDoc | undefined;
+  #text: string;
+
+  constructor(record: { id: string; name: string; imageId: string; doc: string | ContainerDoc; state: RunState }) {
+    this.id = record.id;
+    this.name = record.name;
+    this.imageId = record.imageId;
+    this.state = record.state;
+    this.mutex = new KeyedMutex(`container ${record.name}`);
+    this.#text = typeof record.doc === 'string' ? record.doc : '';
+    this.#doc = typeof record.doc === 'string' ? undefined : record.doc;
+  }
+
+  get doc(): ContainerDoc {
+    if (this.#doc === undefined) {
+      this.#doc = JSON.parse(this.#text) as ContainerDoc;
+      this.#text = '';
+    }
+    return this.#doc;
+  }
+
+  get shortId(): string {
+    return this.id.slice(0, 12);
+  }
+
+  get labels(): StringMap {
+    return this.doc.config.Labels ?? {};
+  }
+
+  apply(event: StateEvent): void {
+    this.state.status = transition(this.state.status, event);
+  }
+}

@@ -1,0 +1,43 @@
+import type { EngineContext } from '../../engine-context.ts';
+import type { ExitStatus } from '#core/tasks/port.ts';
+import { containerEvent } from '../../events/container-event.ts';
+import { formatTime, toMilliseconds } from '../../time/timestamps.ts';
+import type { Container } from '../container.ts';
+import { saveState } from '../container-rows.ts';
+import { waitResponse } from '../describe-exit.ts';
+import { networkEvent, releaseRun } from './release-run.ts';
+import { nextDelay, wantsRestart } from './restart-policy.ts';
+
+/**
+ * A container's process ended. All that others can see happens here at once, in one turn of the event loop: state, row, event, those
+ * who wait. What the run left behind is released behind it; a start or a removal waits for that. Takes no mutex: whoever holds it may
+ * be waiting for this very exit.
+ */
+export function handleExit(engine: EngineContext, container: Container, status: ExitStatus): void {
+  const { state, doc } = container;
+  const ranFor = Number(status.at / 1_000_000n) - toMilliseconds(state.startedAt);
+  container.task = undefined;
+  container.health?.stop();
+  container.health = undefined;
+  engine.execs.containerExited(container.id);
+  state.pid = 0;
+  state.exitCode = status.code;
+  state.oomKilled = status.oomKills > 0;
+  state.finishedAt = formatTime(status.at);
+
+  const again = !container.stopRequested && !engine.closing.aborted &&
+    wantsRestart(doc.hostConfig.RestartPolicy, { exitCode: status.code, restarts: state.restartCount, stopped: state.manuallyStopped });
+  const gone = !again && doc.hostConfig.AutoRemove === true && !container.stopRequested;
+  container.apply(again ? 'await-restart' : 'exit');
+  if (again) {
+    state.restartCount++;
+    container.restartDelay = nextDelay(container.restartDelay, ranFor);
+  }
+  container.cleaning = releaseRun(engine, container);
+  if (!gone) saveState(engine.store.db, container);
+  containerEvent(engine, container, 'die', { exitCode: String(status.code), execDuration: String(Math.max(0, Math.floor(ranFor / 1000))) });
+  networkEvent(engine, container, 'disconnect');
+  container.waiters.exited(waitResponse(container));
+  if (again) engine.afterExit.scheduleRestart(container);
+  if (gone) engine.afterExit.remove(container);
+}

@@ -1,0 +1,106 @@
+import type { EndpointRecord } from '#net/port.ts';
+import type { EngineContext } from '../../engine-context.ts';
+import { formatTime, nowNano, ZERO_TIME } from '../../time/timestamps.ts';
+import { startHealthMonitor } from '../health/health-monitor.ts';
+import { Container } from '../container.ts';
+import { cgroupPath, exitFile, stateDirectory } from '../container-paths.ts';
+import { loadContainers, saveState } from '../container-rows.ts';
+import type { Status } from '../container-state.ts';
+import { undoCreate } from '../create/create-container.ts';
+import { wantsStartAtBoot } from './restart-policy.ts';
+import { watchTask } from './launch.ts';
+import { handleExit } from './handle-exit.ts';
+import { removeContainer } from './remove-container.ts';
+import { startByPolicy } from './start-container.ts';
+
+/** How many starts by policy run at a time when the daemon comes up. */
+const PARALLEL_STARTS = 8;
+
+const MAY_RUN: ReadonlySet<Status> = new Set<Status>(['starting', 'running', 'paused']);
+
+/**
+ * Brings every container of the rows back to what the world says: see the table in container-state.ts. Runs before the API answers;
+ * starts by restart policy begin here but are not waited for.
+ */
+export async function recoverContainers(engine: EngineContext): Promise<void> {
+  const mayRun: Container[] = [];
+  for (const row of loadContainers(engine.store.db)) {
+    const container = new Container(row);
+    engine.containers.add(container);
+    if (MAY_RUN.has(container.state.status)) mayRun.push(container);
+  }
+  await Promise.all(mayRun.map((container) => recover(engine, container)));
+  const endpoints: EndpointRecord[] = [];
+  for (const container of mayRun) if (container.task !== undefined && container.state.endpoint !== undefined) endpoints.push(container.state.endpoint);
+  await engine.network.reconcile(endpoints);
+  finishHalfDone(engine);
+  void startByPolicies(engine);
+}
+
+/** Running again, or its exit recorded. */
+async function recover(engine: EngineContext, container: Container): Promise<void> {
+  const { state, id } = container;
+  const was = state.status;
+  try {
+    const found = await engine.tasks.recover({ id, stateDir: stateDirectory(engine, id), exitFile: exitFile(engine, container), cgroupPath: cgroupPath(engine, container) });
+    if (found !== undefined && 'task' in found) {
+      if (was === 'starting') container.apply('started');
+      state.startedAt = was === 'starting' || state.pid !== found.task.pid ? formatTime(found.task.startedAt) : state.startedAt;
+      watchTask(engine, container, found.task);
+      startHealthMonitor(engine, container);
+      return;
+    }
+    if (found !== undefined) {
+      // Policies are applied below, for all.
+      settle(engine, container, { code: found.exited.code, at: found.exited.at, oomKills: found.exited.oomKills, error: '' });
+      return;
+    }
+  } catch (error) {
+    engine.report(error, `recover container ${container.name}`);
+  }
+  settle(engine, container, { code: 137, at: nowNano(), oomKills: 0, error: 'the daemon lost it: its shim is gone and left no exit record' });
+}
+
+function settle(engine: EngineContext, container: Container, { code, at, oomKills, error }: { code: number; at: bigint; oomKills: number; error: string }): void {
+  const { state } = container;
+  if (state.startedAt === ZERO_TIME) state.startedAt = formatTime(at);
+  state.error = error;
+  // As if it had ended now, but the policies wait until everything is known.
+  container.stopRequested = true;
+  handleExit(engine, container, { code, signal: 0, oomKills, at });
+  container.stopRequested = false;
+}
+
+/** Removals and creates that were cut short, `--rm` that was not done. Not waited for: their names and networks are free already. */
+function finishHalfDone(engine: EngineContext): void {
+  for (const container of engine.containers.all()) {
+    const { status, creating } = container.state;
+    let work: Promise<unknown> | undefined;
+    if (creating === true) work = undoCreate(engine, container, container.doc.mounts.flatMap((mount) => (mount.name !== undefined && mount.anonymous === true ? [mount.name] : [])));
+    else if (status === 'removing') work = removeContainer(engine, container, { force: false, volumes: container.state.removeVolumes === true || container.doc.hostConfig.AutoRemove === true, automatic: true });
+    else if (status === 'exited' && container.doc.hostConfig.AutoRemove === true) work = removeContainer(engine, container, { force: false, volumes: true, automatic: true });
+    work?.catch((error: unknown) => engine.report(error, `finish what was half done with container ${container.name}`));
+  }
+}
+
+async function startByPolicies(engine: EngineContext): Promise<void> {
+  const queue = engine.containers.all().filter(({ state, doc }) => {
+    if (state.status === 'restarting') return true;
+    const policy = doc.hostConfig.RestartPolicy?.Name ?? 'no';
+    return state.status === 'exited' && policy !== 'no' && policy !== '';
+  }).filter((container) => container.state.status === 'restarting' || wantsStartAtBoot(container));
+  for (const container of queue) if (container.state.status === 'exited') container.apply('await-restart');
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined && !engine.closing.aborted; next = queue.shift()) {
+      const container = next;
+      await startByPolicy(engine, container).catch((error: unknown) => {
+        engine.report(error, `start container ${container.name} by its restart policy`);
+        if (container.state.status === 'restarting' && container.restartTimer === undefined) {
+          container.apply('give-up-restart');
+          saveState(engine.store.db, container);
+        }
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL_STARTS }, worker));
+}

@@ -1,0 +1,26 @@
+import { NaruError } from '#spec/errors.ts';
+import type { EngineContext } from '../../engine-context.ts';
+import { containerEvent } from '../../events/container-event.ts';
+import type { Container } from '../container.ts';
+import { checkName } from '../container-names.ts';
+import { saveName } from '../container-rows.ts';
+
+/** Throws conflict when the name is taken, invalid when it is none. */
+export function renameContainer(engine: EngineContext, container: Container, to: string): Promise<void> {
+  return container.mutex.run('rename', () => {
+    if (to === '') throw new NaruError('invalid', 'Neither old nor new names may be empty');
+    const name = checkName(to);
+    if (name === container.name) throw new NaruError('invalid', 'Renaming a container with the same name as its current name');
+    engine.containers.reserveName(name, container.id);
+    const old = container.name;
+    try {
+      saveName(engine.store.db, container.id, name);
+    } catch (error) {
+      engine.containers.releaseName(name, container.id);
+      throw error;
+    }
+    container.name = name;
+    engine.containers.releaseName(old, container.id);
+    containerEvent(engine, container, 'rename', { oldName: `/${old}` });
+  });
+}

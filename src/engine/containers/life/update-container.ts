@@ -1,0 +1,58 @@
+import { NaruError } from '#spec/errors.ts';
+import type { HostConfig, Resources, RestartPolicy } from '#spec/engine-api.ts';
+import type { EngineContext } from '../../engine-context.ts';
+import { containerEvent } from '../../events/container-event.ts';
+import type { Container } from '../container.ts';
+import { cgroupPath } from '../container-paths.ts';
+import { saveDoc } from '../container-rows.ts';
+import { normalizeHostConfig } from '../create/default-host-config.ts';
+import { validateResources } from '../create/validate-resources.ts';
+import { validateRestartPolicy } from '../create/validate-host-config.ts';
+import { toOciResources } from '../to-spec/build-resources.ts';
+import { blockDevice } from '../to-spec/host-devices.ts';
+
+/** What `docker update` can change. */
+const KEYS = [
+  'CpuShares', 'Memory', 'BlkioWeight', 'BlkioWeightDevice', 'BlkioDeviceReadBps', 'BlkioDeviceWriteBps', 'BlkioDeviceReadIOps', 'BlkioDeviceWriteIOps',
+  'CpuPeriod', 'CpuQuota', 'CpuRealtimePeriod', 'CpuRealtimeRuntime', 'CpusetCpus', 'CpusetMems', 'MemoryReservation', 'MemorySwap', 'NanoCpus', 'PidsLimit',
+] as const;
+
+/** Changes limits, of a running container at once, and the restart policy. Throws invalid for limits that make no sense. */
+export function updateContainer(engine: EngineContext, container: Container, change: Resources & { RestartPolicy?: RestartPolicy }): Promise<{ Warnings: string[] }> {
+  return container.mutex.run('update', async () => {
+    const { doc, state } = container;
+    if (state.status === 'removing' || state.status === 'dead') throw new NaruError('conflict', 'container is marked for removal and cannot be "update"');
+    if (change.RestartPolicy?.Name) {
+      validateRestartPolicy(change.RestartPolicy);
+      if (doc.hostConfig.AutoRemove === true && change.RestartPolicy.Name !== 'no') {
+        throw new NaruError('invalid', 'Restart policy cannot be updated because AutoRemove is enabled for the container');
+      }
+    }
+    const limits: Resources = {};
+    for (const key of KEYS) {
+      const value = change[key];
+      if (value !== undefined && value !== null && value !== 0 && value !== '' && !(Array.isArray(value) && value.length === 0)) (limits as Record<string, unknown>)[key] = value;
+    }
+    const before = doc.hostConfig;
+    if (limits.NanoCpus !== undefined && ((before.CpuPeriod ?? 0) > 0 || (before.CpuQuota ?? 0) > 0)) {
+      throw new NaruError('invalid', 'Conflicting options: Nano CPUs cannot be updated as CPU Period or CPU Quota has already been set');
+    }
+    if ((limits.CpuPeriod !== undefined || limits.CpuQuota !== undefined) && (before.NanoCpus ?? 0) > 0) {
+      throw new NaruError('invalid', `Conflicting options: CPU ${limits.CpuPeriod === undefined ? 'Quota' : 'Period'} cannot be updated as NanoCPUs has already been set`);
+    }
+    if (limits.Memory !== undefined && limits.MemorySwap === undefined && limits.Memory > (before.MemorySwap ?? 0) && (before.MemorySwap ?? 0) > 0) {
+      throw new NaruError('invalid', 'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time');
+    }
+    const warnings = validateResources(limits, before);
+    const merged: HostConfig = normalizeHostConfig({ ...before, ...limits });
+    if (change.RestartPolicy?.Name) merged.RestartPolicy = { Name: change.RestartPolicy.Name, MaximumRetryCount: change.RestartPolicy.MaximumRetryCount ?? 0 };
+    if (container.task !== undefined && Object.keys(limits).length > 0) {
+      await engine.tasks.update(cgroupPath(engine, container), toOciResources(limits, { blockDevice, note: () => undefined }));
+    }
+    doc.hostConfig = merged;
+    container.request = undefined;
+    saveDoc(engine.store.db, container);
+    containerEvent(engine, container, 'update');
+    return { Warnings: warnings };
+  });
+}

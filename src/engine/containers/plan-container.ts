@@ -1,0 +1,28 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import type { ContainerCreateRequest } from '#spec/engine-api.ts';
+import type { Digest } from '#spec/ids.ts';
+import type { EngineContext } from '../engine-context.ts';
+import { Container, newRunState } from './container.ts';
+import { checkName, newContainerId } from './container-names.ts';
+import { stateDirectory } from './container-paths.ts';
+import { designContainer } from './create/design-container.ts';
+import { reserveEndpoint } from './life/launch.ts';
+import { buildTaskRequest } from './to-spec/build-task-request.ts';
+
+/** The plan for a request, as text. Whatever had to be made to know it (a snapshot, an address) is given back. */
+export async function planContainer(engine: EngineContext, name: string | undefined, request: ContainerCreateRequest): Promise<string> {
+  const id = newContainerId();
+  const { doc } = designContainer(engine, request, { id, platform: undefined });
+  const container = new Container({ id, name: name === undefined || name === '' ? 'plan' : checkName(name), imageId: doc.imageId, doc, state: newRunState() });
+  const rootfs = doc.hostConfig['naru.Rootfs'];
+  await using undo = new AsyncDisposableStack();
+  engine.store.snapshots.create(id, rootfs === undefined ? { image: doc.imageId as Digest } : { directory: rootfs }, { durable: false });
+  undo.defer(() => engine.store.snapshots.remove(id));
+  const endpoint = reserveEndpoint(engine, container);
+  if (endpoint !== undefined) undo.defer(() => engine.network.release(endpoint));
+  const directory = stateDirectory(engine, id);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const planned = buildTaskRequest(engine, container, endpoint);
+  return engine.tasks.plan(planned);
+}

@@ -1,0 +1,77 @@
+import { release } from 'node:os';
+import { monotonicNow } from '#sys/monotonic.ts';
+import { currentTrace } from '#sys/trace.ts';
+import type { TaskRequest } from '#core/tasks/port.ts';
+import { NaruError } from '#spec/errors.ts';
+import type { EndpointRecord } from '#net/port.ts';
+import type { EngineContext } from '../../engine-context.ts';
+import type { Container } from '../container.ts';
+import { cgroupPath, exitFile, logPath, stateDirectory } from '../container-paths.ts';
+import { logLimits } from '../create/validate-log-config.ts';
+import { parseSecurityOptions } from '../create/validate-security.ts';
+import { blockDevice, devicesAt, hostDevices } from './host-devices.ts';
+import { joined, sharedMemory, writeHostFiles } from './host-files.ts';
+import { findProcessUser } from './process-user.ts';
+import { toSpec } from './to-spec.ts';
+import { resolveUserMounts } from './user-mounts.ts';
+
+const kernel = release();
+
+/**
+ * Everything that the task driver must know to start the container: the spec, its root file system, streams, log, network. Writes the
+ * files for /etc. Throws in Docker's words what only shows here: a user that the image does not know, a device that is not there.
+ */
+export function buildTaskRequest(engine: EngineContext, container: Container, endpoint: EndpointRecord | undefined): TaskRequest {
+  const { doc, id } = container;
+  const { config, hostConfig } = doc;
+  const snapshot = engine.store.snapshots.mount(id);
+  if (snapshot === undefined) throw new NaruError('corrupt', `container ${container.name} has lost its file system`, { hint: 'remove it and create it again' });
+  const { user, home } = findProcessUser(engine, container, { user: config.User ?? '', groups: hostConfig.GroupAdd ?? [] });
+  const join = joins(engine, container);
+  const { spec, sources } = toSpec({
+    id, doc, kernel, user, home, join, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
+    userMounts: resolveUserMounts(engine, container), files: writeHostFiles(engine, container, endpoint), sharedMemory: sharedMemory(engine, container),
+    hostDevices, devicesAt, blockDevice, environment: chainEnvironment(container),
+  });
+  const request: TaskRequest = {
+    id, spec, sources, stateDir: stateDirectory(engine, id), exitFile: exitFile(engine, container), durable: hostConfig.AutoRemove !== true,
+    rootfs: { kind: 'overlay', ...snapshot, volatile: hostConfig.AutoRemove === true },
+    ...(hostConfig.LogConfig?.Type === 'none' ? {} : { log: { path: logPath(engine, id), ...logLimits(hostConfig.LogConfig ?? { Type: 'json-file', Config: {} }) } }),
+    io: {
+      mode: config.Tty === true ? 'pty' : 'pipes', stdin: config.OpenStdin !== true ? 'none' : config.StdinOnce === true ? 'once' : 'open',
+      ...terminalSize(container),
+    },
+    network: endpoint === undefined ? [] : engine.network.steps(endpoint),
+    init: hostConfig.Init === true,
+  };
+  container.request = request;
+  return request;
+}
+
+/** What it was started with; after a restart of the daemon it is made again. */
+export const currentRequest = (engine: EngineContext, container: Container): TaskRequest =>
+  container.request ?? buildTaskRequest(engine, container, container.state.endpoint);
+
+function joins(engine: EngineContext, { doc }: Container): { network?: string; ipc?: string; pid?: string } {
+  const { NetworkMode, IpcMode, PidMode } = doc.hostConfig;
+  const path = (mode: string | undefined, file: string): string | undefined => {
+    const other = joined(engine, mode);
+    return other === undefined ? undefined : `/proc/${other.task!.pid}/ns/${file}`;
+  };
+  const [network, ipc, pid] = [path(NetworkMode, 'net'), path(IpcMode, 'ipc'), path(PidMode, 'pid')];
+  return { ...(network === undefined ? {} : { network }), ...(ipc === undefined ? {} : { ipc }), ...(pid === undefined ? {} : { pid }) };
+}
+
+function terminalSize({ doc, terminal }: Container): { rows?: number; columns?: number } {
+  const [height, width] = doc.hostConfig.ConsoleSize ?? [0, 0];
+  const size = terminal ?? { rows: height, columns: width };
+  return doc.config.Tty === true && size.rows > 0 && size.columns > 0 ? { rows: size.rows, columns: size.columns } : {};
+}
+
+/** The built-in image `hello` shows the way it came: `link=start:end,…`, the last one still open. */
+function chainEnvironment(container: Container): string[] {
+  if (container.labels['naru.chain'] !== '1') return [];
+  const spans = currentTrace()?.spans ?? [];
+  const links = spans.map(({ link, name, start, end }) => `${link} ${name}=${start}:${end}`);
+  return [`NARU_CHAIN=${[...links, `runtime start=${monotonicNow()}:0`].join(',')}`];
+}

@@ -1,0 +1,63 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NaruError } from '#spec/errors.ts';
+import type { EndpointRecord } from '#net/port.ts';
+import { buildHosts, extendHosts } from '#net/hosts-file.ts';
+import { buildResolvConf, hostResolvConf } from '#net/resolv-conf.ts';
+import type { EngineContext } from '../../engine-context.ts';
+import type { Container } from '../container.ts';
+import { stateDirectory } from '../container-paths.ts';
+import type { SpecInput } from './spec-draft.ts';
+
+/** The container whose namespace is joined. Throws conflict when it does not run: there is nothing to join. */
+export function joined(engine: EngineContext, mode: string | undefined): Container | undefined {
+  if (mode?.startsWith('container:') !== true) return undefined;
+  const other = engine.containers.find(mode.slice('container:'.length));
+  if (other.task === undefined) throw new NaruError('conflict', `cannot join the namespaces of a container that is not running: container ${other.id} is not running`);
+  return other;
+}
+
+/** Files for /etc in the container's own volatile directory; a container on another's network has that one's. */
+export function writeHostFiles(engine: EngineContext, container: Container, endpoint: EndpointRecord | undefined): SpecInput['files'] {
+  const { config, hostConfig } = container.doc;
+  const donor = joined(engine, hostConfig.NetworkMode);
+  if (donor !== undefined) return filesIn(stateDirectory(engine, donor.id));
+  const files = filesIn(stateDirectory(engine, container.id));
+  const hostname = config.Hostname || container.shortId;
+  const dns = { dns: hostConfig.Dns ?? [], search: hostConfig.DnsSearch ?? [], options: hostConfig.DnsOptions ?? [] };
+  const names = { extraHosts: hostConfig.ExtraHosts ?? [], hostGateway: engine.network.bridge.gateway };
+  const host = hostConfig.NetworkMode === 'host';
+  const hostDns = hostResolvConf(readText);
+  const ownDns = dns.dns.length + dns.search.length + dns.options.length > 0;
+  writeFileSync(files.hostname, `${hostname}\n`, { mode: 0o644 });
+  writeFileSync(files.resolvConf, host && !ownDns ? hostDns : buildResolvConf(hostDns, dns), { mode: 0o644 });
+  writeFileSync(files.hosts, host
+    ? extendHosts(readText('/etc/hosts') ?? '', names)
+    : buildHosts({ ...names, hostname, domainname: config.Domainname ?? '', ...(endpoint === undefined ? {} : { address: endpoint.address }) }), { mode: 0o644 });
+  return files;
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+const filesIn = (directory: string): NonNullable<SpecInput['files']> => ({
+  resolvConf: join(directory, 'resolv.conf'), hostname: join(directory, 'hostname'), hosts: join(directory, 'hosts'),
+});
+
+/** Where /dev/shm comes from when it is not the container's alone. A shareable one is a directory below the state root, which is a tmpfs. */
+export function sharedMemory(engine: EngineContext, container: Container): string | undefined {
+  const mode = container.doc.hostConfig.IpcMode ?? 'private';
+  if (mode === 'host') return '/dev/shm';
+  const donor = joined(engine, mode);
+  if (donor !== undefined) return donor.doc.hostConfig.IpcMode === 'host' ? '/dev/shm' : join(stateDirectory(engine, donor.id), 'shm');
+  if (mode !== 'shareable') return undefined;
+  const path = join(stateDirectory(engine, container.id), 'shm');
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, 0o1777);
+  return path;
+}

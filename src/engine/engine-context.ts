@@ -1,0 +1,44 @@
+import type { Store } from '#core/store.ts';
+import type { Trees } from '#core/tree-port.ts';
+import type { TaskDriver } from '#core/tasks/port.ts';
+import type { NetworkService } from '#net/port.ts';
+import type { AfterExit } from './containers/life/after-exit.ts';
+import type { ContainerSet } from './containers/container-set.ts';
+import type { EventJournal } from './events/event-journal.ts';
+import type { ExecSet } from './execs/exec-set.ts';
+import type { StatsSamplers } from './stats/stats-samplers.ts';
+import type { VolumeTable } from './volumes/volume-table.ts';
+
+/** What the composition root gives to the engine. */
+export interface EngineOptions {
+  readonly store: Store;
+  readonly trees: Trees;
+  readonly tasks: TaskDriver;
+  readonly network: NetworkService;
+  /** Where what survives a reboot lies: `containers/<id>/`, `volumes/`, `events/`. */
+  readonly dataRoot: string;
+  /** Where what a reboot ends lies (a tmpfs, where there is one): `containers/<id>/`. */
+  readonly stateRoot: string;
+  /** Of the product: `0.1.0`. */
+  readonly version: string;
+  /** cgroup under which containers live when they name no parent: `naru`. */
+  readonly cgroupParent?: string;
+  /** Labels of the daemon, `info` shows them. */
+  readonly labels?: readonly string[];
+  /** Where failures go that nobody waits for. */
+  readonly log?: { warn(text: string): void };
+}
+
+/** All parts of the engine, passed to every verb. */
+export interface EngineContext extends EngineOptions {
+  readonly report: (error: unknown, doing: string) => void;
+  readonly cgroupParent: string;
+  readonly containers: ContainerSet;
+  readonly execs: ExecSet;
+  readonly events: EventJournal;
+  readonly volumes: VolumeTable;
+  readonly stats: StatsSamplers;
+  readonly afterExit: AfterExit;
+  /** Aborts when the engine closes: timers and followers end. */
+  readonly closing: AbortSignal;
+}

@@ -1,0 +1,18 @@
+import type { Execs } from '#api/engine-port.ts';
+import type { EngineContext } from '../engine-context.ts';
+import { createExec, inspectExec } from './create-exec.ts';
+import { prepareExec } from './start-exec.ts';
+
+/** The API's execs. */
+export function createExecs(engine: EngineContext): Execs {
+  return {
+    create: async (container, config) => ({ Id: createExec(engine, engine.containers.find(container), config).id }),
+    startPrepare: async (id, options) => prepareExec(engine, engine.execs.find(id), options),
+    async resize(id, rows, columns) {
+      const exec = engine.execs.find(id);
+      exec.terminal = { rows, columns };
+      if (exec.state === 'running' || exec.state === 'starting') exec.task?.resize(rows, columns);
+    },
+    inspect: async (id) => inspectExec(engine.execs.find(id)),
+  };
+}

@@ -1,0 +1,102 @@
+import { NaruError } from '#spec/errors.ts';
+import type { ProgressMessage } from '#spec/engine-api.ts';
+import type { Digest } from '#spec/ids.ts';
+import type { Images } from '#api/engine-port.ts';
+import { familiarTag, parseReference } from '#core/images/reference.ts';
+import type { EngineContext } from '../engine-context.ts';
+import { findImage } from '../containers/create/find-image.ts';
+import { architecture } from '../system/version.ts';
+import { imageEvent } from './image-event.ts';
+import { imageHistory, inspectImage } from './inspect-image.ts';
+import { listImages } from './list-images.ts';
+import { applyChanges } from './parse-changes.ts';
+import { pruneImages, removeImage } from './remove-image.ts';
+
+const noRegistry = (what: string, reference: string): NaruError =>
+  new NaruError('unsupported', `cannot ${what} ${reference}: the registry protocol is not part of this build`, { hint: 'bring images with naru load or naru import, take them away with naru save' });
+
+/** The API's images, over the store. */
+export function createImages(engine: EngineContext): Images {
+  const { images } = engine.store;
+  const find = (name: string): ReturnType<typeof findImage> => findImage(images, name);
+  return {
+    list: (options) => listImages(engine, options),
+    inspect: async (name) => inspectImage(find(name)),
+    history: async (name) => imageHistory(engine, find(name)),
+    async tag(name, repo, tag) {
+      if (repo.includes('@')) throw new NaruError('invalid', 'refusing to create a tag with a digest reference');
+      const image = find(name);
+      const reference = tag === '' ? repo : `${repo}:${tag}`;
+      images.tag(image.id, reference);
+      imageEvent(engine, { id: image.id, name: familiarTag(parseReference(reference)) }, 'tag');
+    },
+    remove: async (name, { force }) => removeImage(engine, name, { force }),
+    prune: (filters) => pruneImages(engine, filters),
+    async *load(archive, { quiet }, signal): AsyncGenerator<ProgressMessage> {
+      for await (const event of images.load(archive, signal)) {
+        if (event.kind === 'layer') {
+          if (!quiet) yield { status: event.complete ? 'Loaded layer' : 'Loading layer', id: event.id, progressDetail: { current: event.done, total: event.total } };
+          continue;
+        }
+        imageEvent(engine, { id: event.id, name: event.tag ?? event.id }, 'load');
+        yield { stream: event.tag === undefined ? `Loaded image ID: ${event.id}\n` : `Loaded image: ${event.tag}\n` };
+      }
+    },
+    async *import(archive, { repo, tag, message, changes, platform }, signal): AsyncGenerator<ProgressMessage> {
+      const config = applyChanges({}, changes);
+      const [os = 'linux', arch = architecture(), variant] = platform === '' ? [] : platform.split('/');
+      if (os !== 'linux') throw new NaruError('unsupported', `cannot import an image for the operating system ${JSON.stringify(os)}`);
+      const reference = repo === '' ? undefined : tag === '' ? repo : `${repo}:${tag}`;
+      const image = await images.import(archive, {
+        config, comment: message || 'Imported from -', platform: { os, architecture: arch, ...(variant === undefined ? {} : { variant }) }, ...(reference === undefined ? {} : { reference }),
+      }, signal);
+      imageEvent(engine, { id: image.id, name: reference ?? image.id }, 'import');
+      yield { status: image.id };
+    },
+    async save(names) {
+      const selection = selectImages(engine, names);
+      for (const { id } of selection) imageEvent(engine, { id, name: id }, 'save');
+      return images.save(selection);
+    },
+    async *pull(reference): AsyncGenerator<ProgressMessage> {
+      const image = images.find(reference);
+      if (image === undefined) throw noRegistry('pull', reference);
+      yield { status: `${reference} is here already; nothing was asked of a registry (the registry protocol is not part of this build)` };
+      yield { status: `Digest: ${image.id}` };
+      yield { status: `Status: Image is up to date for ${reference}` };
+    },
+    async *push(reference): AsyncGenerator<ProgressMessage> {
+      find(reference);
+      throw noRegistry('push', reference);
+    },
+  };
+}
+
+/** Names to images with the names that go into the archive: a repository alone means all of its tags, an id none. */
+function selectImages({ store }: EngineContext, names: readonly string[]): { id: Digest; tags: string[] }[] {
+  const chosen = new Map<Digest, Set<string>>();
+  const add = (id: Digest, tag?: string): void => {
+    const tags = chosen.get(id) ?? new Set();
+    if (tag !== undefined) tags.add(tag);
+    chosen.set(id, tags);
+  };
+  for (const name of names) {
+    const bare = !name.includes('@') && !name.slice(name.lastIndexOf('/') + 1).includes(':');
+    const prefix = bare && !/^[0-9a-f]{12,64}$/.test(name) ? `${familiarTag(parseReference(name)).replace(/:[^/:]*$/, '')}:` : undefined;
+    let found = false;
+    if (prefix !== undefined) {
+      for (const image of store.images.list()) {
+        for (const tag of image.tags) {
+          if (!tag.startsWith(prefix)) continue;
+          add(image.id, tag);
+          found = true;
+        }
+      }
+    }
+    if (found) continue;
+    const image = findImage(store.images, name);
+    const tag = bare ? undefined : image.tags.find((own) => own === name || own === familiarTag(parseReference(name)));
+    add(image.id, tag);
+  }
+  return [...chosen].map(([id, tags]) => ({ id, tags: [...tags] }));
+}
