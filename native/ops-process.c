@@ -300,23 +300,17 @@ int op_assert_uid(struct task *task, const struct op *op) {
   return (u64)sys(getuid) == arg_int(op, 0) ? 0 : -EPERM;
 }
 
-/* A memory file with the hook's input, "\0PID\0" replaced. */
+/* A memory file with the hook's input. */
 static int hook_input(const struct task *task, const struct op *op) {
-  size_t n, from = 0;
+  size_t n;
   const u8 *text = arg_bytes(op, 2, &n);
-  char pid[24];
-  size_t digits = decimal(pid, (u64)host_pid(task));
   AUTO_FD fd = (int)sys(memfd_create, "hook", MFD_CLOEXEC);
   if (fd < 0) return fd;
-  for (size_t i = 0; i <= n; i++) {
-    int here = i + 5 <= n && memcmp(text + i, "\0PID", 5) == 0;
-    if (!here && i < n) continue;
-    if (i > from && sys(write, fd, text + from, i - from) != (long)(i - from)) return -EIO;
-    if (!here) break;
-    if (sys(write, fd, pid, digits) != (long)digits) return -EIO;
-    from = i + 5;
-    i += 4;
-  }
+  u8 *out = pages(2 * n + 1);
+  if (!out) return -ENOMEM;
+  int error = write_once(fd, out, with_pid(out, text, n, host_pid(task)));
+  pages_free(out, 2 * n + 1);
+  if (error < 0) return error;
   sys(lseek, fd, 0, 0);
   return take_fd(&fd);
 }

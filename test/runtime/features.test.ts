@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Bench, failure, readAll } from './harness.ts';
@@ -321,5 +322,20 @@ test('stdin: from a client, closed with it', async () => {
   await Bun.sleep(10);
   assert.equal(Buffer.concat(parts).toString(), 'to and fro\n');
   socket.close();
+  await bench.cleanUp(request);
+});
+
+test('a seccomp agent gets the descriptor and the state', async () => {
+  const path = join(bench.root, 'agent.sock');
+  const got = Promise.withResolvers<string>();
+  await using agent = createServer((socket) => socket.on('data', (bytes) => got.resolve(bytes.toString()))).listen(path);
+  const request = bench.request(['sleep', '60'], (r) => {
+    r.spec.linux!.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: path, listenerMetadata: 'meta', syscalls: [{ names: ['chroot'], action: 'SCMP_ACT_NOTIFY' }] };
+  });
+  const { task } = await bench.start(request);
+  const state = JSON.parse(await got.promise) as Record<string, unknown>;
+  assert.deepEqual([state.pid, state.metadata, state.fds, (state.state as { id: string }).id], [task.pid, 'meta', ['seccompFd'], request.id]);
+  task.signal(9);
+  await task.exited;
   await bench.cleanUp(request);
 });

@@ -3,10 +3,11 @@ import { cgroupPlan } from '#runtime/cgroups/cgroup-plan.ts';
 import { SLOT_TARGET_PIDFD } from '#runtime/plan/ops.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
 import { CLONE_NEWPID } from '#sys/numbers.ts';
+import { HOOK_PID } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
 import { NAMESPACE_FLAGS } from './compile-namespaces.ts';
 import { labelsOf } from './compile-proc.ts';
-import { addAttributes, addIdentity, addKeyring, addStreamOwner } from './compile-process.ts';
+import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
 import { addCloneTarget, cgroupPathOf, DEFAULT_UMASK, STDIN_MODES, STDIO_MODES } from './compile-task.ts';
 import { planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
@@ -29,6 +30,7 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
   // ── prepare ──────────────────────────────────────────────────────────────────────────────────────────────────────
   plan.add('prepare', 'stdio', { mode: STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${io.mode}`, pointer: '/process/terminal' });
   if (request.exitFile !== undefined) plan.add('prepare', 'exit_file', { path: request.exitFile, sync: 0 }, { why: 'where the exit status is kept' });
+  addSeccompListener(plan, spec.linux?.seccomp);
   plan.add('prepare', 'clone', { flags: 0, cgroup: addCloneTarget(plan, cgroups.cloneInto) }, { why: 'the child', pointer: '/process' });
 
   // ── parent ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -55,7 +57,7 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
   }
   plan.add('child', 'chdir', { path: process.cwd, create: 0 }, { why: 'working directory', pointer: '/process/cwd' });
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
-  const step = { process, spec, host, init: false };
+  const step = { process, spec, host, init: false, state: { id: containerId, bundle: '', status: 'running' as const, pid: HOOK_PID } };
   addAttributes(plan, step);
   addIdentity(plan, step);
   return { ops: plan.build() };

@@ -2,6 +2,7 @@ import type { OciProcess, OciSeccomp, OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
 import { capabilityMask } from '#runtime/capabilities/capabilities.ts';
 import { compileSeccomp } from '#runtime/seccomp/compile-seccomp.ts';
+import { HOOK_PID, hookState, type HookState } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
 import { execCandidates } from './exec-candidates.ts';
 import type { PlanBuilder } from './plan-builder.ts';
@@ -18,6 +19,8 @@ export interface ProcessStep {
   readonly host: CompileHost;
   /** A reaper of ours as PID 1. */
   readonly init: boolean;
+  /** For a seccomp agent. */
+  readonly state: HookState;
 }
 
 /** Everything a process is given that does not depend on who it is; while it still has every right. */
@@ -47,11 +50,10 @@ export function addKeyring(plan: PlanBuilder, name: string): void {
 export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
   const { process, spec, host } = step;
   const { uid, gid } = process.user;
-  const filter = spec.linux?.seccomp;
   const strict = process.noNewPrivileges === true;
   if (strict) plan.add('child', 'prctl', { option: PR_SET_NO_NEW_PRIVS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'no new privileges', pointer: '/process/noNewPrivileges' });
   // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before that goes; with it, last of all.
-  if (!strict) addSeccomp(plan, filter, host);
+  if (!strict) addSeccomp(plan, step);
   const caps = process.capabilities;
   // Asking for what naru itself has not would fail; in a user namespace of its own the child has everything.
   const available = spec.linux?.namespaces?.some((n) => n.type === 'user') === true ? ~0n : host.capabilities;
@@ -72,7 +74,7 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
   }
   // The reaper is the user's process too: same rights, and only then the fork.
   if (step.init) plan.add('child', 'init', {}, { why: 'a reaper as PID 1', pointer: '/process/args' });
-  if (strict) addSeccomp(plan, filter, host);
+  if (strict) addSeccomp(plan, step);
   // Nothing that naru or its caller holds open reaches the program (CVE-2024-21626).
   plan.add('child', 'cloexec_from', { first: 3 }, { why: 'no descriptor but 0, 1 and 2' });
   const args = process.args ?? [];
@@ -81,13 +83,24 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
 
 const EMPTY = new Uint8Array(0);
 
-function addSeccomp(plan: PlanBuilder, filter: OciSeccomp | undefined, host: CompileHost): void {
+/** Before clone, by the shim: the socket on which a seccomp agent waits for the filter's descriptor. */
+export function addSeccompListener(plan: PlanBuilder, filter: OciSeccomp | undefined): void {
+  if (filter === undefined || !compileSeccomp(filter).listener) return;
+  if (!filter.listenerPath) throw new NaruError('invalid', '/linux/seccomp/listenerPath: missing, although a rule has the action SCMP_ACT_NOTIFY');
+  plan.add('prepare', 'connect', { slot: SLOT.listener, path: filter.listenerPath }, { why: 'the seccomp agent', pointer: '/linux/seccomp/listenerPath' });
+}
+
+/** What the agent is told: runtime-spec, config-linux.md "The Container Process State". */
+const processState = (spec: OciSpec, state: HookState): string =>
+  `{"ociVersion":${JSON.stringify(spec.ociVersion)},"fds":["seccompFd"],"pid":${HOOK_PID},"metadata":${JSON.stringify(spec.linux?.seccomp?.listenerMetadata ?? '')},"state":${hookState(spec, state)}}`;
+
+function addSeccomp(plan: PlanBuilder, { spec, host, state }: ProcessStep): void {
+  const filter = spec.linux?.seccomp;
   if (filter === undefined) return;
   if (!host.seccomp) throw new NaruError('unsupported', '/linux/seccomp: the kernel has no seccomp filters', { hint: 'run with --security-opt seccomp=unconfined' });
-  if (filter.listenerPath !== undefined && filter.listenerPath !== '') throw new NaruError('unsupported', '/linux/seccomp/listenerPath: not built yet');
-  const binary = compileSeccomp(filter); // keeps what it compiled
-  plan.add('child', 'seccomp', { flags: binary.flags, program: binary.program, listener: SLOT.none, state: EMPTY },
-    { why: `system call filter, ${binary.program.byteLength / 8} instructions`, pointer: '/linux/seccomp' });
+  const { program, flags, listener } = compileSeccomp(filter); // keeps what it compiled
+  plan.add('child', 'seccomp', { flags, program, listener: listener ? SLOT.listener : SLOT.none, state: listener ? processState(spec, state) : EMPTY },
+    { why: `system call filter, ${program.byteLength / 8} instructions`, pointer: '/linux/seccomp' });
 }
 
 /** Standard streams that are pipes of ours become the user's (a pipe belongs to whoever made it: `> /dev/stderr` would be

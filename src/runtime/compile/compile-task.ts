@@ -9,7 +9,7 @@ import { addMounts, addPreparedMounts, readMounts } from './compile-mounts.ts';
 import { addCgroupNamespace, addEnterNamespaces, addNamespaces } from './compile-namespaces.ts';
 import { addContainerNetwork, addHostNetwork } from './compile-network.ts';
 import { addProcWrites, addProtectedPaths } from './compile-proc.ts';
-import { addAttributes, addIdentity, addKeyring, addStreamOwner } from './compile-process.ts';
+import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
 import { addPivot, addReadonlyRoot, addRootAttach, addRootfs } from './compile-rootfs.ts';
 import { type PlanBuilder, planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
@@ -53,8 +53,10 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   const plan = planBuilder(request.sources);
   const cgroupPath = cgroupPathOf(request.id, linux.cgroupsPath);
   const mounts = readMounts(spec);
+  const stateOf = (status: HookState['status']): HookState =>
+    ({ id: request.id, bundle: options.bundle ?? request.stateDir, status, pid: status === 'stopped' ? undefined : HOOK_PID });
   const hooks = (point: HookPoint, section: 'parent' | 'child' | 'cleanup', status: HookState['status']): void =>
-    addHooks(plan, spec, { point, section, state: { id: request.id, bundle: options.bundle ?? request.stateDir, status, pid: status === 'stopped' ? undefined : HOOK_PID } });
+    addHooks(plan, spec, { point, section, state: stateOf(status) });
 
   // ── prepare: the shim, in the host's namespaces ──────────────────────────────────────────────────────────────────
   // What the shim is, first: what fails later can then be told and recorded.
@@ -72,6 +74,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   // Detached mounts that only the host's root can make; the child inherits their descriptors.
   addRootfs(plan, request.rootfs, request.stateDir, host);
   addPreparedMounts(plan, mounts, spec);
+  addSeccompListener(plan, linux.seccomp);
   // Joined namespaces last before clone, so that nothing of the above happens inside them; then clone.
   addNamespaces(plan, linux, addCloneTarget(plan, cgroups.cloneInto));
 
@@ -122,7 +125,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.add('child', 'chdir', { path: process.cwd, create: 1 }, { why: 'working directory', pointer: '/process/cwd' });
   if (spec.root?.readonly === true) addReadonlyRoot(plan);
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
-  const step = { process, spec, host, init: request.init };
+  const step = { process, spec, host, init: request.init, state: stateOf('creating') };
   addAttributes(plan, step);
   if (options.await === true) plan.add('child', 'await', { kind: 0, path: '' }, { why: 'created; waits for start' });
   // Runtime-spec: in the container, after start, before the program.

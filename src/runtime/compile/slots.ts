@@ -1,5 +1,5 @@
 /**
- * Which descriptor slot of a plan holds what. Slots 0..14 belong to the request (see native/README.md), 62 and 63 to the
+ * Which descriptor slot of a plan holds what. Slots 0..13 belong to the request (see native/README.md), 62 and 63 to the
  * helper; the compiler hands out the rest here, so that no two topics meet in one.
  */
 export const SLOT = {
@@ -36,6 +36,8 @@ export const SLOT = {
   joinCgroup: 31,
   /** The tmpfs that holds a directory for each cgroup hierarchy. */
   dirTmpfs: 15,
+  /** The socket of a seccomp agent. */
+  listener: 14,
 } as const;
 
 /** The shim's own namespaces, saved while it joins others before clone: one slot for each type. */

@@ -106,7 +106,8 @@ export const OPS = {
   /** chdir inside the container; fails with ENOENT when getcwd(2) then reports "(unreachable)". create=1: mkdir -p first. */
   chdir: op(51, ['path', 'str'], ['create', 'int']),
   /** seccomp(SET_MODE_FILTER, flags, program); with listenerSlot >= 0 the notify fd is sent over the socket in that slot
-   *  together with `state` bytes. */
+   *  together with `state` bytes
+   *  (every "\u0000PID\u0000" is replaced by the child's decimal pid). */
   seccomp: op(52, ['flags', 'int'], ['program', 'bytes'], ['listener', 'slot'], ['state', 'bytes']),
   /** Write 1..n: set every descriptor from `first` up close-on-exec (close_range CLOEXEC). */
   cloexec_from: op(53, ['first', 'int']),
@@ -165,6 +166,8 @@ export const OPS = {
   send_fd: op(86, ['path', 'str'], ['slot', 'slot'], ['name', 'str']),
   /** Take the pty's master out of the shim's hands: used with send_fd; puts it into slot. */
   master: op(87, ['slot', 'slot']),
+  /** Connect to the unix stream socket at path; the socket goes into slot. */
+  connect: op(92, ['slot', 'slot'], ['path', 'str']),
   /** Put a descriptor for the child's namespace /proc/<child>/ns/<name> into slot (sections parent, cleanup). */
   child_ns: op(88, ['slot', 'slot'], ['name', 'str']),
 
