@@ -45,6 +45,7 @@ async function* inflate(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' |
   let input = 0;
   let output = 0;
   let stopped = false;
+  let broken: unknown;
   const inflater: Duplex = compression === 'gzip' ? createGunzip({ chunkSize: 1 << 17 }) : createZstdDecompress({ chunkSize: 1 << 17 });
   // Fed by hand rather than by pipe(): when the reader gives up, nobody may go on pulling from the source behind its back.
   const pump = (async () => {
@@ -56,7 +57,10 @@ async function* inflate(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' |
     }
     inflater.end();
   })();
-  pump.catch((error: Error) => inflater.destroy(error)); // cut input, abort
+  pump.catch((error: Error) => {
+    broken = error;
+    inflater.destroy(error);
+  });
   try {
     for await (const chunk of inflater as AsyncIterable<Buffer>) {
       output += chunk.byteLength;
@@ -66,6 +70,8 @@ async function* inflate(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' |
       yield chunk;
     }
   } catch (error) {
+    // What broke is the source: its own words. Otherwise it is zlib that complains.
+    if (error === broken) throw error;
     if (error instanceof NaruError) throw error;
     throw new NaruError('corrupt', `malformed archive: ${compression} data is damaged (${(error as Error).message})`, { cause: error });
   } finally {

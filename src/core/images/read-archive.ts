@@ -46,9 +46,17 @@ export async function readArchive(archive: AsyncIterable<Uint8Array>, options: {
   return contents;
 }
 
+/** The archive itself is broken (cut, a bomb, aborted): not just the blob that was being unpacked. */
+class BrokenArchive extends Error {}
+
 async function* contentOf(reader: TarReader): AsyncGenerator<Uint8Array, void, undefined> {
   for (;;) {
-    const bytes = reader.tryContent() ?? (await reader.content());
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = reader.tryContent() ?? (await reader.content());
+    } catch (error) {
+      throw new BrokenArchive('archive is broken', { cause: error });
+    }
     if (bytes === undefined) return;
     yield bytes;
   }
@@ -91,6 +99,7 @@ async function unpack(source: ByteSource, { entry, path, name, incoming, onProgr
   try {
     result = await stageLayer(decompressed(stream), { incoming, name, onProgress: watchSpace });
   } catch (error) {
+    if (error instanceof BrokenArchive) throw error.cause;
     result = asNaruError(error);
     // The disk, the caller, ourselves: not the archive's fault, and not healed by going on.
     if (result.kind === 'no-space' || result.kind === 'internal' || result.kind === 'canceled') throw result;
