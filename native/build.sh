@@ -1,5 +1,6 @@
 #!/bin/sh
-# build.sh OUTDIR [CC]: compiles OUTDIR/naru-helper; OUTDIR/ops.h (scripts/gen-ops.ts) must be there.
+# build.sh OUTDIR [CC]: compiles OUTDIR/naru-helper; OUTDIR/ops.h (scripts/gen-ops.ts) must be there. HELPER_CFLAGS is added:
+# '-fsanitize=undefined -fsanitize-undefined-trap-on-error' (gcc) makes a helper that traps where behaviour is undefined.
 # build.sh OUTDIR CLANG fuzz: OUTDIR/fuzz-plan instead, the plan decoder under libFuzzer, ASan and UBSan.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,7 +26,7 @@ if try -fcf-protection=none; then fcf=-fcf-protection=none; fi
 "$cc" -std=c11 -Os -Wall -Wextra -Wno-unused-function -I "$out" -I "$here" \
   -ffreestanding -fno-builtin -nostdlib -static -fno-pie -no-pie -mgeneral-regs-only $guard $fcf \
   -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -ffunction-sections -fdata-sections \
-  -fno-strict-aliasing -fwrapv \
+  -fno-strict-aliasing -fwrapv ${HELPER_CFLAGS:-} \
   -Wl,--gc-sections,--build-id=none,-z,noexecstack,-z,norelro,-s \
   "$here"/*.c -o "$out/naru-helper.new"
 mv "$out/naru-helper.new" "$out/naru-helper"

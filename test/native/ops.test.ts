@@ -200,6 +200,43 @@ test('seccomp: a filter, and one whose listener goes to a socket', async () => {
   for (const fd of [mine, ...descriptors]) closeSync(fd);
 });
 
+/** A filter that makes the kernel seem older: these calls give ENOSYS. */
+function without(...numbers: number[]): Uint8Array {
+  const instruction = (code: number, jt: number, jf: number, k: number): number[] =>
+    [code & 255, code >> 8, jt, jf, k & 255, (k >> 8) & 255, (k >> 16) & 255, k >>> 24];
+  return Uint8Array.from([
+    ...instruction(0x20, 0, 0, 0), ...numbers.flatMap((nr) => [...instruction(0x15, 0, 1, nr), ...instruction(6, 0, 0, 0x00050000 | 38)]),
+    ...instruction(6, 0, 0, 0x7fff0000),
+  ]);
+}
+const CLONE3 = 435, MOUNT_SETATTR = 442;
+
+test('an older kernel: clone without clone3', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const shim = await spawner.spawn([
+    prepare('seccomp', { flags: 0, program: without(CLONE3), listener: -1, state: '' }),
+    ...container(scratch), child('init', {}), exec(['/bin/sh', '-c', 'sleep 60']),
+  ]);
+  const pid = pidOf(await shim.expect(MSG.STARTED));
+  assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), /^NSpid:\t\d+\t1$/m);
+  shim.send(MSG.SIGNAL, [SIGKILL]); // through the pidfd
+  assert.equal(exit(await shim.expect(MSG.EXITED)).signal, SIGKILL);
+});
+
+test('an older kernel: read-only paths without mount_setattr', async () => {
+  using scratch = new Scratch();
+  const ops = container(scratch, {
+    inside: [
+      child('seccomp', { flags: 0, program: without(MOUNT_SETATTR), listener: -1, state: '' }),
+      child('readonly', { root: SLOT.ROOT, path: 'proc/sys', recursive: 0 }), child('readonly', { root: SLOT.ROOT, path: 'bin/busybox', recursive: 0 }),
+    ],
+  });
+  const out = await run(scratch, [...ops, exec(['/bin/sh', '-c', 'cat /proc/mounts; echo x >/bin/busybox; exit 0'])]);
+  assert.match(out, /^\S+ \/proc\/sys proc ro,nosuid,nodev,noexec,relatime/m);
+  assert.match(out, / \/bin\/busybox overlay ro,/);
+});
+
 test('move_root enters a root without pivot_root', async () => {
   using scratch = new Scratch();
   const ops = container(scratch).map((o) => (o.name === 'pivot' ? child('move_root', { root: SLOT.ROOT }) : o));
