@@ -42,7 +42,15 @@ class LengthDecoder implements BodyDecoder {
 type ChunkState = 'size' | 'data' | 'data-end' | 'trailer' | 'done' | 'failed';
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[ \t]*(;[\x09\x20-\x7e\x80-\xff]*)?$/;
 const TRAILER_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\x09\x20-\x7e\x80-\xff]*$/;
+const CR = 13;
 const LF = 10;
+
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}
 
 class ChunkedDecoder implements BodyDecoder {
   #state: ChunkState = 'size';
@@ -66,10 +74,36 @@ class ChunkedDecoder implements BodyDecoder {
         this.#left -= taken;
         if (this.#left === 0) this.#state = 'data-end';
       } else {
-        at = this.#takeLine(bytes, at);
+        const after = this.#line === '' ? this.#plainLine(bytes, at) : at;
+        at = after > at ? after : this.#takeLine(bytes, at);
       }
     }
     return at;
+  }
+
+  /** The usual lines, whole within `bytes`, without making strings: the CRLF after data, a size without extensions. Returns
+   *  the position after it, or `from` when it is another line. */
+  #plainLine(bytes: Uint8Array, from: number): number {
+    if (this.#state === 'data-end') {
+      if (bytes[from] !== CR || bytes[from + 1] !== LF) return from;
+      this.#state = 'size';
+      return from + 2;
+    }
+    if (this.#state !== 'size') return from;
+    let size = 0;
+    let at = from;
+    for (let digit = hexDigit(bytes[at]); digit >= 0 && at - from < 12; digit = hexDigit(bytes[at])) {
+      size = size * 16 + digit;
+      at++;
+    }
+    if (at === from || bytes[at] !== CR || bytes[at + 1] !== LF) return from;
+    this.#startChunk(size);
+    return at + 2;
+  }
+
+  #startChunk(size: number): void {
+    this.#left = size;
+    this.#state = size === 0 ? 'trailer' : 'data';
   }
 
   /** Collects bytes up to LF, and acts on the line once it is whole. Returns the position after what it took. */
@@ -98,8 +132,7 @@ class ChunkedDecoder implements BodyDecoder {
       this.#extensions += match?.[2]?.length ?? 0;
       if (match === null) return this.#fail('malformed chunk size');
       if (this.#extensions > MAX_EXTENSION_BYTES) return this.#fail('too many chunk extensions');
-      this.#left = Number.parseInt(match[1]!, 16);
-      this.#state = this.#left === 0 ? 'trailer' : 'data';
+      this.#startChunk(Number.parseInt(match[1]!, 16));
     } else if (line === '') {
       this.#state = 'done';
     } else {
