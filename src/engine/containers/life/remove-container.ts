@@ -58,7 +58,8 @@ async function remove(engine: EngineContext, container: Container, options: Remo
     for (const attach of container.pendingAttaches.splice(0)) closeQuietly(attach.fd);
     engine.execs.forgetContainer(id);
     await container.cleaning;
-    const response = waitResponse(container);
+    // An earlier failure of a start is not this removal's.
+    const response = { StatusCode: container.state.exitCode };
     const discarded: Promise<void>[] = [];
     const snapshots = [id, ...imageSnapshots(container)];
     if (volumes.length > 0) {
