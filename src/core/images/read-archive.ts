@@ -23,7 +23,15 @@ const LOOK_EVERY = 32 << 20;
  * unpacked while it passes, into a directory of its own below `incoming`; manifests and configs, which may come after, are
  * kept in memory. Only what a manifest names and a digest confirms is used later.
  */
-export async function readArchive(archive: AsyncIterable<Uint8Array>, options: { incoming: string; onProgress: (progress: LayerProgress) => void }): Promise<ArchiveContents> {
+export async function readArchive(...[archive, options]: Parameters<typeof read>): Promise<ArchiveContents> {
+  try {
+    return await read(archive, options);
+  } catch (error) {
+    throw error instanceof BrokenArchive ? error.cause : error;
+  }
+}
+
+async function read(archive: AsyncIterable<Uint8Array>, options: { incoming: string; onProgress: (progress: LayerProgress) => void }): Promise<ArchiveContents> {
   const contents = new ArchiveContents();
   const reader = new TarReader(new ByteSource(decompressed(archive)));
   let documents = 0;
@@ -99,7 +107,7 @@ async function unpack(source: ByteSource, { entry, path, name, incoming, onProgr
   try {
     result = await stageLayer(decompressed(stream), { incoming, name, onProgress: watchSpace });
   } catch (error) {
-    if (error instanceof BrokenArchive) throw error.cause;
+    if (error instanceof BrokenArchive) throw error;
     result = asNaruError(error);
     // The disk, the caller, ourselves: not the archive's fault, and not healed by going on.
     if (result.kind === 'no-space' || result.kind === 'internal' || result.kind === 'canceled') throw result;
