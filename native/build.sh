@@ -23,7 +23,7 @@ fcf=
 if try -fcf-protection=none; then fcf=-fcf-protection=none; fi
 
 # shellcheck disable=SC2086
-"$cc" -std=c11 -Os -Wall -Wextra -Wno-unused-function -I "$out" -I "$here" \
+"$cc" -std=c11 -Os -Wall -Wextra -I "$out" -I "$here" \
   -ffreestanding -fno-builtin -nostdlib -static -fno-pie -no-pie -mgeneral-regs-only $guard $fcf \
   -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -ffunction-sections -fdata-sections \
   -fno-strict-aliasing -fwrapv ${HELPER_CFLAGS:-} \

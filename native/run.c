@@ -58,7 +58,6 @@ static int execute(struct task *task, const struct op *op, u32 index) {
 int run_section(struct task *task, enum section section, u32 *index) {
   const struct op *op = plan_first(&task->plan);
   u32 skip = 0;
-  task->section = section;
   for (u32 i = 0; i < task->plan.count; i++, op = plan_next(op)) {
     if (op->section != section) continue;
     if (skip > 0) {
@@ -76,7 +75,6 @@ int run_section(struct task *task, enum section section, u32 *index) {
 
 void run_cleanup(struct task *task, const struct op *op, const u32 *index, u32 count) {
   u32 skip = 0;
-  task->section = SECTION_CLEANUP;
   for (u32 i = 0; i < count; i++, op = plan_next(op)) {
     if (op->section != SECTION_CLEANUP) continue;
     if (skip > 0) {

@@ -41,7 +41,6 @@ enum stdin_mode { STDIN_NONE, STDIN_OPEN, STDIN_ONCE };
 struct task {
   struct plan plan;
   u32 plan_pages; /* bytes mapped for it */
-  enum section section;
   u32 extra; /* of the operation that failed */
   int slots[SLOTS];
   i32 child;
