@@ -339,3 +339,27 @@ test('a seccomp agent gets the descriptor and the state', async () => {
   await task.exited;
   await bench.cleanUp(request);
 });
+
+test('devices: in directories, with modes and owners, pipes; a rootfs without a /dev mount', async () => {
+  const { out } = await bench.run('stat -c "%n %t:%T %a %u:%g" /dev/net/tun /dev/sub/dir/x /elsewhere/null /dev/pipe', (r) => {
+    r.spec.linux!.devices = [
+      { path: '/dev/net/tun', type: 'c', major: 10, minor: 200, fileMode: 0o600 },
+      { path: '/dev/sub/dir/x', type: 'b', major: 7, minor: 300, fileMode: 0o640, uid: 3, gid: 4 },
+      { path: '/elsewhere/null', type: 'c', major: 1, minor: 3 },
+      { path: '/dev/pipe', type: 'p' },
+    ];
+  });
+  assert.equal(out, '/dev/net/tun a:c8 600 0:0\n/dev/sub/dir/x 7:12c 640 3:4\n/elsewhere/null 1:3 666 0:0\n/dev/pipe 0:0 666 0:0\n');
+  const bare = await bench.run('ls /dev | wc -l; echo x > /dev/null && cat /proc/self/mounts | wc -l', (r) => {
+    r.spec.mounts = r.spec.mounts!.filter((m) => m.destination === '/proc');
+    r.spec.linux!.maskedPaths = r.spec.linux!.readonlyPaths = [];
+  });
+  assert.equal(bare.out, '11\n2\n');
+  const twice = await bench.run('test -c /dev/zero && echo there', (r) => {
+    r.spec.mounts = [];
+    r.spec.linux!.maskedPaths = r.spec.linux!.readonlyPaths = [];
+    if (r.rootfs.kind === 'overlay') mkdirSync(join(r.rootfs.upper, 'dev'));
+    if (r.rootfs.kind === 'overlay') writeFileSync(join(r.rootfs.upper, 'dev/null'), '');
+  });
+  assert.equal(twice.out, 'there\n');
+});

@@ -5,6 +5,9 @@ import { parseMountOptions } from './mount-options.ts';
 import type { PlanBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 
+/** A rootfs may bring its own /dev, as runc allows. */
+const EEXIST = 17;
+
 /** Linux's 64-bit device number, as mknod(2) takes it (its 32-bit kernel form). */
 export const deviceNumber = (major: number, minor: number): number => (minor & 0xff) + (major & 0xfff) * 256 + (minor >>> 8) * 0x100000;
 
@@ -38,9 +41,15 @@ export function addDevices(plan: PlanBuilder, spec: OciSpec): void {
   if (kind === 'bound') return;
   const at = placeIn(kind);
   const bind = spec.linux?.namespaces?.some((n) => n.type === 'user') === true;
+  const parents = new Set<string>();
   for (const device of deviceList(spec)) {
     const { root, path } = at(device.path);
-    const notes = { why: `device ${device.path}`, ...(device.pointer !== undefined && { pointer: device.pointer }) };
+    const notes = { why: `device ${device.path}`, ...(device.pointer !== undefined && { pointer: device.pointer }), ...(kind === 'rootfs' && { tolerate: [EEXIST] }) };
+    const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+    if (parent !== '' && !parents.has(parent)) {
+      parents.add(parent);
+      plan.add('child', 'target', { root, path: parent, kind: 0, like: SLOT.none, mode: 0o755 }, notes);
+    }
     if (bind && device.type !== 'p') {
       // mknod is not allowed in a user namespace: the host's node is bound instead.
       plan.add('child', 'open_tree', { slot: SLOT.mount, at: SLOT.none, path: device.host, flags: OPEN_TREE_CLONE }, notes);
@@ -52,7 +61,7 @@ export function addDevices(plan: PlanBuilder, spec: OciSpec): void {
   }
   const link = (name: string, to: string): void => {
     const { root, path } = at(`/dev/${name}`);
-    plan.add('child', 'symlink', { root, path, to }, { why: `/dev/${name}` });
+    plan.add('child', 'symlink', { root, path, to }, { why: `/dev/${name}`, ...(kind === 'rootfs' && { tolerate: [EEXIST] }) });
   };
   for (const [name, to] of DEV_LINKS) link(name, to);
   link('core', '/proc/kcore');

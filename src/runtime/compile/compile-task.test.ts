@@ -19,7 +19,7 @@ test('the smallest container, operation by operation', () => {
     ['shim', 'umask', 'stdio', 'exit_file', 'listen', 'oom_watch', 'fs_mount', 'open', 'clone']);
   assert.deepEqual(names(plan, 'parent'), []);
   assert.deepEqual(names(plan, 'child'), [
-    'setsid', 'keyring', 'mount', 'open', 'attach', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod',
+    'setsid', 'keyring', 'mount', 'open', 'attach', 'target', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod',
     'symlink', 'symlink', 'symlink', 'symlink', 'symlink', 'pivot', 'close', 'chdir', 'umask', 'setgroups', 'setresgid', 'setresuid', 'cloexec_from', 'exec',
   ]);
   assert.deepEqual(plan.ops.filter((op) => op.why === ''), [], 'every operation says why');
