@@ -48,8 +48,8 @@ export class TarReader {
       if (!isExtension) return this.#begin(header, overrides);
       extended += header.size;
       if (extended > MAX_EXTENDED_HEADER) throw new NaruError('too-large', `an extended header is larger than ${MAX_EXTENDED_HEADER} bytes`);
-      const data = await this.#frame(header.size);
-      await this.#frame(padding(header.size));
+      // Read as one: what was read before is gone when the source goes on.
+      const data = (await this.#frame(header.size + padding(header.size))).subarray(0, header.size);
       if (header.flag === 'x') parsePax(data, overrides);
       else if (header.flag === 'L') overrides.path = cutAtNul(data);
       else if (header.flag === 'K') overrides.linkPath = cutAtNul(data);

@@ -72,7 +72,7 @@ async function* contentOf(reader: TarReader): AsyncGenerator<Uint8Array, void, u
 
 function isLayer(head: Uint8Array, path: string): boolean {
   try {
-    return looksLikeTar(head) || detectCompression(head) !== 'none' || (head.byteLength === 0 && path.endsWith('.tar'));
+    return looksLikeTar(head) || detectCompression(head) !== 'none' || (head.byteLength === 0 && (path.endsWith('.tar') || path.startsWith('blobs/')));
   } catch {
     return true; // compressed in a way that we do not read: unpack says so when it matters
   }
