@@ -77,7 +77,7 @@ export class Scratch {
     return root;
   }
   [Symbol.dispose](): void {
-    rmSync(this.dir, { recursive: true, force: true });
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
@@ -192,7 +192,13 @@ export class Connection {
   }
 
   close(): void {
+    this.#state.closed = true;
     this.#socket.close();
+  }
+
+  /** SIGKILL, unless the shim has ended. */
+  kill(): void {
+    if (!this.#state.closed) sendWithDescriptors(this.#socket.fd, new Uint8Array(Uint32Array.of(MSG.SIGNAL, 0, SIGKILL).buffer), []);
   }
 
   #change(ms: number): Promise<void> {
@@ -315,6 +321,7 @@ function sendTo(fd: number, message: Outgoing): void {
 export class Spawner {
   readonly process: ChildProcess;
   readonly #fd: number;
+  readonly #connections: Connection[] = [];
   #seq = 1;
   #ended = false;
 
@@ -327,7 +334,9 @@ export class Spawner {
 
   /** Start a shim for the plan. prelude: messages already in the connection when the shim begins. */
   async spawn(ops: readonly PlanOp[] | Uint8Array, options: SpawnOptions = {}): Promise<Connection> {
-    return spawnOver(this.#fd, this.#seq++, ops, options);
+    const connection = await spawnOver(this.#fd, this.#seq++, ops, options);
+    this.#connections.push(connection);
+    return connection;
   }
 
   /** As when the daemon dies: the fork server ends. */
@@ -337,6 +346,8 @@ export class Spawner {
   }
 
   [Symbol.dispose](): void {
+    // What a failed test left behind would live on for ever: that is what shims are for.
+    for (const connection of this.#connections) connection.kill();
     this.end();
   }
 }
