@@ -1,6 +1,6 @@
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
-import { AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_PATH, OPEN_TREE_CLONE, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from '#sys/numbers.ts';
+import { AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_PATH, OPEN_TREE_CLONE, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from '#sys/numbers.ts';
 import { addCgroupMount } from './compile-cgroup-mount.ts';
 import type { CompileHost } from './compile-host.ts';
 import { mappingText } from './compile-namespaces.ts';
@@ -92,13 +92,26 @@ function addBind(plan: PlanBuilder, step: MountStep, spec: OciSpec): void {
   plan.add('child', 'attach', { slot, root: SLOT.root, path }, { why: `bind ${source} on ${destination}`, pointer });
 }
 
+/** A bind option of naru's own: what is bound is this path below the source (`--mount volume-subpath=`). */
+const SUBPATH = 'x-naru.subpath=';
+
 /** A detached clone of the source with its ids mapped and its attributes set: complete before anybody can see it. */
 function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountStep, spec: OciSpec): void {
   const { mount, options, pointer, slot } = step;
   const { source, destination } = mount;
   if (source === undefined || source === '') throw new NaruError('invalid', `${pointer}/source: a bind mount needs a source`);
   const tree = isTree(step);
-  plan.add(section, 'open_tree', { slot, at: SLOT.none, path: source, flags: OPEN_TREE_CLONE | (tree ? AT_RECURSIVE : 0) }, { why: `bind ${source}: a detached clone`, pointer });
+  const flags = OPEN_TREE_CLONE | (tree ? AT_RECURSIVE : 0);
+  const subpath = options.data.find((option) => option.startsWith(SUBPATH))?.slice(SUBPATH.length);
+  if (subpath === undefined) {
+    plan.add(section, 'open_tree', { slot, at: SLOT.none, path: source, flags }, { why: `bind ${source}: a detached clone`, pointer });
+  } else {
+    // Whoever writes the volume may put links there: they are followed inside it alone, and what was found is what is cloned.
+    const why = `bind ${subpath} of ${source}`;
+    plan.add(section, 'open', { slot: SLOT.mountPoint, at: SLOT.none, path: source, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }, { why, pointer });
+    plan.add(section, 'open', { slot, at: SLOT.mountPoint, path: inRoot(subpath), flags: O_PATH, mode: 0, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS }, { why: `${why}: looked up inside it`, pointer });
+    plan.add(section, 'open_tree', { slot, at: slot, path: '', flags: flags | AT_EMPTY_PATH }, { why: `${why}: a detached clone`, pointer });
+  }
   if (step.idmapped) {
     const uids = mount.uidMappings?.length ? mount.uidMappings : spec.linux?.uidMappings;
     const gids = mount.gidMappings?.length ? mount.gidMappings : spec.linux?.gidMappings;

@@ -133,6 +133,18 @@ test('time offsets are set before anybody is in the namespace', () => {
   assert.equal(Number(find(plan, 'clone')[0]!.args.flags) & 0x80, 0);
 });
 
+test('a subpath is looked up inside its volume, and what was found is bound', () => {
+  const plan = compile((r) => {
+    r.spec.mounts!.push({ destination: '/s', type: 'bind', source: '/volume', options: ['rbind', 'x-naru.subpath=a/b'] });
+  });
+  const clone = find(plan, 'open_tree', (op) => op.args.path === '' && (Number(op.args.flags) & 0x1000) !== 0 && op.args.at === op.args.slot)[0]!;
+  const [source, inside] = find(plan, 'open', (op) => op.args.path === '/volume' || op.args.path === 'a/b');
+  assert.equal(inside!.args.at, source!.args.slot);
+  assert.equal(Number(inside!.args.resolve) & 16, 16, 'RESOLVE_IN_ROOT');
+  assert.equal(clone.args.at, inside!.args.slot);
+  assert.equal(find(plan, 'open_tree', (op) => op.args.path === '/volume').length, 0);
+});
+
 test('limits never go above what naru has', () => {
   const rlimits = [{ type: 'RLIMIT_NOFILE', soft: 100, hard: 5000 }, { type: 'RLIMIT_CORE', soft: -1, hard: -1 }, { type: 'RLIMIT_NPROC', soft: 18446744073709551615, hard: 18446744073709551615 }];
   const plan = compile((r) => {
