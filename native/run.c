@@ -92,9 +92,12 @@ i32 clone_process(u64 flags, int cgroup, int exit_signal, int *pidfd) {
     flags |= CLONE_PIDFD;
     args.pidfd = (u64)(uintptr_t)pidfd;
   }
+  if (cgroup >= 0) {
+    flags |= CLONE_INTO_CGROUP;
+    args.cgroup = (u64)cgroup;
+  }
   args.flags = flags;
   args.exit_signal = (u64)exit_signal;
-  if (cgroup >= 0) args.cgroup = (u64)cgroup;
   long pid = sys(clone3, &args, sizeof args);
   /* Some seccomp profiles answer ENOSYS so that libc falls back; the old call cannot say more than 32 bits of flags. */
   if (pid == -ENOSYS && flags >> 32 == 0 && (flags & 0xff) == 0) pid = sys(clone, flags | (u64)exit_signal, 0, pidfd, 0, 0);

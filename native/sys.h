@@ -170,6 +170,7 @@ enum {
 #define POLLRDHUP 0x2000
 #define CLONE_VM 0x100
 #define CLONE_PIDFD 0x1000
+#define CLONE_INTO_CGROUP 0x200000000ull
 #define CLONE_PARENT 0x8000
 #define SIGKILL 9
 #define SIGCHLD 17

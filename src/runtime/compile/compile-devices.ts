@@ -35,6 +35,8 @@ export function devKind(spec: OciSpec): DevKind {
   return kind;
 }
 
+const hasDevpts = (spec: OciSpec): boolean => spec.mounts?.some((m) => m.type === 'devpts' && cleanPath(m.destination) === '/dev/pts') === true;
+
 /** Device nodes and the links beside them. A bound /dev is somebody else's: left alone. */
 export function addDevices(plan: PlanBuilder, spec: OciSpec): void {
   const kind = devKind(spec);
@@ -65,7 +67,7 @@ export function addDevices(plan: PlanBuilder, spec: OciSpec): void {
   };
   for (const [name, to] of DEV_LINKS) link(name, to);
   link('core', '/proc/kcore');
-  if (spec.mounts?.some((m) => m.type === 'devpts') === true) link('ptmx', 'pts/ptmx');
+  if (hasDevpts(spec)) link('ptmx', 'pts/ptmx');
 }
 
 const TYPE_BITS = { c: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;
@@ -87,6 +89,8 @@ function deviceList(spec: OciSpec): Device[] {
   }
   spec.linux?.devices?.forEach((d, index) => {
     const path = cleanPath(d.path);
+    // Always a link into the container's own devpts, as runc has it: the host's would open the host's terminals.
+    if (path === '/dev/ptmx' && hasDevpts(spec)) return;
     devices.set(path, {
       path, type: d.type === 'u' ? 'c' : d.type, major: d.major ?? 0, minor: d.minor ?? 0, mode: (d.fileMode ?? 0o666) & 0o7777,
       uid: d.uid ?? 0, gid: d.gid ?? 0, pointer: `/linux/devices/${index}`, host: d.path,
@@ -98,12 +102,12 @@ function deviceList(spec: OciSpec): Device[] {
 /** The container's terminal: the slave of its own devpts, also bound on /dev/console, from the descriptor that was opened,
  *  so that no name in the container's /dev can stand in for it. */
 export function addConsole(plan: PlanBuilder, spec: OciSpec, size: { rows: number; columns: number }): void {
-  const hasDevpts = spec.mounts?.some((m) => m.type === 'devpts' && cleanPath(m.destination) === '/dev/pts') === true;
+  const own = hasDevpts(spec);
   const pointer = '/process/terminal';
-  plan.add('child', 'pty', { devpts: hasDevpts ? SLOT.devpts : SLOT.none, slave: SLOT.slave, rows: size.rows, cols: size.columns, uid: spec.process?.user.uid ?? 0, gid: -1 },
+  plan.add('child', 'pty', { devpts: own ? SLOT.devpts : SLOT.none, slave: SLOT.slave, rows: size.rows, cols: size.columns, uid: spec.process?.user.uid ?? 0, gid: -1 },
     { why: 'a pseudo terminal; the master goes to the shim', pointer });
   const kind = devKind(spec);
-  if (kind === 'bound' || !hasDevpts) return;
+  if (kind === 'bound' || !own) return;
   const { root, path } = placeIn(kind)('/dev/console');
   plan.add('child', 'target', { root, path, kind: 1, like: SLOT.none, mode: 0o755 }, { why: '/dev/console', pointer });
   plan.add('child', 'open_tree', { slot: SLOT.mount, at: SLOT.slave, path: '', flags: OPEN_TREE_CLONE | 0x1000 }, { why: '/dev/console: the slave itself', pointer });
