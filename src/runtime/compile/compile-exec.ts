@@ -8,7 +8,7 @@ import type { CompileHost } from './compile-host.ts';
 import { NAMESPACE_FLAGS } from './compile-namespaces.ts';
 import { labelsOf } from './compile-proc.ts';
 import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
-import { addCloneTarget, cgroupPathOf, DEFAULT_UMASK, STDIN_MODES, STDIO_MODES } from './compile-task.ts';
+import { addCloneTarget, addOomScore, cgroupPathOf, DEFAULT_UMASK, STDIN_MODES, STDIO_MODES } from './compile-task.ts';
 import { planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 import { validateProcess } from './validate-spec.ts';
@@ -34,8 +34,7 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
   plan.add('prepare', 'clone', { flags: 0, cgroup: addCloneTarget(plan, cgroups.cloneInto) }, { why: 'the child', pointer: '/process' });
 
   // ── parent ───────────────────────────────────────────────────────────────────────────────────────────────────────
-  const oomScoreAdj = process.oomScoreAdj ?? spec.process?.oomScoreAdj;
-  if (oomScoreAdj !== undefined) plan.add('parent', 'child_write', { name: 'oom_score_adj', data: String(Math.max(oomScoreAdj, host.minOomScoreAdj)) }, { why: 'its chance of being killed for memory', pointer: '/process/oomScoreAdj' });
+  addOomScore(plan, host, process.oomScoreAdj ?? spec.process?.oomScoreAdj);
 
   // ── child: first what is said through the host's /proc, then in ──────────────────────────────────────────────────
   plan.splice(cgroups.join);

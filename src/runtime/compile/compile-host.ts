@@ -16,6 +16,8 @@ export interface CompileHost {
   readonly timeNamespace: boolean;
   /** The caller's hard limits by number of the resource; undefined when it may raise them (CAP_SYS_RESOURCE). */
   readonly hardLimits: ReadonlyMap<number, number> | undefined;
+  /** The caller's own oom_score_adj: what a program gets when the configuration says nothing (the shim has another). */
+  readonly oomScoreAdj: number;
   /** Smallest oom_score_adj that the caller may set (its own, without CAP_SYS_RESOURCE). */
   readonly minOomScoreAdj: number;
 }

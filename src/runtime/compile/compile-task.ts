@@ -81,10 +81,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   // ── parent: what only the host's root may do for the child, which waits meanwhile ────────────────────────────────
   // (addNamespaces began it: back to our own namespaces, then the id mappings, without which the child is nobody.)
   plan.splice(cgroups.parent);
-  if (process.oomScoreAdj !== undefined) {
-    // Through the host's procfs, never the container's (CVE-2025-52881).
-    plan.add('parent', 'child_write', { name: 'oom_score_adj', data: String(Math.max(process.oomScoreAdj, host.minOomScoreAdj)) }, { why: 'its chance of being killed for memory', pointer: '/process/oomScoreAdj' });
-  }
+  addOomScore(plan, host, process.oomScoreAdj);
   addHostNetwork(plan, request.network);
   // Runtime-spec: after the namespaces exist, before the pivot, in ours.
   hooks('prestart', 'parent', 'created');
@@ -137,6 +134,12 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.splice(cgroups.cleanup);
   hooks('poststop', 'cleanup', 'stopped');
   return { ops: plan.build() };
+}
+
+/** Through the host's procfs, never the container's (CVE-2025-52881). Also when nothing was asked for: the shim's is its own. */
+export function addOomScore(plan: PlanBuilder, host: CompileHost, asked: number | undefined): void {
+  const score = Math.max(asked ?? host.oomScoreAdj, host.minOomScoreAdj);
+  plan.add('parent', 'child_write', { name: 'oom_score_adj', data: String(score) }, { why: 'its chance of being killed for memory', pointer: '/process/oomScoreAdj' });
 }
 
 /** A descriptor of the cgroup2 directory into which clone puts the child. */

@@ -8,7 +8,7 @@ export const FAKE_HOST: CompileHost = {
     hierarchies: [{ name: 'cgroup', mountPoint: '/sys/fs/cgroup', unified: true, controllers: ['cpu', 'memory', 'pids'], options: [], aliases: [], own: '/', files: new Set(), filesComplete: false }],
   },
   overlayAppend: true, overlayDefaults: [], capabilities: (1n << 41n) - 1n, seccomp: true, apparmor: false, selinux: false, timeNamespace: true,
-  hardLimits: undefined, minOomScoreAdj: -1000,
+  hardLimits: undefined, oomScoreAdj: 0, minOomScoreAdj: -1000,
 };
 
 /** For tests: the smallest request, `change`d. */

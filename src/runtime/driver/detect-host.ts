@@ -12,6 +12,7 @@ const FSOPEN_CLOEXEC = 1;
 /** Read the machine once. Throws what detectCgroups throws. */
 export function detectHost(): CompileHost {
   const capabilities = ownCapabilities();
+  const oomScoreAdj = Number(readText('/proc/self/oom_score_adj') || 0);
   const mayRaise = ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n;
   return {
     cgroups: detectCgroups(),
@@ -23,7 +24,8 @@ export function detectHost(): CompileHost {
     selinux: existsSync('/sys/fs/selinux/enforce'),
     timeNamespace: existsSync('/proc/self/ns/time'),
     hardLimits: mayRaise ? undefined : ownHardLimits(),
-    minOomScoreAdj: mayRaise ? -1000 : Number(readText('/proc/self/oom_score_adj') || 0),
+    oomScoreAdj,
+    minOomScoreAdj: mayRaise ? -1000 : oomScoreAdj,
   };
 }
 
