@@ -12,7 +12,7 @@ const APPLETS = ['sh', 'true', 'false', 'ls', 'cat', 'mount', 'id', 'ps', 'hostn
 
 let helper: Uint8Array | undefined;
 /** The helper, built from this tree. */
-function helperBytes(): Uint8Array {
+export function helperBytes(): Uint8Array {
   if (helper !== undefined) return helper;
   const out = mkdtempSync(join(tmpdir(), 'naru-helper.'));
   for (const [command, args] of [[process.execPath, [join(top, 'scripts/gen-ops.ts'), join(out, 'ops.h')]], ['sh', [join(top, 'native/build.sh'), out]]] as const) {

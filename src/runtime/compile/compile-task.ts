@@ -1,6 +1,7 @@
 import type { TaskRequest } from '#core/tasks/port.ts';
 import { cgroupPlan } from '#runtime/cgroups/cgroup-plan.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
+import { NaruError } from '#spec/errors.ts';
 import { O_DIRECTORY, O_PATH } from '#sys/numbers.ts';
 import { addConsole, addDevices } from './compile-devices.ts';
 import { addHooks, HOOK_PID, type HookPoint, type HookState } from './compile-hooks.ts';
@@ -22,6 +23,10 @@ export interface RuntimeOptions {
   readonly bundle?: string;
   /** OCI create: say CREATED, then wait for START before the program. */
   readonly await?: boolean;
+  /** The program's streams are the descriptors in slots 0, 1 and 2 (a foreground `runtime run`). */
+  readonly inheritStreams?: boolean;
+  /** The descriptors in slots 3.. become the program's 3.. (--preserve-fds). At most MAX_PRESERVED. */
+  readonly preserveDescriptors?: number;
   readonly noPivot?: boolean;
   readonly noNewKeyring?: boolean;
   readonly pidFile?: string;
@@ -30,6 +35,9 @@ export interface RuntimeOptions {
 }
 
 export const STDIO_MODES = { null: 0, pipes: 1, pty: 2 } as const;
+const INHERIT_STREAMS = 3;
+/** Slots 3..13 are the request's. */
+export const MAX_PRESERVED = 11;
 export const STDIN_MODES = { none: 0, open: 1, once: 2 } as const;
 export const DEFAULT_UMASK = 0o022;
 /** The shim is the last to be killed for memory: with it an exit status would be lost. */
@@ -62,7 +70,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   // What the shim is, first: what fails later can then be told and recorded.
   plan.add('prepare', 'shim', { comm: 'naru-shim', oomScoreAdj: Math.max(SHIM_OOM_SCORE, host.minOomScoreAdj) }, { why: 'the shim outlives what it watches' });
   plan.add('prepare', 'umask', { mask: 0 }, { why: 'modes mean what they say' });
-  plan.add('prepare', 'stdio', { mode: STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${io.mode}`, pointer: '/process/terminal' });
+  plan.add('prepare', 'stdio', { mode: options.inheritStreams === true ? INHERIT_STREAMS : STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${options.inheritStreams === true ? 'the caller\'s' : io.mode}`, pointer: '/process/terminal' });
   if (request.log !== undefined) plan.add('prepare', 'log', { path: request.log.path, maxSize: request.log.maxSize, maxFiles: request.log.maxFiles }, { why: 'the log' });
   plan.add('prepare', 'exit_file', { path: request.exitFile, sync: request.durable ? 1 : 0 }, { why: 'where the exit status is kept' });
   plan.add('prepare', 'listen', { path: `${request.stateDir}/shim.sock` }, { why: 'a new daemon finds the shim here' });
@@ -92,7 +100,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.splice(cgroups.child);
   plan.add('child', 'setsid', {}, { why: 'a session of its own: no terminal but the container\'s' });
   // While /proc is still the host's and ids are still the host's.
-  addStreamOwner(plan, io, { ...process.user, uid: hostId(process.user.uid, linux.uidMappings) });
+  if (options.inheritStreams !== true) addStreamOwner(plan, io, { ...process.user, uid: hostId(process.user.uid, linux.uidMappings) });
   addEnterNamespaces(plan, linux);
   // The cgroup namespace's root is the cgroup one is in: joined above, mounted below.
   addCgroupNamespace(plan, linux);
@@ -127,6 +135,9 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   if (options.await === true) plan.add('child', 'await', { kind: 0, path: '' }, { why: 'created; waits for start' });
   // Runtime-spec: in the container, after start, before the program.
   hooks('startContainer', 'child', 'created');
+  const preserved = options.preserveDescriptors ?? 0;
+  if (preserved > MAX_PRESERVED) throw new NaruError('invalid', `--preserve-fds: at most ${MAX_PRESERVED}`);
+  for (let fd = 3; fd < 3 + preserved; fd++) plan.add('child', 'inherit', { slot: fd, fd }, { why: `descriptor ${fd}`, pointer: '--preserve-fds' });
   // Only now the rights go, and with the last of them the program comes.
   addIdentity(plan, step);
 

@@ -44,7 +44,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
 
   const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], compile: Launch['compile']): Launch => ({
     id: request.id, spec, verb: 'create', compile,
-    spawn: (conn, plan) => spawner.spawn(conn, plan),
+    spawn: (descriptors) => spawner.spawn(descriptors),
     exec: (task, exec) => prepareExec(task, exec),
     lostExit: () => readExitRecord(request.exitFile),
   });
@@ -58,7 +58,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
     return new RunningTask({
       id: request.execId, spec: request.spec, verb: 'exec',
       compile: () => compileExec(request, container.id, facts),
-      spawn: (conn, plan) => container.spawnInside(conn, plan),
+      spawn: (descriptors) => container.spawnInside(descriptors),
       exec: () => {
         throw new NaruError('unsupported', 'exec inside an exec: use the container');
       },

@@ -21,8 +21,10 @@ export interface Launch {
   readonly verb: 'create' | 'exec';
   /** Compiled only now: at `start`. */
   compile(): Plan;
-  /** Ask for a shim: the spawner, or a container's shim. The descriptors stay the caller's. */
-  spawn(conn: number, plan: number): Promise<void>;
+  /** Ask for a shim: the spawner, or a container's shim. The descriptors (those for slots 0.. last) stay the caller's. */
+  spawn(descriptors: readonly number[]): Promise<void>;
+  /** For the plan's slots 0... */
+  readonly descriptors?: readonly number[];
   /** The task that exec starts inside of `task`. */
   exec(task: RunningTask, request: ExecRequest): PreparedTask & { start(): Promise<Task> };
   /** What is known of the end when the shim died without a word. */
@@ -43,6 +45,7 @@ export class RunningTask implements Task, PreparedTask {
   #pidfd = -1;
   #plan: Plan | undefined;
   #trace: Trace | undefined;
+  readonly #created = Promise.withResolvers<void>();
   readonly #started = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<ExitStatus>();
   readonly #oomListeners: ((kills: number) => void)[] = [];
@@ -58,7 +61,24 @@ export class RunningTask implements Task, PreparedTask {
   }
 
   /** Execute the plan. Resolves when the program runs. */
-  async start(): Promise<Task> {
+  start(): Promise<Task> {
+    return this.#execute(this.#started.promise);
+  }
+
+  /** Execute a plan that has an `await`, up to there (OCI create). */
+  create(): Promise<Task> {
+    return this.#execute(Promise.race([this.#created.promise, this.#started.promise]));
+  }
+
+  /** Let a created task's program begin (OCI start). Resolves when it runs. */
+  async release(): Promise<Task> {
+    if (this.#state !== 'created') throw new NaruError('conflict', `cannot start ${this.id}: it is ${this.#state}`);
+    this.#conn.send(TO_SHIM.start);
+    await this.#withDeadline(this.#started.promise);
+    return this;
+  }
+
+  async #execute(until: Promise<void>): Promise<Task> {
     if (this.#state !== 'prepared') throw new NaruError('conflict', `task ${this.id} is ${this.#state}`);
     this.#trace = currentTrace();
     try {
@@ -69,14 +89,14 @@ export class RunningTask implements Task, PreparedTask {
       const listening = this.#conn.listen();
       const memory = sealedMemfd('naru-plan', bytes);
       try {
-        await this.#launch.spawn(this.#peer, memory);
+        await this.#launch.spawn([this.#peer, memory, ...(this.#launch.descriptors ?? [])]);
       } finally {
         closeQuietly(memory);
         closeQuietly(this.#peer);
         this.#peer = -1;
       }
       await listening;
-      await this.#withDeadline(this.#started.promise);
+      await this.#withDeadline(until);
       return this;
     } catch (error) {
       this.#move('failed');
@@ -94,7 +114,8 @@ export class RunningTask implements Task, PreparedTask {
     if (!this.#conn.send(TO_SHIM.subscribe)) return undefined;
     const timer = Promise.withResolvers<undefined>();
     const handle = setTimeout(() => timer.resolve(undefined), deadlineMs);
-    const known = await Promise.race([this.#started.promise.then(() => 'running' as const, () => undefined), this.#exited.promise, timer.promise]);
+    const alive = Promise.race([this.#created.promise, this.#started.promise]);
+    const known = await Promise.race([alive.then(() => 'running' as const, () => undefined), this.#exited.promise, timer.promise]);
     clearTimeout(handle);
     if (known === undefined) this.#conn.close();
     // An ended shim says both in one go: the second word counts.
@@ -110,7 +131,7 @@ export class RunningTask implements Task, PreparedTask {
   }
 
   attach(request: AttachRequest): Promise<{ readonly ended: Promise<AttachEnd> }> {
-    return this.#conn.attach(request, this.#state === 'running');
+    return this.#conn.attach(request, this.#state === 'running' || this.#state === 'created');
   }
 
   resize(rows: number, columns: number): void {
@@ -118,7 +139,7 @@ export class RunningTask implements Task, PreparedTask {
   }
 
   signal(signal: number): boolean {
-    if (this.#state !== 'running') return false;
+    if (this.#state !== 'running' && this.#state !== 'created') return false;
     // The shim's own pidfd is as safe; ours is there so that a stopped shim does not matter.
     return this.#pidfd >= 0 ? pidfdSignal(this.#pidfd, signal) : this.#conn.send(TO_SHIM.signal, [signal]);
   }
@@ -136,8 +157,8 @@ export class RunningTask implements Task, PreparedTask {
   }
 
   /** Ask this task's shim for another one (exec). */
-  async spawnInside(conn: number, plan: number): Promise<void> {
-    if (this.#state !== 'running' || !this.#conn.send(TO_SHIM.spawn, [], [conn, plan])) {
+  async spawnInside(descriptors: readonly number[]): Promise<void> {
+    if (this.#state !== 'running' || !this.#conn.send(TO_SHIM.spawn, [], descriptors)) {
       throw new NaruError('conflict', `container ${this.id} is not running`);
     }
   }
@@ -150,6 +171,11 @@ export class RunningTask implements Task, PreparedTask {
 
   #receive(message: ShimMessage): void {
     switch (message.type) {
+      case 'created':
+        if (this.#move('created') === undefined) return;
+        this.pid = message.pid;
+        this.#created.resolve();
+        return;
       case 'started':
         if (this.#move('started') === undefined) return;
         this.pid = message.pid;
@@ -182,7 +208,7 @@ export class RunningTask implements Task, PreparedTask {
   #lost(): void {
     const before = this.#state;
     if (this.#move('lost') === undefined) return;
-    if (before === 'starting') this.#started.reject(new NaruError('internal', `the shim of ${this.id} ended before the program ran`, { hint: 'it was killed, or the machine is out of memory' }));
+    if (before === 'starting' || before === 'created') this.#started.reject(new NaruError('internal', `the shim of ${this.id} ended before the program ran`, { hint: 'it was killed, or the machine is out of memory' }));
     if (before !== 'running') return;
     const recorded = this.#launch.lostExit();
     if (recorded === undefined && this.#pidfd >= 0) pidfdSignal(this.#pidfd, SIGKILL);

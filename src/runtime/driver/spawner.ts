@@ -9,8 +9,9 @@ const SEND_DEADLINE_MS = 5000;
 
 /** The fork server: one small process without the daemon's memory and descriptors, from which every shim is forked. */
 export interface Spawner {
-  /** Fork a shim: `conn` becomes its connection, `plan` what it executes. The caller keeps (and closes) both. */
-  spawn(conn: number, plan: number): Promise<void>;
+  /** Fork a shim. Descriptors: its connection, its plan, then those for the plan's slots 0... The caller keeps (and closes)
+   *  all of them. */
+  spawn(descriptors: readonly number[]): Promise<void>;
   /** Ends the spawner; shims live on. */
   close(): void;
 }
@@ -49,13 +50,13 @@ export function startSpawner(helper: Uint8Array): Spawner {
 
   current = launch();
   return {
-    async spawn(conn, plan) {
+    async spawn(descriptors) {
       const message = encodeMessage(TO_SHIM.spawn, 1);
       const deadline = Date.now() + SEND_DEADLINE_MS;
       for (let attempt = 0; ; attempt++) {
         if (closed) throw new NaruError('unavailable', 'the task driver is closed');
         current ??= launch();
-        const sent = sendWithDescriptors(current.socket, message, [conn, plan]);
+        const sent = sendWithDescriptors(current.socket, message, descriptors);
         if (sent >= 0) return;
         const errno = -sent;
         // It died (or was killed): the next one is as good.

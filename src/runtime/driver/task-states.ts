@@ -2,15 +2,17 @@
  * The life of a task on the driver's side.
  *
  *   prepared ─spawn→ starting ─started→ running ─exited→ exited
+ *                      └─created→ created ─started→ running        (OCI create: between the two it waits for START)
  *      │                 └─failed/lost→ failed    └─lost→ exited (killed, the shim is gone)
  *      └─abandon→ abandoned
  */
-export type TaskState = 'prepared' | 'starting' | 'running' | 'exited' | 'failed' | 'abandoned';
-export type TaskEvent = 'spawn' | 'started' | 'failed' | 'exited' | 'lost' | 'abandon';
+export type TaskState = 'prepared' | 'starting' | 'created' | 'running' | 'exited' | 'failed' | 'abandoned';
+export type TaskEvent = 'spawn' | 'created' | 'started' | 'failed' | 'exited' | 'lost' | 'abandon';
 
 const TRANSITIONS: Readonly<Record<TaskState, Partial<Record<TaskEvent, TaskState>>>> = {
   prepared: { spawn: 'starting', abandon: 'abandoned', lost: 'abandoned' },
-  starting: { started: 'running', failed: 'failed', lost: 'failed' },
+  starting: { created: 'created', started: 'running', failed: 'failed', lost: 'failed' },
+  created: { started: 'running', failed: 'failed', lost: 'failed', exited: 'exited' },
   running: { exited: 'exited', lost: 'exited' },
   exited: {},
   failed: {},
