@@ -278,10 +278,16 @@ static const char **strings(const struct op *op, int i) {
   return array;
 }
 
+static int is_directory(const char *path) {
+  int fd = (int)sys(openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd >= 0) sys(close, fd);
+  return fd >= 0;
+}
+
 int op_exec(struct task *task, const struct op *op) {
   const char **candidates = strings(op, 0), **argv = strings(op, 1), **envp = strings(op, 2);
   if (!candidates || !argv || !envp) return -ENOMEM;
-  int error = place_inherited(task), denied = 0;
+  int error = place_inherited(task), denied = 0, directory = 0;
   if (error < 0) return error;
   error = -ENOENT;
   /* A death after this counts as the program's own. */
@@ -289,10 +295,13 @@ int op_exec(struct task *task, const struct op *op) {
   signals_unblock_all();
   for (; *candidates; candidates++) {
     error = (int)sys(execve, *candidates, argv, envp);
+    /* A directory is no program either, but people want to hear it. */
+    if (error == -EACCES && is_directory(*candidates)) error = -EISDIR;
     denied |= error == -EACCES;
-    if (error != -ENOENT && error != -ENOTDIR && error != -EACCES) return error;
+    directory |= error == -EISDIR;
+    if (error != -ENOENT && error != -ENOTDIR && error != -EACCES && error != -EISDIR) return error;
   }
-  return denied ? -EACCES : error;
+  return denied ? -EACCES : directory ? -EISDIR : error;
 }
 
 int op_assert_uid(struct task *task, const struct op *op) {

@@ -56,10 +56,13 @@ test('a program that is not there, is no program, is a directory: Docker\'s word
   for (const [args, message, exitCode] of [
     [['nosuch'], /exec: "nosuch": executable file not found in \$PATH: unknown$/, 127],
     [['/no/such'], /exec: "\/no\/such": stat \/no\/such: no such file or directory: unknown$/, 127],
+    [['dir'], /exec: "dir": executable file not found in \$PATH: unknown$/, 127],
     [['/etc/passwd'], /exec: "\/etc\/passwd": permission denied: unknown$/, 126],
-    [['/etc'], /exec: "\/etc": (is a directory|permission denied): unknown$/, 126],
+    [['/etc'], /exec: "\/etc": is a directory: unknown$/, 126],
   ] as const) {
-    const error = await failure(bench.run([...args]));
+    const error = await failure(bench.run([...args], (r) => {
+      if (r.rootfs.kind === 'overlay') mkdirSync(join(r.rootfs.upper, 'usr/bin/dir'), { recursive: true });
+    }));
     assert.match(error.message, message);
     assert.match(error.message, /^failed to create task for container: failed to create shim task: OCI runtime create failed: /);
     assert.deepEqual([error.kind, error.exitCode], ['invalid', exitCode]);

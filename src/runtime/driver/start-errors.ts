@@ -27,7 +27,7 @@ export function startError(plan: Plan, failure: StartFailure, context: { spec: O
   const op = plan.ops[failure.op];
   const explained = op === undefined
     ? { text: `the shim failed before the first operation: ${errnoText(failure.errno)}`, kind: 'internal' as const, exitCode: FAILED }
-    : explain(op, failure, context.spec);
+    : explain(op, failure, context);
   const prefix = context.verb === 'create'
     ? 'failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: '
     : 'OCI runtime exec failed: exec failed: unable to start container process: ';
@@ -41,7 +41,7 @@ const hintOf = (op: PlanOp, { op: index, errno }: StartFailure): string =>
   `operation ${index} of the plan (${op.section}: ${op.name}, "${op.why}")${op.source === undefined ? '' : `, from ${op.source}`} failed with ${errnoName(errno)}`;
 
 /** One entry for each operation whose failure has words of its own. */
-function explain(op: PlanOp, failure: StartFailure, spec: OciSpec): Explained {
+function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciSpec; verb: 'create' | 'exec' }): Explained {
   const { errno } = failure;
   const reason = errnoText(errno);
   switch (op.name) {
@@ -51,7 +51,7 @@ function explain(op: PlanOp, failure: StartFailure, spec: OciSpec): Explained {
       const { path } = (op as PlanOp<'chdir'>).args;
       return errno === ERRNO.ENOTDIR && (op as PlanOp<'chdir'>).args.create
         ? { text: `error during container init: mkdir ${path}: not a directory`, kind: 'invalid', exitCode: NOT_FOUND }
-        : { text: `error during container init: chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason}`, kind: 'invalid', exitCode: errno === ERRNO.EACCES ? NOT_EXECUTABLE : NOT_FOUND };
+        : { text: `${verb === 'create' ? 'error during container init: ' : ''}chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason}`, kind: 'invalid', exitCode: errno === ERRNO.EACCES ? NOT_EXECUTABLE : NOT_FOUND };
     }
     case 'rlimit':
       return { text: `error setting rlimits for ready process: error setting rlimit type ${(op as PlanOp<'rlimit'>).args.resource}: ${reason}`, kind: 'internal', exitCode: FAILED };
@@ -85,7 +85,7 @@ function explain(op: PlanOp, failure: StartFailure, spec: OciSpec): Explained {
 function explainExec({ args: { argv, candidates } }: PlanOp<'exec'>, errno: number): Explained {
   const name = argv[0] ?? '';
   const quoted = JSON.stringify(name);
-  if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR || candidates.length === 0) {
+  if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR || candidates.length === 0 || (errno === ERRNO.EISDIR && !name.includes('/'))) {
     const text = name.includes('/') ? `exec: ${quoted}: stat ${name}: no such file or directory` : `exec: ${quoted}: executable file not found in $PATH`;
     return { text, kind: 'invalid', exitCode: NOT_FOUND };
   }
