@@ -26,10 +26,10 @@ test('CVE-2018-15664: a directory that is swapped for a link while cp runs never
   mkdirSync(victim);
   writeFileSync(join(victim, 'secret'), 'host secret');
   writeFileSync(join(scratch, 'file'), 'from outside');
-  d.ok('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', `mkdir -p /real; echo inside > /real/secret; ln -s ${victim} /link; while :; do mv /real /x; mv /link /real; mv /real /link; mv /x /real; done`);
+  d.ok('run', '-d', '--name', 'cc', 'busybox', 'sh', '-c', `mkdir -p /real; echo inside > /real/secret; ln -s ${victim} /link; while :; do mv /real /x; mv /link /real; mv /real /link; mv /x /real; done`);
   for (let i = 0; i < 25; i++) {
-    d.docker('cp', join(scratch, 'file'), 'c:/real/planted');
-    d.docker('cp', 'c:/real/secret', join(scratch, 'got'));
+    d.docker('cp', join(scratch, 'file'), 'cc:/real/planted');
+    d.docker('cp', 'cc:/real/secret', join(scratch, 'got'));
     if (existsSync(join(scratch, 'got'))) assert.equal(readFileSync(join(scratch, 'got'), 'utf8'), 'inside\n');
     rmSync(join(scratch, 'got'), { force: true });
   }
@@ -40,23 +40,23 @@ test('CVE-2021-41089: cp changes no mode on the host', () => {
   const victim = join(scratch, 'mode');
   mkdirSync(victim);
   chmodSync(victim, 0o700);
-  d.ok('create', '--name', 'c', 'busybox', 'true');
-  d.ok('start', 'c');
+  d.ok('create', '--name', 'cc', 'busybox', 'true');
+  d.ok('start', 'cc');
   symlinkSync('/', join(scratch, 'src-link'));
   mkdirSync(join(scratch, 'tree'));
   writeFileSync(join(scratch, 'tree', 'f'), 'x');
-  d.docker('cp', join(scratch, 'tree'), 'c:/tmp/');
-  d.docker('cp', '-a', join(scratch, 'src-link'), 'c:/tmp/l');
-  d.docker('cp', join(scratch, 'tree', 'f'), `c:/tmp/l${victim}/f`);
+  d.docker('cp', join(scratch, 'tree'), 'cc:/tmp/');
+  d.docker('cp', '-a', join(scratch, 'src-link'), 'cc:/tmp/l');
+  d.docker('cp', join(scratch, 'tree', 'f'), `cc:/tmp/l${victim}/f`);
   assert.equal(statSync(victim).mode & 0o777, 0o700);
   assert.deepEqual(readdirSync(victim), []);
 });
 
 test('CVE-2020-1726: a volume that has content is not overwritten by the image’s', () => {
-  d.ok('volume', 'create', 'v');
-  d.ok('run', '--rm', '-v', 'v:/x', 'busybox', 'sh', '-c', 'echo mine > /x/passwd');
-  assert.equal(d.ok('run', '--rm', '-v', 'v:/etc', 'busybox', 'cat', '/etc/passwd'), 'mine');
-  d.ok('volume', 'rm', 'v');
+  d.ok('volume', 'create', 'vv');
+  d.ok('run', '--rm', '-v', 'vv:/x', 'busybox', 'sh', '-c', 'echo mine > /x/passwd');
+  assert.equal(d.ok('run', '--rm', '-v', 'vv:/etc', 'busybox', 'cat', '/etc/passwd'), 'mine');
+  d.ok('volume', 'rm', 'vv');
 });
 
 test('CVE-2021-41091: the data root cannot be entered by other users', () => {
@@ -68,7 +68,7 @@ test('CVE-2021-41091: the data root cannot be entered by other users', () => {
 });
 
 test('an uploaded archive cannot leave the container', () => {
-  d.ok('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
+  d.ok('run', '-d', '--name', 'cc', 'busybox', 'sleep', '100');
   const victim = join(scratch, 'escape');
   mkdirSync(victim);
   const work = join(scratch, 'tarwork');
@@ -78,7 +78,7 @@ test('an uploaded archive cannot leave the container', () => {
   // link first, then a file below it, then names that climb
   writeFileSync(join(scratch, 'mk.sh'), `set -e; cd ${work}; tar -cf ${tar} dir; rm dir; mkdir dir; echo pwned > dir/f; tar -rf ${tar} dir/f; echo up > up; tar -P --transform 's,^up,../../../../../../..${victim}/up,' -rf ${tar} up; tar -P --transform 's,^up,${victim}/absolute,' -rf ${tar} up`);
   assert.equal(spawnOk('sh', [join(scratch, 'mk.sh')]), 0);
-  spawnOk('sh', ['-c', `docker -H unix://${d.socket} cp - c:/tmp < ${tar}`]);
+  spawnOk('sh', ['-c', `docker -H unix://${d.socket} cp - cc:/tmp < ${tar}`]);
   assert.deepEqual(readdirSync(victim), []);
 });
 

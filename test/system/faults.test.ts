@@ -21,38 +21,38 @@ const inspect = (name: string, format: string): string => d.ok('inspect', '-f', 
 
 describe('kill -9 of the daemon', () => {
   test('running containers run on, their logs are complete, exec works afterwards', async () => {
-    d.ok('run', '-d', '--name', 'c', '-p', '127.0.0.1:18090:80', 'busybox', 'sh', '-c', 'i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; sleep 100');
-    const pid = inspect('c', '{{.State.Pid}}');
+    d.ok('run', '-d', '--name', 'cc', '-p', '127.0.0.1:18090:80', 'busybox', 'sh', '-c', 'i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; sleep 100');
+    const pid = inspect('cc', '{{.State.Pid}}');
     await sleep(300);
     await d.down('SIGKILL');
     await sleep(500);
     assert.ok(readdirSync('/proc').includes(pid), 'the container is gone');
     await d.up();
-    assert.equal(inspect('c', '{{.State.Status}} {{.State.Pid}}'), `running ${pid}`);
-    for (let i = 0; i < 100 && !d.ok('logs', '--tail', '1', 'c').includes('39'); i++) await sleep(50);
-    assert.equal(d.ok('logs', 'c'), Array.from({ length: 40 }, (_, i) => String(i)).join('\n'));
-    assert.equal(d.ok('exec', 'c', 'echo', 'still'), 'still');
-    assert.match(d.ok('port', 'c'), /18090/);
+    assert.equal(inspect('cc', '{{.State.Status}} {{.State.Pid}}'), `running ${pid}`);
+    for (let i = 0; i < 100 && !d.ok('logs', '--tail', '1', 'cc').includes('39'); i++) await sleep(50);
+    assert.equal(d.ok('logs', 'cc'), Array.from({ length: 40 }, (_, i) => String(i)).join('\n'));
+    assert.equal(d.ok('exec', 'cc', 'echo', 'still'), 'still');
+    assert.match(d.ok('port', 'cc'), /18090/);
   });
 
   test('the exit code of one that ended meanwhile is known', async () => {
-    d.ok('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'sleep 0.4; exit 6');
-    d.ok('run', '-d', '--rm', '--name', 'r', 'busybox', 'sleep', '0.4');
+    d.ok('run', '-d', '--name', 'cc', 'busybox', 'sh', '-c', 'sleep 0.4; exit 6');
+    d.ok('run', '-d', '--rm', '--name', 'rr', 'busybox', 'sleep', '0.4');
     await d.down('SIGKILL');
     await sleep(800);
     await d.up();
-    assert.equal(inspect('c', '{{.State.Status}} {{.State.ExitCode}}'), 'exited 6');
-    for (let i = 0; i < 40 && d.docker('inspect', 'r').code === 0; i++) await sleep(50);
-    assert.notEqual(d.docker('inspect', 'r').code, 0, '--rm is kept');
+    assert.equal(inspect('cc', '{{.State.Status}} {{.State.ExitCode}}'), 'exited 6');
+    for (let i = 0; i < 40 && d.docker('inspect', 'rr').code === 0; i++) await sleep(50);
+    assert.notEqual(d.docker('inspect', 'rr').code, 0, '--rm is kept');
   });
 
   test('a restart policy goes on', async () => {
-    d.ok('run', '-d', '--name', 'c', '--restart', 'always', 'busybox', 'sleep', '0.3');
+    d.ok('run', '-d', '--name', 'cc', '--restart', 'always', 'busybox', 'sleep', '0.3');
     await d.down('SIGKILL');
     await sleep(700);
     await d.up();
-    for (let i = 0; i < 60 && inspect('c', '{{.State.Running}}') !== 'true'; i++) await sleep(50);
-    assert.equal(inspect('c', '{{.State.Running}}'), 'true');
+    for (let i = 0; i < 60 && inspect('cc', '{{.State.Running}}') !== 'true'; i++) await sleep(50);
+    assert.equal(inspect('cc', '{{.State.Running}}'), 'true');
   });
 
   test('at twenty random moments of run, stop, commit and rm: the next start finishes or undoes', async () => {
@@ -84,24 +84,24 @@ describe('kill -9 of the daemon', () => {
 
 describe('other deaths', () => {
   test('the shim of a container is killed: the container’s end is noticed and said', async () => {
-    d.ok('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
-    const pid = Number(inspect('c', '{{.State.Pid}}'));
+    d.ok('run', '-d', '--name', 'cc', 'busybox', 'sleep', '100');
+    const pid = Number(inspect('cc', '{{.State.Pid}}'));
     const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
     process.kill(parent, 'SIGKILL');
-    for (let i = 0; i < 60 && inspect('c', '{{.State.Running}}') === 'true'; i++) await sleep(50);
-    assert.equal(inspect('c', '{{.State.Running}}'), 'false');
+    for (let i = 0; i < 60 && inspect('cc', '{{.State.Running}}') === 'true'; i++) await sleep(50);
+    assert.equal(inspect('cc', '{{.State.Running}}'), 'false');
   });
 
   test('a thousand starts and stops of one container at once keep one truth', async () => {
-    d.ok('create', '--name', 'c', 'busybox', 'sleep', '100');
+    d.ok('create', '--name', 'cc', 'busybox', 'sleep', '100');
     const clients: Promise<unknown>[] = [];
     for (let i = 0; i < 40; i++) {
-      const url = `http://d/v1.51/containers/c/${i % 2 === 0 ? 'start' : 'stop?t=0'}`;
+      const url = `http://d/v1.51/containers/cc/${i % 2 === 0 ? 'start' : 'stop?t=0'}`;
       const child = spawn('curl', ['-s', '-m', '20', '--unix-socket', d.socket, '-X', 'POST', ...Array.from({ length: 25 }, () => url)], { stdio: 'ignore' });
       clients.push(new Promise((resolve) => child.once('exit', resolve)));
     }
     await Promise.all(clients);
-    assert.match(inspect('c', '{{.State.Status}}'), /^(running|exited)$/);
-    d.ok('rm', '-f', 'c');
+    assert.match(inspect('cc', '{{.State.Status}}'), /^(running|exited)$/);
+    d.ok('rm', '-f', 'cc');
   });
 });

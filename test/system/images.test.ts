@@ -83,7 +83,7 @@ describe('names', () => {
     assert.match(call('tag', 'busybox', 'UPPER').err, /invalid reference format: repository name .*must be lowercase/);
   });
   both('an image in use', (call) => {
-    call('create', '--name', 'c', 'busybox');
+    call('create', '--name', 'cc', 'busybox');
     assert.match(call('rmi', 'busybox').err, /conflict: unable to (remove repository reference|delete)/);
   });
   both('image inspect and history', (call) => {

@@ -30,73 +30,73 @@ const state = (call: Call, name: string): string => call('inspect', '-f', '{{.St
 
 describe('states', () => {
   both('create, start, stop, restart, kill, rm', (call) => {
-    call('create', '--name', 'c', 'busybox', 'sh', '-c', 'trap "exit 3" TERM; while :; do sleep 0.05; done');
-    assert.equal(state(call, 'c'), 'created');
-    assert.equal(call('start', 'c').out, 'c\n');
-    assert.equal(state(call, 'c'), 'running');
-    assert.equal(call('stop', 'c').out, 'c\n');
-    assert.equal(call('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', 'c').out, 'exited 3\n');
-    call('restart', '-t', '1', 'c');
-    assert.equal(state(call, 'c'), 'running');
-    assert.match(call('rm', 'c').err, /container is running/);
-    call('kill', '-s', 'KILL', 'c');
-    assert.equal(call('wait', 'c').out, '137\n');
-    assert.equal(call('rm', 'c').out, 'c\n');
-    assert.match(call('inspect', 'c').err, /No such object: c/);
+    call('create', '--name', 'cc', 'busybox', 'sh', '-c', 'trap "exit 3" TERM; while :; do sleep 0.05; done');
+    assert.equal(state(call, 'cc'), 'created');
+    assert.equal(call('start', 'cc').out, 'cc\n');
+    assert.equal(state(call, 'cc'), 'running');
+    assert.equal(call('stop', 'cc').out, 'cc\n');
+    assert.equal(call('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', 'cc').out, 'exited 3\n');
+    call('restart', '-t', '1', 'cc');
+    assert.equal(state(call, 'cc'), 'running');
+    assert.match(call('rm', 'cc').err, /container is running/);
+    call('kill', '-s', 'KILL', 'cc');
+    assert.equal(call('wait', 'cc').out, '137\n');
+    assert.equal(call('rm', 'cc').out, 'cc\n');
+    assert.match(call('inspect', 'cc').err, /No such object: cc/);
   });
   both('a container that ignores TERM is killed after the time', (call) => {
-    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'trap "" TERM; sleep 100');
-    call('stop', '-t', '0', 'c');
-    assert.equal(call('inspect', '-f', '{{.State.ExitCode}}', 'c').out, '137\n');
+    call('run', '-d', '--name', 'cc', 'busybox', 'sh', '-c', 'trap "" TERM; sleep 100');
+    call('stop', '-t', '0', 'cc');
+    assert.equal(call('inspect', '-f', '{{.State.ExitCode}}', 'cc').out, '137\n');
   });
   both('--stop-signal', (call) => {
-    call('run', '-d', '--name', 'c', '--stop-signal', 'USR1', 'busybox', 'sh', '-c', 'trap "exit 9" USR1; while :; do sleep 0.05; done');
-    call('stop', 'c');
-    assert.equal(call('inspect', '-f', '{{.State.ExitCode}}', 'c').out, '9\n');
+    call('run', '-d', '--name', 'cc', '--stop-signal', 'USR1', 'busybox', 'sh', '-c', 'trap "exit 9" USR1; while :; do sleep 0.05; done');
+    call('stop', 'cc');
+    assert.equal(call('inspect', '-f', '{{.State.ExitCode}}', 'cc').out, '9\n');
   });
   both('pause and unpause', (call) => {
-    call('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
-    assert.equal(call('pause', 'c').out, 'c\n');
-    assert.equal(state(call, 'c'), 'paused');
-    assert.match(call('exec', 'c', 'true').err, /is paused/);
-    call('unpause', 'c');
-    assert.equal(state(call, 'c'), 'running');
+    call('run', '-d', '--name', 'cc', 'busybox', 'sleep', '100');
+    assert.equal(call('pause', 'cc').out, 'cc\n');
+    assert.equal(state(call, 'cc'), 'paused');
+    assert.match(call('exec', 'cc', 'true').err, /is paused/);
+    call('unpause', 'cc');
+    assert.equal(state(call, 'cc'), 'running');
   });
   both('wait gives the status, also of one that ended long ago', (call) => {
-    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'exit 5');
-    assert.equal(call('wait', 'c').out, '5\n');
-    assert.equal(call('wait', 'c').out, '5\n');
+    call('run', '-d', '--name', 'cc', 'busybox', 'sh', '-c', 'exit 5');
+    assert.equal(call('wait', 'cc').out, '5\n');
+    assert.equal(call('wait', 'cc').out, '5\n');
   });
   both('rename, and a name that is taken', (call) => {
-    call('create', '--name', 'a', 'busybox');
-    call('create', '--name', 'b', 'busybox');
-    assert.match(call('rename', 'a', 'b').err, /already in use/);
-    call('rename', 'a', 'c');
-    assert.equal(call('ps', '-a', '--format', '{{.Names}}').out, 'b\nc\n');
-    assert.match(call('create', '--name', 'c', 'busybox').err, /Conflict. The container name "\/c" is already in use/);
+    call('create', '--name', 'aa', 'busybox');
+    call('create', '--name', 'bb', 'busybox');
+    assert.match(call('rename', 'aa', 'bb').err, /already in use/);
+    call('rename', 'aa', 'cc');
+    assert.equal(call('ps', '-a', '--format', '{{.Names}}').out, 'bb\ncc\n');
+    assert.match(call('create', '--name', 'cc', 'busybox').err, /Conflict. The container name "\/cc" is already in use/);
   });
   both('update changes the running cgroup', (call) => {
-    call('run', '-d', '--name', 'c', '-m', '64m', 'busybox', 'sleep', '100');
-    assert.equal(call('update', '-m', '96m', '--memory-swap', '-1', '--pids-limit', '33', 'c').code, 0);
-    assert.equal(call('exec', 'c', 'cat', '/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/pids/pids.max').out, '100663296\n33\n');
+    call('run', '-d', '--name', 'cc', '-m', '64m', 'busybox', 'sleep', '100');
+    assert.equal(call('update', '-m', '96m', '--memory-swap', '-1', '--pids-limit', '33', 'cc').code, 0);
+    assert.equal(call('exec', 'cc', 'cat', '/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/pids/pids.max').out, '100663296\n33\n');
   });
   both('restart policies: on-failure gives up, always comes back', async (call) => {
-    call('run', '-d', '--name', 'f', '--restart', 'on-failure:2', 'busybox', 'false');
-    call('run', '-d', '--name', 'a', '--restart', 'always', 'busybox', 'sh', '-c', 'sleep 0.3; exit 0');
-    for (let i = 0; i < 60 && call('inspect', '-f', '{{.RestartCount}}', 'f').out !== '2\n'; i++) await sleep(50);
-    assert.equal(call('inspect', '-f', '{{.RestartCount}}', 'f').out, '2\n');
-    for (let i = 0; i < 60 && call('inspect', '-f', '{{.RestartCount}}', 'a').out === '0\n'; i++) await sleep(50);
-    assert.notEqual(call('inspect', '-f', '{{.RestartCount}}', 'a').out, '0\n');
-    call('stop', '-t', '0', 'a');
+    call('run', '-d', '--name', 'ff', '--restart', 'on-failure:2', 'busybox', 'false');
+    call('run', '-d', '--name', 'aa', '--restart', 'always', 'busybox', 'sh', '-c', 'sleep 0.3; exit 0');
+    for (let i = 0; i < 60 && call('inspect', '-f', '{{.RestartCount}}', 'ff').out !== '2\n'; i++) await sleep(50);
+    assert.equal(call('inspect', '-f', '{{.RestartCount}}', 'ff').out, '2\n');
+    for (let i = 0; i < 60 && call('inspect', '-f', '{{.RestartCount}}', 'aa').out === '0\n'; i++) await sleep(50);
+    assert.notEqual(call('inspect', '-f', '{{.RestartCount}}', 'aa').out, '0\n');
+    call('stop', '-t', '0', 'aa');
     await sleep(300);
-    assert.equal(state(call, 'a'), 'exited');
+    assert.equal(state(call, 'aa'), 'exited');
   });
   both('a health check', async (call) => {
-    call('run', '-d', '--name', 'h', '--health-cmd', 'test -e /ok', '--health-interval', '100ms', '--health-retries', '2', 'busybox', 'sleep', '100');
-    const health = (): string => call('inspect', '-f', '{{.State.Health.Status}}', 'h').out.trim();
+    call('run', '-d', '--name', 'hh', '--health-cmd', 'test -e /ok', '--health-interval', '100ms', '--health-retries', '2', 'busybox', 'sleep', '100');
+    const health = (): string => call('inspect', '-f', '{{.State.Health.Status}}', 'hh').out.trim();
     for (let i = 0; i < 60 && health() !== 'unhealthy'; i++) await sleep(50);
     assert.equal(health(), 'unhealthy');
-    call('exec', 'h', 'touch', '/ok');
+    call('exec', 'hh', 'touch', '/ok');
     for (let i = 0; i < 60 && health() !== 'healthy'; i++) await sleep(50);
     assert.equal(health(), 'healthy');
   });
@@ -114,63 +114,63 @@ describe('looking', () => {
     assert.match(call('ps', '-a', '--filter', 'nonesuch=1').err, /invalid filter/);
   });
   both('inspect, top, stats, diff, port', (call) => {
-    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'echo x > /new; rm /etc/group; echo y >> /etc/passwd; sleep 100');
-    assert.match(call('top', 'c').out, /sleep 100/);
-    assert.match(call('stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}} {{.MemUsage}}', 'c').out, /^c [12] \S+iB \/ \S+iB\n$/);
-    assert.deepEqual(call('diff', 'c').out.trim().split('\n').sort(), ['A /new', 'C /etc', 'C /etc/passwd', 'D /etc/group']);
-    const json = JSON.parse(call('inspect', 'c').out) as { Id: string; State: { Pid: number } }[];
+    call('run', '-d', '--name', 'cc', 'busybox', 'sh', '-c', 'echo x > /new; rm /etc/group; echo y >> /etc/passwd; sleep 100');
+    assert.match(call('top', 'cc').out, /sleep 100/);
+    assert.match(call('stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}} {{.MemUsage}}', 'cc').out, /^cc [12] \S+iB \/ \S+iB\n$/);
+    assert.deepEqual(call('diff', 'cc').out.trim().split('\n').sort(), ['A /new', 'C /etc', 'C /etc/passwd', 'D /etc/group']);
+    const json = JSON.parse(call('inspect', 'cc').out) as { Id: string; State: { Pid: number } }[];
     assert.match((json[0] as { Id: string }).Id, /^[0-9a-f]{64}$/);
   });
   both('logs: streams, tail, timestamps, since, follow', (call) => {
-    call('run', '--name', 'c', 'busybox', 'sh', '-c', 'for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2');
-    const all = call('logs', 'c');
+    call('run', '--name', 'cc', 'busybox', 'sh', '-c', 'for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2');
+    const all = call('logs', 'cc');
     assert.equal(all.out, 'line 1\nline 2\nline 3\nline 4\nline 5\n');
     assert.equal(all.err, 'bad\n');
-    assert.equal(call('logs', '--tail', '2', 'c').out + call('logs', '--tail', '2', 'c').err, 'line 5\nbad\n');
-    assert.match(call('logs', '-t', '--tail', '1', 'c').err, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z bad\n$/);
-    assert.equal(call('logs', '--until', '1', 'c').out, '');
-    call('run', '-d', '--name', 'f', 'busybox', 'sh', '-c', 'for i in 1 2 3; do echo $i; sleep 0.1; done');
-    assert.equal(call('logs', '-f', 'f').out, '1\n2\n3\n');
+    assert.equal(call('logs', '--tail', '2', 'cc').out + call('logs', '--tail', '2', 'cc').err, 'line 5\nbad\n');
+    assert.match(call('logs', '-t', '--tail', '1', 'cc').err, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z bad\n$/);
+    assert.equal(call('logs', '--until', '1', 'cc').out, '');
+    call('run', '-d', '--name', 'ff', 'busybox', 'sh', '-c', 'for i in 1 2 3; do echo $i; sleep 0.1; done');
+    assert.equal(call('logs', '-f', 'ff').out, '1\n2\n3\n');
   });
   both('events of a life', (call) => {
     const since = String(Math.floor(Date.now() / 1000));
-    call('run', '--rm', '--name', 'e', 'busybox', 'true');
+    call('run', '--rm', '--name', 'ee', 'busybox', 'true');
     const until = String(Math.ceil(Date.now() / 1000) + 1);
-    const out = call('events', '--since', since, '--until', until, '--filter', 'container=e', '--format', '{{.Type}} {{.Action}}').out.split('\n').filter((l) => l.startsWith('container'));
+    const out = call('events', '--since', since, '--until', until, '--filter', 'container=ee', '--format', '{{.Type}} {{.Action}}').out.split('\n').filter((l) => l.startsWith('container'));
     assert.deepEqual(out, ['container create', 'container attach', 'container start', 'container die', 'container destroy']);
   });
 });
 
 describe('exec', () => {
   both('runs inside, with its own status, user, directory and environment', (call) => {
-    call('run', '-d', '--name', 'c', '-e', 'A=1', 'busybox', 'sleep', '100');
-    assert.equal(call('exec', 'c', 'sh', '-c', 'echo $A $B; pwd; id -u; exit 4').code, 4);
-    assert.equal(call('exec', '-u', 'alice', '-w', '/tmp', '-e', 'B=2', 'c', 'sh', '-c', 'echo $A $B; pwd; id -u').out, '1 2\n/tmp\n1000\n');
-    assert.equal(call('exec', 'c', 'nonesuch').code, 127);
-    assert.match(call('exec', 'c', 'sh', '-c', 'ps').out, /sleep 100/);
-    assert.match(call('exec', '-t', 'c', 'tty').out, /\/dev\/pts\/\d/);
-    assert.match(call('exec', 'c', 'cat', '/proc/self/cgroup').out, /\//);
-    assert.match(call('exec', 'c', 'grep', 'CapEff', '/proc/self/status').out, /a80425fb/);
+    call('run', '-d', '--name', 'cc', '-e', 'A=1', 'busybox', 'sleep', '100');
+    assert.equal(call('exec', 'cc', 'sh', '-c', 'echo $A $B; pwd; id -u; exit 4').code, 4);
+    assert.equal(call('exec', '-u', 'alice', '-w', '/tmp', '-e', 'B=2', 'cc', 'sh', '-c', 'echo $A $B; pwd; id -u').out, '1 2\n/tmp\n1000\n');
+    assert.equal(call('exec', 'cc', 'nonesuch').code, 127);
+    assert.match(call('exec', 'cc', 'sh', '-c', 'ps').out, /sleep 100/);
+    assert.match(call('exec', '-t', 'cc', 'tty').out, /\/dev\/pts\/\d/);
+    assert.match(call('exec', 'cc', 'cat', '/proc/self/cgroup').out, /\//);
+    assert.match(call('exec', 'cc', 'grep', 'CapEff', '/proc/self/status').out, /a80425fb/);
   });
   test('stdin', () => {
-    d.ok('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
-    for (const cli of ['docker', 'naru'] as const) assert.equal(d.pipe(cli, 'a\nb\n', 'exec', '-i', 'c', 'wc', '-l').out.trim(), '2');
+    d.ok('run', '-d', '--name', 'cc', 'busybox', 'sleep', '100');
+    for (const cli of ['docker', 'naru'] as const) assert.equal(d.pipe(cli, 'a\nb\n', 'exec', '-i', 'cc', 'wc', '-l').out.trim(), '2');
   });
   both('a container that does not run', (call) => {
-    call('create', '--name', 'c', 'busybox');
-    const ran = call('exec', 'c', 'true');
+    call('create', '--name', 'cc', 'busybox');
+    const ran = call('exec', 'cc', 'true');
     assert.match(ran.err, /is not running/);
     assert.equal(ran.code, 1);
   });
   both('no process is left behind by a client that goes away', async (call, cli) => {
-    call('run', '-d', '--name', 'c', 'busybox', 'sleep', '100');
-    for (let i = 0; i < 3; i++) assert.equal(call('exec', '-d', 'c', 'sh', '-c', 'exit 0').code, 0);
-    const client = spawn(cli === 'docker' ? 'docker' : NARU, ['-H', `unix://${d.socket}`, 'exec', '-i', 'c', 'cat'], { stdio: ['pipe', 'ignore', 'ignore'] });
+    call('run', '-d', '--name', 'cc', 'busybox', 'sleep', '100');
+    for (let i = 0; i < 3; i++) assert.equal(call('exec', '-d', 'cc', 'sh', '-c', 'exit 0').code, 0);
+    const client = spawn(cli === 'docker' ? 'docker' : NARU, ['-H', `unix://${d.socket}`, 'exec', '-i', 'cc', 'cat'], { stdio: ['pipe', 'ignore', 'ignore'] });
     await sleep(400);
     client.stdin.end();
     await new Promise((resolve) => client.once('exit', resolve));
     await sleep(100);
-    assert.equal(call('top', 'c').out.trim().split('\n').length, 2);
+    assert.equal(call('top', 'cc').out.trim().split('\n').length, 2);
   });
 });
 
@@ -178,32 +178,32 @@ describe('files', () => {
   both('cp in both directions, running and stopped', (call) => {
     mkdirSync(join(scratch, 'dir'), { recursive: true });
     writeFileSync(join(scratch, 'dir', 'a'), 'from host\n');
-    call('run', '-d', '--name', 'c', 'busybox', 'sh', '-c', 'echo inside > /in; sleep 100');
-    assert.equal(call('cp', join(scratch, 'dir'), 'c:/tmp').code, 0);
-    assert.equal(call('exec', 'c', 'cat', '/tmp/dir/a').out, 'from host\n');
-    assert.equal(call('cp', 'c:/in', join(scratch, 'out')).code, 0);
+    call('run', '-d', '--name', 'cc', 'busybox', 'sh', '-c', 'echo inside > /in; sleep 100');
+    assert.equal(call('cp', join(scratch, 'dir'), 'cc:/tmp').code, 0);
+    assert.equal(call('exec', 'cc', 'cat', '/tmp/dir/a').out, 'from host\n');
+    assert.equal(call('cp', 'cc:/in', join(scratch, 'out')).code, 0);
     assert.equal(readFileSync(join(scratch, 'out'), 'utf8'), 'inside\n');
-    call('kill', 'c');
-    call('wait', 'c');
-    assert.equal(call('cp', 'c:/tmp/dir/.', join(scratch, 'back')).code, 0);
+    call('kill', 'cc');
+    call('wait', 'cc');
+    assert.equal(call('cp', 'cc:/tmp/dir/.', join(scratch, 'back')).code, 0);
     assert.equal(readFileSync(join(scratch, 'back', 'a'), 'utf8'), 'from host\n');
-    assert.match(call('cp', 'c:/nonesuch', scratch).err, /Could not find the file \/nonesuch in container c/);
+    assert.match(call('cp', 'cc:/nonesuch', scratch).err, /Could not find the file \/nonesuch in container cc/);
     rmSync(join(scratch, 'back'), { recursive: true });
     rmSync(join(scratch, 'out'));
   });
   test('export and import, commit', () => {
     for (const cli of ['docker', 'naru'] as const) {
       const call: Call = (...args) => d[cli](...args);
-      call('run', '--name', 'c', 'busybox', 'sh', '-c', 'echo committed > /mark; rm /etc/group');
-      const id = call('commit', '-m', 'note', '-c', 'CMD ["cat","/mark"]', 'c', 'made:v1').out.trim();
+      call('run', '--name', 'cc', 'busybox', 'sh', '-c', 'echo committed > /mark; rm /etc/group');
+      const id = call('commit', '-m', 'note', '-c', 'CMD ["cat","/mark"]', 'cc', 'made:v1').out.trim();
       assert.match(id, /^sha256:[0-9a-f]{64}$/);
       assert.equal(call('run', '--rm', 'made:v1').out, 'committed\n');
       assert.notEqual(call('run', '--rm', 'made:v1', 'ls', '/etc/group').code, 0);
-      assert.equal(call('export', '-o', join(scratch, 'e.tar'), 'c').code, 0);
+      assert.equal(call('export', '-o', join(scratch, 'e.tar'), 'cc').code, 0);
       assert.match(call('import', join(scratch, 'e.tar'), 'imported:v1').out, /^sha256:/);
       assert.equal(call('run', '--rm', 'imported:v1', '/bin/cat', '/mark').out, 'committed\n');
       assert.match(call('history', 'made:v1').out, /note/);
-      call('rm', 'c');
+      call('rm', 'cc');
       assert.match(call('rmi', 'made:v1', 'imported:v1').out, /Untagged: made:v1/);
     }
   });
@@ -212,8 +212,8 @@ describe('files', () => {
 describe('attach', () => {
   for (const cli of ['docker', 'naru'] as const) {
     test(`${cli}: a second client sees the output from now on, detach keys leave it running`, async () => {
-      d.ok('run', '-dit', '--name', 'c', 'busybox', 'cat');
-      const client = spawn('script', ['-qec', `${cli === 'docker' ? 'docker' : NARU} -H unix://${d.socket} attach c`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+      d.ok('run', '-dit', '--name', 'cc', 'busybox', 'cat');
+      const client = spawn('script', ['-qec', `${cli === 'docker' ? 'docker' : NARU} -H unix://${d.socket} attach cc`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
       let out = '';
       client.stdout.on('data', (b: Buffer) => { out += b.toString(); });
       await sleep(500);
@@ -222,7 +222,7 @@ describe('attach', () => {
       assert.match(out, /hello/);
       client.stdin.write('\x10\x11');
       await new Promise((resolve) => client.once('exit', resolve));
-      assert.equal(d.ok('inspect', '-f', '{{.State.Status}}', 'c'), 'running');
+      assert.equal(d.ok('inspect', '-f', '{{.State.Status}}', 'cc'), 'running');
     });
   }
 });
@@ -232,13 +232,13 @@ describe('housekeeping', () => {
     assert.equal(call('volume', 'create', '--label', 'a=b', 'v1').out, 'v1\n');
     assert.equal(call('volume', 'ls', '-q').out, 'v1\n');
     assert.equal(call('volume', 'inspect', '-f', '{{.Labels.a}} {{.Driver}}', 'v1').out, 'b local\n');
-    call('create', '--name', 'c', '-v', 'v1:/v', 'busybox');
+    call('create', '--name', 'cc', '-v', 'v1:/v', 'busybox');
     assert.match(call('volume', 'rm', 'v1').err, /volume is in use/);
-    call('rm', 'c');
+    call('rm', 'cc');
     assert.match(call('volume', 'prune', '-a', '-f').out, /v1/);
   });
   both('prune, df, info, version', (call) => {
-    call('run', '--name', 'c', 'busybox', 'true');
+    call('run', '--name', 'cc', 'busybox', 'true');
     assert.match(call('container', 'prune', '-f').out, /Total reclaimed space/);
     assert.match(call('system', 'df').out, /Images\s+\d+/);
     assert.match(call('info', '--format', '{{.OSType}} {{.CgroupDriver}}').out, /^linux cgroupfs\n$/);

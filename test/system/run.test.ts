@@ -29,7 +29,7 @@ const sh = (call: (...a: string[]) => Ran, flags: string[], script: string): Ran
 
 describe('exit codes', () => {
   both('the program’s own', (call) => assert.equal(sh(call, [], 'exit 7').code, 7));
-  both('a signal is 128 + n', (call) => assert.equal(sh(call, [], 'kill -9 $$').code, 137));
+  both('a signal is 128 + n', (call) => assert.equal(sh(call, ['--init'], 'kill -9 $$').code, 137));
   both('127 for a missing program', (call) => {
     const ran = call('run', '--rm', 'busybox', 'nonesuch');
     assert.equal(ran.code, 127);
@@ -83,7 +83,7 @@ describe('identity', () => {
   both('--group-add', (call) => assert.match(sh(call, ['--group-add', 'staff', '--group-add', '777'], 'id -G').out, /\b50 777\b/));
   both('an unknown user', (call) => {
     const ran = sh(call, ['-u', 'nobodyhere'], 'true');
-    assert.equal(ran.code, 125 + 1);
+    assert.equal(ran.code, 125);
     assert.match(ran.err, /unable to find user nobodyhere: no matching entries in passwd file/);
   });
   both('--workdir is made', (call) => assert.equal(sh(call, ['-w', '/a/b'], 'pwd').out, '/a/b\n'));
@@ -120,10 +120,10 @@ describe('isolation', () => {
   });
   both('no-new-privileges', (call) => assert.match(sh(call, ['--security-opt', 'no-new-privileges'], 'grep NoNewPrivs /proc/self/status').out, /1/));
   both('masked and read-only paths', (call) => {
-    const out = sh(call, [], 'wc -c < /proc/kcore; ls /proc/acpi | wc -l; echo 1 > /proc/sysrq-trigger; echo $?').out;
+    const out = sh(call, [], 'wc -c < /proc/timer_list; ls /proc/acpi | wc -l; echo 1 > /proc/sysrq-trigger; echo $?').out;
     assert.match(out, /^0\n0\n1\n$/);
   });
-  both('systempaths=unconfined shows them', (call) => assert.notEqual(sh(call, ['--security-opt', 'systempaths=unconfined'], 'head -c 4 /proc/kcore | wc -c').out, '0\n'));
+  both('systempaths=unconfined shows them', (call) => assert.notEqual(sh(call, ['--security-opt', 'systempaths=unconfined'], 'head -c 4 /proc/timer_list | wc -c').out, '0\n'));
   both('--read-only', (call) => assert.match(sh(call, ['--read-only'], 'touch /x; echo $?').out, /^1\n$/));
   both('/dev is small and complete', (call) => assert.equal(sh(call, [], 'ls /dev').out.split('\n').filter((l) => l !== '').join(' '), 'core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'));
   both('a device that was not given does not open', (call) => assert.match(sh(call, [], 'mknod /tmp/d b 254 0; head -c1 /tmp/d').err, /not permitted/));
