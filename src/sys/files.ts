@@ -152,6 +152,15 @@ export const beginWriteback = (fd: number): number => syscall(NR.sync_file_range
 /** Everything on the file system that holds fd. Can take seconds: only in helper processes. */
 export const syncfs = (fd: number): number => syscall(NR.syncfs, fd);
 
+const FS_IOC_GETFLAGS = 0x80086601, FS_IOC_SETFLAGS = 0x40086602, FS_TOPDIR_FL = 0x20000;
+/** Asks ext4 to spread the directory's children over the disk as it does for the root's. False where there is no such thing. */
+export function spreadChildren(fd: number): boolean {
+  const flags = new Uint32Array(2);
+  if (syscall(NR.ioctl, fd, FS_IOC_GETFLAGS, flags) < 0) return false;
+  flags[0]! |= FS_TOPDIR_FL;
+  return syscall(NR.ioctl, fd, FS_IOC_SETFLAGS, flags) >= 0;
+}
+
 /** O_PATH descriptor of a directory by absolute path of naru's own; -errno on failure. */
 export const openDirectory = (path: string): number => openAt(AT_FDCWD, rawFromText(path), O_RDONLY | O_DIRECTORY);
 

@@ -28,6 +28,9 @@ export interface AppliedLayer {
   readonly implicit: readonly string[];
 }
 
+/** Files from this size on are handed to the disk at once: it works while the rest is unpacked, and the sync at the end has
+ *  little to wait for. Smaller ones are better written together. */
+const WRITEBACK = 64 << 10;
 /** https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts */
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
@@ -76,6 +79,7 @@ class LayerWriter {
   readonly #recipe: RecipeWriter;
   readonly #tree: TreeWriter;
   #side = -1;
+  #whiteouts = 0;
 
   constructor(target: number, recipe: RecipeWriter) {
     this.#target = target;
@@ -118,8 +122,7 @@ class LayerWriter {
         if (bytes === undefined) break;
         for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
       }
-      // The disk works while the rest is unpacked: the sync at the end then has little to wait for.
-      beginWriteback(fd);
+      if (entry.size >= WRITEBACK) beginWriteback(fd);
       open = false;
       this.#tree.finishFile(fd, entry);
     } finally {
@@ -144,6 +147,7 @@ class LayerWriter {
     const hidden = base.slice(WHITEOUT.length);
     if (hidden === '' || hidden === '.' || hidden === '..') throw new NaruError('corrupt', `invalid archive: whiteout ${JSON.stringify(base)} names nothing`);
     const place = this.#tree.place(path.slice(0, path.length - base.length) + hidden);
+    this.#whiteouts++;
     const made = mknodAt(place.dir, place.name, { mode: S_IFCHR, major: 0, minor: 0 });
     if (made !== -ERRNO.EEXIST!) return void check(made, 'make whiteout');
     // It hides what lies below, not what this layer itself brings.
@@ -162,6 +166,7 @@ class LayerWriter {
 
   /** A directory after its own whiteout: it replaces what lies below. */
   #liftedWhiteout(place: Place): boolean {
+    if (this.#whiteouts === 0) return false;
     const stat = statAt(place.dir, place.name);
     if (typeof stat !== 'object' || !isWhiteout(stat)) return false;
     unlinkAt(place.dir, place.name);
