@@ -112,7 +112,9 @@ test('exec tries the candidates in order and prefers EACCES', async () => {
   const tries = (candidates: string[]) => [clone(), child('exec', { candidates, argv: ['true'], env: [] })];
   const good = await spawner.spawn(tries(['/nowhere/true', '/etc/hostname/true', '/bin/true']));
   assert.equal(exit(await good.expect(MSG.EXITED)).code, 0);
-  const denied = await spawner.spawn(tries(['/etc', '/nowhere/true']));
+  const directory = await spawner.spawn(tries(['/etc', '/nowhere/true']));
+  assert.equal(failure(await directory.expect(MSG.FAILED)).errno, 21, 'EISDIR');
+  const denied = await spawner.spawn(tries(['/etc/passwd', '/etc', '/nowhere/true']));
   assert.deepEqual(failure(await denied.expect(MSG.FAILED)), { section: 2, index: 1, errno: 13, extra: 0 });
   const missing = await spawner.spawn(tries(['/nowhere/true', '/also/true']));
   assert.equal(failure(await missing.expect(MSG.FAILED)).errno, ENOENT);

@@ -120,7 +120,8 @@ export const OPS = {
   await: op(56, ['kind', 'int'], ['path', 'str']),
   /** Run a hook: argv, env, stdin bytes (every "\u0000PID\u0000" is replaced by the child's decimal pid), timeoutMs (0: none). */
   hook: op(57, ['argv', 'list'], ['env', 'list'], ['stdin', 'bytes'], ['timeoutMs', 'int']),
-  /** Try candidates in order with execve; ENOENT, ENOTDIR and EACCES go on to the next. The errno reported prefers EACCES.
+  /** Try candidates in order with execve; ENOENT, ENOTDIR and EACCES go on to the next. The errno reported prefers EACCES,
+   *  then EISDIR (what execve calls EACCES of a directory).
    *  Signals and mask are reset first. A file without a magic number (ENOEXEC) fails. */
   exec: op(58, ['candidates', 'list'], ['argv', 'list'], ['env', 'list']),
   /** Set a file system user or nothing: reserved for id checks; asserts that getuid() == uid. */
