@@ -51,4 +51,27 @@ CREATE INDEX snapshots_image ON snapshots (image);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO counters VALUES ('layer_dir', 0);`,
   },
+  {
+    name: 'core-2',
+    sql: `
+CREATE TABLE layer_blobs (                    -- compressed forms of a layer that registries hold
+  diff_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  media_type TEXT NOT NULL,
+  PRIMARY KEY (diff_id, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE blob_places (                    -- where such a blob was seen
+  digest TEXT NOT NULL,
+  repository TEXT NOT NULL,                   -- registry and path: docker.io/library/busybox
+  PRIMARY KEY (digest, repository)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE manifests (                      -- as they were pulled: pushed again unchanged where that is possible
+  image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+  digest TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  bytes BLOB NOT NULL,
+  PRIMARY KEY (image, digest)
+) STRICT, WITHOUT ROWID;`,
+  },
 ];

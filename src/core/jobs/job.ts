@@ -9,6 +9,9 @@ import type { ErrorKind } from '#spec/errors.ts';
  *     layer   stdin: one tar                  the same
  *     commit  an upper directory              the same
  *     save    blobs to write                  stdout: the archive
+ *     blob    stdin: a layer from a registry  lines of JobEvent: it is unpacked while it comes (transfers/take-blob.ts)
+ *     sync    nothing                         the same: what was staged before is on disk now
+ *     compress  a layer to compress           stdout: its bytes; stderr, at the end: their CompressedBlob
  *
  * A job writes below its `incoming` directory only; it exits 0, or 1 with a JobFailure as JSON on stderr. When the daemon dies,
  * stdin or stdout breaks and so the job ends; the next daemon sweeps what it left.
@@ -17,7 +20,21 @@ export type Job =
   | { readonly kind: 'load'; readonly incoming: string }
   | { readonly kind: 'layer'; readonly incoming: string }
   | { readonly kind: 'commit'; readonly incoming: string; readonly upper: string }
-  | { readonly kind: 'save'; readonly archive: SavePlan };
+  | { readonly kind: 'save'; readonly archive: SavePlan }
+  | ({ readonly kind: 'blob'; readonly incoming: string } & BlobPlan)
+  | { readonly kind: 'sync'; readonly incoming: string }
+  | { readonly kind: 'compress'; readonly layer: string; readonly recipe: string; readonly diffId: Digest; readonly compression: 'gzip' | 'zstd' };
+
+/** A layer's blob that comes from elsewhere. What came is kept in `partial`, so that the rest is enough when it is cut. */
+export interface BlobPlan {
+  readonly partial: string;
+  /** Bytes of `partial` that hold already; stdin goes on there. */
+  readonly offset: number;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+export interface CompressedBlob { readonly digest: Digest; readonly size: number }
 
 export type JobEvent =
   | { readonly kind: 'progress'; readonly name: string; readonly done: number; readonly total: number; readonly complete: boolean }

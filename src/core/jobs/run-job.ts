@@ -7,9 +7,12 @@ import { readArchive } from '../images/read-archive.ts';
 import { resolveArchive } from '../images/resolve-archive.ts';
 import { saveChunks } from '../images/save-archive.ts';
 import { stageLayer } from '../images/stage-layer.ts';
+import { digester } from '../content/digest.ts';
+import { compressLayer } from '../layers/compress-layer.ts';
+import { takeBlob } from '../transfers/take-blob.ts';
 import { packChunks } from '../trees/pack-tree.ts';
 import { readDescriptor } from './read-descriptor.ts';
-import type { Job, JobEvent, JobFailure, JobResult } from './job.ts';
+import type { CompressedBlob, Job, JobEvent, JobFailure, JobResult } from './job.ts';
 
 /** Between two progress lines of a layer, milliseconds. */
 const PROGRESS_EVERY = 100;
@@ -20,6 +23,7 @@ export async function runJob(args: readonly string[]): Promise<void> {
   try {
     const job = JSON.parse(args[0] === '-' ? readFileSync(0, 'utf8') : (args[0] ?? 'null')) as Job;
     if (job.kind === 'save') await save(job);
+    else if (job.kind === 'compress') writeAll(Buffer.from(JSON.stringify(await compress(job))), 2);
     else say({ kind: 'result', result: await stage(job) });
     process.exit(0);
   } catch (error) {
@@ -34,7 +38,7 @@ export async function runJob(args: readonly string[]): Promise<void> {
   }
 }
 
-async function stage(job: Exclude<Job, { kind: 'save' }>): Promise<JobResult> {
+async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<JobResult> {
   const { incoming } = job;
   switch (job.kind) {
     case 'load': {
@@ -47,6 +51,15 @@ async function stage(job: Exclude<Job, { kind: 'save' }>): Promise<JobResult> {
       const layer = await stageLayer(decompressed(readDescriptor(0)), { incoming, name: '0' });
       sync(incoming);
       return { images: [], layers: [layer] };
+    }
+    case 'blob': {
+      const report = progress();
+      const onProgress = (done: number): void => report({ name: 'blob', done, total: job.size, complete: done === job.size });
+      return { images: [], layers: [await takeBlob(readDescriptor(0), job, { incoming, onProgress })] };
+    }
+    case 'sync': {
+      sync(incoming);
+      return { images: [], layers: [] };
     }
     case 'commit': {
       const upper = check(openDirectory(job.upper), `open ${job.upper}`);
@@ -83,7 +96,18 @@ async function save(job: Extract<Job, { kind: 'save' }>): Promise<void> {
   for (const chunk of saveChunks(job.archive)) writeAll(chunk);
 }
 
+async function compress({ layer, recipe, diffId, compression }: Extract<Job, { kind: 'compress' }>): Promise<CompressedBlob> {
+  const hash = digester();
+  let size = 0;
+  for await (const chunk of compressLayer({ layer, recipe, diffId }, compression)) {
+    hash.update(chunk);
+    size += chunk.byteLength;
+    writeAll(chunk);
+  }
+  return { digest: hash.digest(), size };
+}
+
 /** Blocks while the daemon does not read: that is the back-pressure. */
-function writeAll(bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.byteLength; ) at += writeSync(1, bytes, at);
+function writeAll(bytes: Uint8Array, fd = 1): void {
+  for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
 }

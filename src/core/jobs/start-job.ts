@@ -8,10 +8,10 @@ import type { Job, JobEvent, JobFailure, JobResult } from './job.ts';
 export type SelfCommand = readonly string[] | undefined;
 
 /** Only what the program needs: a job reads strangers' archives. */
-const environment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin' });
+export const environment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin' });
 
 /** job undefined: it comes on stdin. */
-function command(self: SelfCommand, job: Job | undefined): [string, string[]] {
+export function command(self: SelfCommand, job: Job | undefined): [string, string[]] {
   const json = job === undefined ? '-' : JSON.stringify(job);
   if (self !== undefined) return [self[0]!, [...self.slice(1), 'internal', 'core', json]];
   return [process.execPath, [new URL('./job-main.ts', import.meta.url).pathname, json]];
@@ -71,7 +71,7 @@ async function feed(input: Readable, child: ChildProcess): Promise<Error | undef
 }
 
 /** Resolves when the process is gone: to its complaint, or undefined when all was well. */
-async function exit(child: ChildProcess): Promise<NaruError | undefined> {
+export async function exit(child: ChildProcess): Promise<NaruError | undefined> {
   let complaint = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     if (complaint.length < 65536) complaint += text;

@@ -3,13 +3,14 @@ import { Readable } from 'node:stream';
 import { openAt, openInRoot, readlinkAt, statAt, textFromRaw, type FileStat } from '#sys/files.ts';
 import { getXattr, listXattrs } from '#sys/files-xattr.ts';
 import {
-  O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG,
+  O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG,
 } from '#sys/numbers.ts';
 import { check } from '#sys/syscalls.ts';
 import { padding, type TarType } from '../archive/tar-entry.ts';
 import { TAR_END, tarHeader } from '../archive/tar-writer.ts';
 import { isOpaque, isWhiteout } from '../layers/whiteout.ts';
 import { splitPath } from '../archive/clean-path.ts';
+import { openRegularAt } from './open-regular.ts';
 import { slicer, walkTree } from './walk-tree.ts';
 
 export interface PackOptions {
@@ -135,13 +136,10 @@ class Packer {
   }
 
   *#file(dir: number, base: string, fields: { name: string; mode: number; uid: number; gid: number; mtime: bigint; xattrs: ReadonlyMap<string, Uint8Array> }): Generator<Buffer | undefined, void, undefined> {
-    // Not blocking: a fifo may have taken the file's place.
-    const fd = openAt(dir, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (fd === -2 || fd === -40 || fd === -6) return;
-    check(fd, `open ${textFromRaw(fields.name)}`);
+    const file = openRegularAt(dir, base);
+    if (file === undefined) return; // something else has taken its place
+    const { fd, stat } = file;
     try {
-      const stat = statAt(fd, '');
-      if (typeof stat === 'number' || (stat.mode & S_IFMT) !== S_IFREG) return;
       this.put(tarHeader({ ...fields, type: 'file', size: stat.size }));
       for (let rest = stat.size; rest > 0; ) {
         const got = readSync(fd, this.#chunk, this.#used, Math.min(rest, CHUNK - this.#used), null);

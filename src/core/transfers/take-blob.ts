@@ -1,0 +1,139 @@
+import { closeSync, ftruncateSync, openSync, read, write } from 'node:fs';
+import { NaruError } from '#spec/errors.ts';
+import { lockFile } from '#sys/lock-file.ts';
+import { decompressed } from '../archive/decompress.ts';
+import { algorithmOf, digester } from '../content/digest.ts';
+import { freeBytes } from '../data-root.ts';
+import type { StagedLayer } from '../images/publish-images.ts';
+import { asNaruError } from '../images/as-naru-error.ts';
+import { stageLayer } from '../images/stage-layer.ts';
+import type { BlobPlan } from '../jobs/job.ts';
+
+const CHUNK = 1 << 18;
+/** Disk space that is left free, bytes; looked at every so many bytes. */
+const RESERVE = 128 << 20;
+const LOOK_EVERY = 32 << 20;
+/** How long a helper of a daemon that was killed may need to end, milliseconds. */
+const LOCK_PATIENCE = 10_000;
+
+/**
+ * One layer from a registry, in a pipeline: `rest` is written to the partial file as fast as it comes; beside that the file is
+ * read from its start, hashed, decompressed and unpacked. So a slow disk never holds the connection, nothing is held in memory,
+ * and what came before a crash is used. Throws `corrupt` when size or digest are not as announced: nothing of it is visible by
+ * then.
+ */
+export async function takeBlob(rest: AsyncIterable<Uint8Array>, plan: BlobPlan, { incoming, onProgress }: { incoming: string; onProgress: (done: number) => void }): Promise<StagedLayer> {
+  const lock = await lockPartial(plan.partial);
+  const fd = openSync(plan.partial, 'r+');
+  try {
+    ftruncateSync(fd, plan.offset);
+    const file = new GrowingFile(fd, plan);
+    const written = file.take(rest);
+    written.catch(() => {});
+    const hash = digester(algorithmOf(plan.digest));
+    const bytes = file.bytes(hash, onProgress);
+    async function* passing(): AsyncGenerator<Uint8Array, void, undefined> {
+      for (let step = await bytes.next(); step.done !== true; step = await bytes.next()) yield step.value;
+    }
+    let look = LOOK_EVERY;
+    const watchSpace = (done: number): void => {
+      if (done < look) return;
+      look = done + LOOK_EVERY;
+      if (freeBytes(incoming) < RESERVE) throw new NaruError('no-space', 'no space left on device while unpacking a layer');
+    };
+    let layer: StagedLayer | NaruError;
+    try {
+      layer = await stageLayer(decompressed(passing()), { incoming, name: '0', onProgress: watchSpace });
+    } catch (error) {
+      layer = asNaruError(error);
+      if (layer.kind !== 'corrupt' || file.broken) throw layer;
+    }
+    // A decompressor may stop before the blob ends, or fail on a damaged one: the digest is of all of it.
+    for (let step = await bytes.next(); step.done !== true; step = await bytes.next());
+    await written;
+    if (hash.digest() !== plan.digest) throw new NaruError('corrupt', `filesystem layer verification failed for digest ${plan.digest}`, { hint: 'what came is not what the manifest names' });
+    if (layer instanceof NaruError) throw layer;
+    return layer;
+  } finally {
+    closeSync(fd);
+    lock.release();
+  }
+}
+
+/** The helper of a daemon that was killed may still be writing what it was given. */
+async function lockPartial(path: string): Promise<{ release(): void }> {
+  for (const end = Date.now() + LOCK_PATIENCE; ; ) {
+    const lock = lockFile(path);
+    if (lock !== undefined) return lock;
+    if (Date.now() > end) throw new NaruError('unavailable', `${path} is in use by another process`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A file that one side writes to while the other reads it. */
+class GrowingFile {
+  readonly #fd: number;
+  readonly #size: number;
+  #length: number;
+  #failure: unknown;
+  #wake: () => void = () => {};
+
+  constructor(fd: number, { offset, size }: { offset: number; size: number }) {
+    this.#fd = fd;
+    this.#size = size;
+    this.#length = offset;
+  }
+
+  /** The writing side gave up. */
+  get broken(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  async take(rest: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      if (this.#length > this.#size) throw new NaruError('corrupt', `more bytes than the ${this.#size} that were announced`);
+      for await (const chunk of rest) {
+        if (this.#length + chunk.byteLength > this.#size) throw new NaruError('corrupt', `more bytes than the ${this.#size} that were announced`);
+        for (let at = 0; at < chunk.byteLength; ) at += await writeAt(this.#fd, chunk.subarray(at), this.#length + at);
+        this.#length += chunk.byteLength;
+        this.#wake();
+      }
+      if (this.#length < this.#size) throw new NaruError('unavailable', `the transfer ended after ${this.#length} of ${this.#size} bytes`);
+    } catch (error) {
+      this.#failure = error;
+      this.#wake();
+      throw error;
+    }
+  }
+
+  /** From the start to the announced size, as they come. A chunk is a view that is valid until the next is asked for. */
+  async *bytes(hash: { update(bytes: Uint8Array): void }, onProgress: (done: number) => void): AsyncGenerator<Uint8Array, void, undefined> {
+    const buffer = Buffer.allocUnsafe(CHUNK);
+    for (let at = 0; at < this.#size; ) {
+      if (at === this.#length) {
+        if (this.#failure !== undefined) throw this.#failure;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        continue;
+      }
+      const got = await readAt(this.#fd, buffer.subarray(0, Math.min(CHUNK, this.#length - at)), at);
+      if (got === 0) throw new NaruError('internal', 'the partial file became shorter');
+      const chunk = buffer.subarray(0, got);
+      hash.update(chunk);
+      at += got;
+      onProgress(at);
+      yield chunk;
+    }
+  }
+}
+
+const writeAt = (fd: number, bytes: Uint8Array, position: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    write(fd, bytes, 0, bytes.byteLength, position, (error, count) => (error === null ? resolve(count) : reject(error)));
+  });
+
+const readAt = (fd: number, into: Uint8Array, position: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    read(fd, into, 0, into.byteLength, position, (error, count) => (error === null ? resolve(count) : reject(error)));
+  });
