@@ -7,6 +7,7 @@ import { ContainerSet } from './containers/container-set.ts';
 import { createContainers } from './containers/containers.ts';
 import { createAfterExit } from './containers/life/after-exit.ts';
 import { recoverContainers } from './containers/life/recover-containers.ts';
+import { makeInitLayer } from './containers/to-spec/init-layer.ts';
 import type { EngineContext, EngineOptions } from './engine-context.ts';
 import { openEventJournal } from './events/event-journal.ts';
 import { ExecSet } from './execs/exec-set.ts';
@@ -31,6 +32,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { c
     ...options,
     cgroupParent: options.cgroupParent ?? 'naru',
     report: (error, doing) => options.log?.warn(`${doing}: ${error instanceof Error ? error.message : String(error)}`),
+    initLayer: makeInitLayer(dataRoot),
     containers: new ContainerSet(),
     execs: new ExecSet(),
     events: openEventJournal(join(dataRoot, 'events')),

@@ -33,6 +33,8 @@ export interface EngineOptions {
 export interface EngineContext extends EngineOptions {
   readonly report: (error: unknown, doing: string) => void;
   readonly cgroupParent: string;
+  /** The lowest layer of every container: what is mounted on. */
+  readonly initLayer: string;
   readonly containers: ContainerSet;
   readonly execs: ExecSet;
   readonly events: EventJournal;

@@ -35,7 +35,8 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   });
   const request: TaskRequest = {
     id, spec, sources, stateDir: stateDirectory(engine, id), exitFile: exitFile(engine, container), durable: hostConfig.AutoRemove !== true,
-    rootfs: { kind: 'overlay', ...snapshot, volatile: hostConfig.AutoRemove === true },
+    // A directory's own tree may hold the data root, and overlayfs takes no layer inside another.
+    rootfs: { kind: 'overlay', ...snapshot, lowers: container.imageId === '' ? snapshot.lowers : [...snapshot.lowers, engine.initLayer], volatile: hostConfig.AutoRemove === true },
     ...(hostConfig.LogConfig?.Type === 'none' ? {} : { log: { path: logPath(engine, id), ...logLimits(hostConfig.LogConfig ?? { Type: 'json-file', Config: {} }) } }),
     io: {
       mode: config.Tty === true ? 'pty' : 'pipes', stdin: config.OpenStdin !== true ? 'none' : config.StdinOnce === true ? 'once' : 'open',
