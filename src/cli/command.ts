@@ -37,7 +37,8 @@ export interface Command {
   readonly details?: string;
   /** How many arguments: at least, at most. */
   readonly args: readonly [number, number];
-  readonly flags: readonly Flag[];
+  /** Made when needed. */
+  flags(): readonly Flag[];
   /** Flags end at the first argument. */
   readonly flagsFirst?: boolean;
   readonly completes?: Completion;

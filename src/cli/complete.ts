@@ -42,16 +42,16 @@ async function candidates(before: readonly string[], partial: string, program: s
     if (group === undefined || rest.length > 0) return [];
     return COMMANDS.filter(shown).flatMap((candidate) => candidate.names.filter((name) => name.startsWith(`${group.name} `)).slice(0, 1).map((name) => `${name.slice(group.name.length + 1)}\t${candidate.summary}`));
   }
-  const pending = pendingFlag(rest, command.flags);
+  const pending = pendingFlag(rest, command.flags());
   if (pending !== undefined) return named(pending.completes ?? 'none');
   const equals = /^--([a-z0-9-]+)=(.*)$/.exec(partial);
   if (equals !== null) {
-    const flag = command.flags.find((candidate) => candidate.name === equals[1]);
+    const flag = command.flags().find((candidate) => candidate.name === equals[1]);
     return (await named(flag?.completes ?? 'none')).map((name) => (name === FILES ? name : `--${equals[1]}=${name}`));
   }
   const args = positionals(rest, command);
   const flagsAreOver = command.flagsFirst === true && args.length > 0;
-  if (partial.startsWith('-') && !flagsAreOver) return flagLines(command.flags, program);
+  if (partial.startsWith('-') && !flagsAreOver) return flagLines(command.flags(), program);
   if (args.length >= (command.completeArgs ?? command.args[1])) return [command.flagsFirst === true ? FILES : ''].filter((line) => line !== '');
   if (command.names[0] === 'completion') return ['bash', 'zsh', 'fish'];
   const found = await named(command.completes ?? 'none');
@@ -72,7 +72,7 @@ function pendingFlag(words: readonly string[], flags: readonly Flag[]): Flag | u
 
 function positionals(words: readonly string[], command: Command): readonly string[] {
   try {
-    return parseFlags(words, command.flags, { interspersed: command.flagsFirst !== true, env: {} }).args;
+    return parseFlags(words, command.flags(), { interspersed: command.flagsFirst !== true, env: {} }).args;
   } catch {
     return [];
   }

@@ -15,7 +15,7 @@ export function usageLine(command: Command, program: string, path: string): stri
 export function commandHelp(command: Command, program: string, path: string): string {
   const lines = [`Usage:  ${usageLine(command, program, path)}`, '', command.details ?? command.summary, ''];
   if (command.names.length > 1) lines.push('Aliases:', `  ${[...command.names].sort((a, b) => Number(b.includes(' ')) - Number(a.includes(' '))).map((name) => `${program} ${name}`).join(', ')}`, '');
-  const flags = command.flags.filter((flag) => flag.hidden !== true && visible(flag, program));
+  const flags = command.flags().filter((flag) => flag.hidden !== true && visible(flag, program));
   if (flags.length > 0) lines.push('Options:', ...flagLines(flags), '');
   return lines.join('\n');
 }

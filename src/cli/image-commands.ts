@@ -1,6 +1,6 @@
 import type { Command } from './command.ts';
 import { FILTER, FORCE, FORMAT, FORMAT_F } from './container-commands.ts';
-import { flag } from './flags/flag.ts';
+import { flag, noFlags } from './flags/flag.ts';
 
 const MANY = Number.POSITIVE_INFINITY;
 const PLATFORM = flag('platform', 'string', 'Only this platform (os[/arch[/variant]])');
@@ -9,49 +9,49 @@ const TRUST = flag('disable-content-trust', 'bool', 'Skip the check of image sig
 /** `image …`, most of them also as a command of their own. */
 export const IMAGE_COMMANDS: readonly Command[] = [
   {
-    names: ['build', 'image build', 'builder build'], usage: '[OPTIONS] PATH | URL | -', summary: 'Build an image from a Dockerfile', args: [0, MANY], flagsFirst: true, completes: 'files', common: true, flags: [],
+    names: ['build', 'image build', 'builder build'], usage: '[OPTIONS] PATH | URL | -', summary: 'Build an image from a Dockerfile', args: [0, MANY], flagsFirst: true, completes: 'files', common: true, flags: noFlags,
     load: async () => (await import('./commands/not-yet.ts')).build,
   },
   {
     names: ['history', 'image history'], usage: '[OPTIONS] IMAGE', summary: 'Show how an image came to be', args: [1, 1], completes: 'images',
-    flags: [FORMAT, flag('human,H', 'bool', 'Print sizes and times for people', { default: 'true' }), flag('no-trunc', 'bool', 'Print in full length'), PLATFORM, flag('quiet,q', 'bool', 'Only ids')],
+    flags: () => [FORMAT, flag('human,H', 'bool', 'Print sizes and times for people', { default: 'true' }), flag('no-trunc', 'bool', 'Print in full length'), PLATFORM, flag('quiet,q', 'bool', 'Only ids')],
     load: async () => (await import('./commands/image-history.ts')).history,
   },
   {
     names: ['images', 'image ls', 'image list'], usage: '[OPTIONS] [REPOSITORY[:TAG]]', summary: 'List images', args: [0, 1], completes: 'images', common: true,
-    flags: [flag('all,a', 'bool', 'Intermediate ones too'), flag('digests', 'bool', 'Digests too'), FILTER, FORMAT, flag('no-trunc', 'bool', 'Print in full length'), flag('quiet,q', 'bool', 'Only ids'), flag('tree', 'bool', 'As a tree of platforms', { hidden: true })],
+    flags: () => [flag('all,a', 'bool', 'Intermediate ones too'), flag('digests', 'bool', 'Digests too'), FILTER, FORMAT, flag('no-trunc', 'bool', 'Print in full length'), flag('quiet,q', 'bool', 'Only ids'), flag('tree', 'bool', 'As a tree of platforms', { hidden: true })],
     load: async () => (await import('./commands/list-images.ts')).listImages,
   },
   {
     names: ['import', 'image import'], usage: '[OPTIONS] file|URL|- [REPOSITORY[:TAG]]', summary: 'Make an image of a root file system in a tar archive', args: [1, MANY], completes: 'files', completeArgs: 1,
-    flags: [flag('change,c', 'list', 'Apply a Dockerfile instruction'), flag('message,m', 'string', 'What it is about'), flag('platform', 'string', 'Platform of the image')],
+    flags: () => [flag('change,c', 'list', 'Apply a Dockerfile instruction'), flag('message,m', 'string', 'What it is about'), flag('platform', 'string', 'Platform of the image')],
     load: async () => (await import('./commands/import-image.ts')).importImage,
   },
-  { names: ['image inspect'], usage: '[OPTIONS] IMAGE [IMAGE...]', summary: 'Show everything about images', args: [1, MANY], completes: 'images', flags: [FORMAT_F, PLATFORM], load: async () => (await import('./commands/inspect.ts')).inspectImages },
+  { names: ['image inspect'], usage: '[OPTIONS] IMAGE [IMAGE...]', summary: 'Show everything about images', args: [1, MANY], completes: 'images', flags: () => [FORMAT_F, PLATFORM], load: async () => (await import('./commands/inspect.ts')).inspectImages },
   {
     names: ['load', 'image load'], usage: '[OPTIONS]', summary: 'Load images from a tar archive', args: [0, 0],
-    flags: [flag('input,i', 'string', 'Read a file, not stdin', { completes: 'files' }), PLATFORM, flag('quiet,q', 'bool', 'Hide the progress')],
+    flags: () => [flag('input,i', 'string', 'Read a file, not stdin', { completes: 'files' }), PLATFORM, flag('quiet,q', 'bool', 'Hide the progress')],
     load: async () => (await import('./commands/load-images.ts')).loadImages,
   },
-  { names: ['image prune'], usage: '[OPTIONS]', summary: 'Remove unused images', args: [0, 0], flags: [flag('all,a', 'bool', 'All unused ones, not only those without a name'), flag('filter', 'filter', 'Only what matches (until=<timestamp>)'), FORCE], load: async () => (await import('./commands/prune.ts')).pruneImages },
+  { names: ['image prune'], usage: '[OPTIONS]', summary: 'Remove unused images', args: [0, 0], flags: () => [flag('all,a', 'bool', 'All unused ones, not only those without a name'), flag('filter', 'filter', 'Only what matches (until=<timestamp>)'), FORCE], load: async () => (await import('./commands/prune.ts')).pruneImages },
   {
     names: ['pull', 'image pull'], usage: '[OPTIONS] NAME[:TAG|@DIGEST]', summary: 'Download an image from a registry', args: [1, 1], completes: 'images', common: true,
-    flags: [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, flag('platform', 'string', 'Platform of the image'), flag('quiet,q', 'bool', 'Hide the progress')],
+    flags: () => [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, flag('platform', 'string', 'Platform of the image'), flag('quiet,q', 'bool', 'Hide the progress')],
     load: async () => (await import('./commands/pull-push.ts')).pull,
   },
   {
     names: ['push', 'image push'], usage: '[OPTIONS] NAME[:TAG]', summary: 'Upload an image to a registry', args: [1, 1], completes: 'images', common: true,
-    flags: [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, PLATFORM, flag('quiet,q', 'bool', 'Hide the progress')],
+    flags: () => [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, PLATFORM, flag('quiet,q', 'bool', 'Hide the progress')],
     load: async () => (await import('./commands/pull-push.ts')).push,
   },
   {
     names: ['rmi', 'image rm', 'image remove'], usage: '[OPTIONS] IMAGE [IMAGE...]', summary: 'Remove images', args: [1, MANY], completes: 'images',
-    flags: [flag('force,f', 'bool', 'Remove it although something uses it'), flag('no-prune', 'bool', 'Keep parents without a name'), flag('platform', 'strings', 'Only this platform')],
+    flags: () => [flag('force,f', 'bool', 'Remove it although something uses it'), flag('no-prune', 'bool', 'Keep parents without a name'), flag('platform', 'strings', 'Only this platform')],
     load: async () => (await import('./commands/remove-images.ts')).removeImages,
   },
   {
     names: ['save', 'image save'], usage: '[OPTIONS] IMAGE [IMAGE...]', summary: 'Write images as a tar archive', args: [1, MANY], completes: 'images',
-    flags: [flag('output,o', 'string', 'Write to a file, not stdout', { completes: 'files' }), PLATFORM], load: async () => (await import('./commands/write-archive.ts')).saveImages,
+    flags: () => [flag('output,o', 'string', 'Write to a file, not stdout', { completes: 'files' }), PLATFORM], load: async () => (await import('./commands/write-archive.ts')).saveImages,
   },
-  { names: ['tag', 'image tag'], usage: 'SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]', summary: 'Give an image one more name', args: [2, 2], completes: 'images', flags: [], load: async () => (await import('./commands/tag-image.ts')).tagImage },
+  { names: ['tag', 'image tag'], usage: 'SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]', summary: 'Give an image one more name', args: [2, 2], completes: 'images', flags: noFlags, load: async () => (await import('./commands/tag-image.ts')).tagImage },
 ];

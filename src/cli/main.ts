@@ -82,7 +82,7 @@ async function runLine(argv: readonly string[], options: RunOptions, io: Io): Pr
 }
 
 async function commandFlags(command: Command, found: Found, program: string, env: NodeJS.ProcessEnv, io: Io): Promise<ParsedFlags | undefined> {
-  const known = program === 'docker' ? command.flags.filter((flag) => flag.naru !== true) : command.flags;
+  const known = program === 'docker' ? command.flags().filter((flag) => flag.naru !== true) : command.flags();
   let flags: ParsedFlags;
   try {
     flags = parseFlags(found.rest, known, { interspersed: command.flagsFirst !== true, env, warn: (message) => io.out(`${message}\n`) });

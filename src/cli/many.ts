@@ -5,24 +5,16 @@ const AT_ONCE = 50;
 
 /** Runs `work` for every name, up to 50 at a time; `done` hears of them in the order of the names, as soon as it can. */
 export async function inParallel(names: readonly string[], work: (name: string) => Promise<void>, done: (name: string, error: unknown) => void): Promise<void> {
-  const outcomes: (Promise<unknown> | undefined)[] = [];
   const running = new Set<Promise<unknown>>();
-  const report = (async () => {
-    for (let i = 0; i < names.length; i++) {
-      while (outcomes[i] === undefined) await new Promise<void>((resolve) => (wake = resolve));
-      done(names[i] as string, await outcomes[i]);
-    }
-  })();
-  let wake = (): void => {};
-  for (const [i, name] of names.entries()) {
-    if (running.size >= AT_ONCE) await Promise.race(running);
+  const begin = async (name: string): Promise<unknown> => {
+    while (running.size >= AT_ONCE) await Promise.race(running);
     const outcome: Promise<unknown> = work(name).then(() => undefined, (error: unknown) => error ?? new Error('failed'));
-    outcomes[i] = outcome;
     running.add(outcome);
     void outcome.then(() => running.delete(outcome));
-    wake();
-  }
-  await report;
+    return outcome;
+  };
+  const outcomes = names.map(begin);
+  for (const [i, name] of names.entries()) done(name, await outcomes[i]);
 }
 
 /** Throws the failures as one, a line each. */

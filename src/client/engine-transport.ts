@@ -36,7 +36,8 @@ export class EngineTransport {
   }
 
   async call(method: Method, path: string, options: CallOptions = {}): Promise<Answer> {
-    if (isStreamed(options.raw)) await this.negotiate();
+    // A stream cannot be sent twice, and the answer to HEAD cannot say what is wrong.
+    if (isStreamed(options.raw) || method === 'HEAD') await this.negotiate();
     return this.#negotiated((prefix) => this.transport.request(method, `${prefix}${path}${query(options.query ?? {})}`, this.#body(options)));
   }
 
@@ -75,14 +76,15 @@ export class EngineTransport {
   }
 
   async #negotiated<T>(send: (prefix: string) => Promise<T>): Promise<T> {
+    const tried = this.#version;
     try {
-      const answer = await send(`/v${this.#version}`);
+      const answer = await send(`/v${tried}`);
       this.#settled = true;
       return answer;
     } catch (error) {
       const maximum = error instanceof NaruError && error.kind === 'invalid' && !this.#pinned ? /client version .* is too new.*Maximum supported API version is (\d+\.\d+)/.exec(error.message)?.[1] : undefined;
       if (error instanceof NaruError && error.kind !== 'unavailable') this.#settled ||= maximum === undefined;
-      if (maximum === undefined || !isOlder(maximum, this.#version)) throw error;
+      if (maximum === undefined || !isOlder(maximum, tried)) throw error;
       this.#version = maximum;
       this.#settled = true;
       return send(`/v${this.#version}`);
@@ -103,8 +105,8 @@ export class EngineTransport {
 const isStreamed = (body: RequestBody | undefined): boolean => body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array);
 
 /** `1.9` is older than `1.41`. */
-export function isOlder(a: string, b: string): boolean {
-  const [aMajor = 0, aMinor = 0] = a.split('.').map(Number);
+export function isOlder(a: string | undefined, b: string): boolean {
+  const [aMajor = 0, aMinor = 0] = (a ?? '0').split('.').map(Number);
   const [bMajor = 0, bMinor = 0] = b.split('.').map(Number);
   return aMajor !== bMajor ? aMajor < bMajor : aMinor < bMinor;
 }

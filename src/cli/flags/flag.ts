@@ -33,3 +33,6 @@ export function flag(names: string, type: FlagType, help: string, extras: FlagEx
   const comma = names.indexOf(',');
   return { name: comma < 0 ? names : names.slice(0, comma), short: comma < 0 ? undefined : names.slice(comma + 1), type, help, ...extras };
 }
+
+/** Of a command without flags. */
+export const noFlags = (): readonly Flag[] => [];
