@@ -7,12 +7,20 @@ import { decompressed, detectCompression } from '../archive/decompress.ts';
 import type { TarEntry } from '../archive/tar-entry.ts';
 import { looksLikeTar } from '../archive/tar-header.ts';
 import { TarReader } from '../archive/tar-reader.ts';
+import type { Digester } from '../content/digest.ts';
 import { freeBytes } from '../data-root.ts';
 import { ArchiveContents, MAX_DOCUMENT, MAX_DOCUMENTS, type LayerBlob } from './archive-contents.ts';
 import { stageLayer } from './stage-layer.ts';
 import { asNaruError } from './as-naru-error.ts';
 
 export interface LayerProgress { readonly name: string; readonly done: number; readonly total: number; readonly complete: boolean }
+
+export interface ReadOptions {
+  readonly incoming: string;
+  readonly onProgress: (progress: LayerProgress) => void;
+  /** For the layers' diffIds. */
+  readonly hash?: Digester;
+}
 
 /** Disk space that unpacking leaves free, bytes; looked at every so many bytes. */
 const RESERVE = 128 << 20;
@@ -31,7 +39,7 @@ export async function readArchive(...[archive, options]: Parameters<typeof read>
   }
 }
 
-async function read(archive: AsyncIterable<Uint8Array>, options: { incoming: string; onProgress: (progress: LayerProgress) => void }): Promise<ArchiveContents> {
+async function read(archive: AsyncIterable<Uint8Array>, options: ReadOptions): Promise<ArchiveContents> {
   const contents = new ArchiveContents();
   const reader = new TarReader(new ByteSource(decompressed(archive)));
   let documents = 0;
@@ -78,9 +86,9 @@ function isLayer(head: Uint8Array, path: string): boolean {
   }
 }
 
-interface Unpacking { entry: TarEntry; path: string; name: string; incoming: string; onProgress: (progress: LayerProgress) => void }
+interface Unpacking extends ReadOptions { entry: TarEntry; path: string; name: string }
 
-async function unpack(source: ByteSource, { entry, path, name, incoming, onProgress }: Unpacking): Promise<LayerBlob> {
+async function unpack(source: ByteSource, { entry, path, name, incoming, onProgress, hash: layerHash }: Unpacking): Promise<LayerBlob> {
   const algorithm = path.startsWith('blobs/sha512/') ? 'sha512' : 'sha256';
   const head = await source.peek(6);
   const plain = isPlain(head);
@@ -105,7 +113,7 @@ async function unpack(source: ByteSource, { entry, path, name, incoming, onProgr
   const stream = passing();
   let result: LayerBlob['result'];
   try {
-    result = await stageLayer(decompressed(stream), { incoming, name, onProgress: watchSpace });
+    result = await stageLayer(decompressed(stream), { incoming, name, onProgress: watchSpace, ...(layerHash === undefined ? {} : { hash: layerHash }) });
   } catch (error) {
     if (error instanceof BrokenArchive) throw error;
     result = asNaruError(error);

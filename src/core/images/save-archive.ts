@@ -2,7 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import { padding } from '../archive/tar-entry.ts';
 import { TAR_END, tarHeader } from '../archive/tar-writer.ts';
-import { digestOf, digester, hexOf } from '../content/digest.ts';
+import { digestOf, hexOf, type Digester } from '../content/digest.ts';
 import { readBlob, type DataRoot } from '../data-root.ts';
 import type { Database } from '../db/database.ts';
 import type { SavePlan } from '../jobs/job.ts';
@@ -61,8 +61,8 @@ export function planSave(selection: readonly { id: Digest; tags: readonly string
   return { members: [...blobs.values()].sort((a, b) => (a.path < b.path ? -1 : 1)) };
 }
 
-/** The bytes of the archive. Chunks are views. Throws `corrupt` when a layer does not come out as it went in. */
-export function* saveChunks({ members }: SavePlan): Generator<Uint8Array, void, undefined> {
+/** The bytes of the archive. Chunks are views. `hash` (sha256) checks the layers. Throws `corrupt` when a layer does not come out as it went in. */
+export function* saveChunks({ members }: SavePlan, hash: Digester): Generator<Uint8Array, void, undefined> {
   for (const member of members) {
     if ('directory' in member) {
       yield tarHeader({ name: member.path, type: 'directory', mode: 0o755 });
@@ -74,7 +74,6 @@ export function* saveChunks({ members }: SavePlan): Generator<Uint8Array, void, 
       continue;
     }
     yield tarHeader({ name: member.path, type: 'file', mode: 0o644, size: member.size });
-    const hash = digester();
     for (const chunk of layerTar(member.layer, member.recipe)) {
       hash.update(chunk);
       yield chunk;

@@ -11,6 +11,7 @@ import { digester } from '../content/digest.ts';
 import { compressLayer } from '../layers/compress-layer.ts';
 import { takeBlob } from '../transfers/take-blob.ts';
 import { packChunks } from '../trees/pack-tree.ts';
+import { HashThread } from './hash-thread.ts';
 import { readDescriptor } from './read-descriptor.ts';
 import type { CompressedBlob, Job, JobEvent, JobFailure, JobResult } from './job.ts';
 
@@ -42,13 +43,13 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
   const { incoming } = job;
   switch (job.kind) {
     case 'load': {
-      const contents = await readArchive(readDescriptor(0), { incoming, onProgress: progress() });
+      const contents = await readArchive(readDescriptor(0), { incoming, onProgress: progress(), hash: new HashThread() });
       const { images, layers } = resolveArchive(contents);
       sync(incoming);
       return { images: images.map(({ config, tags }) => ({ config: Buffer.from(config).toString('base64'), tags })), layers: [...layers.values()] };
     }
     case 'layer': {
-      const layer = await stageLayer(decompressed(readDescriptor(0)), { incoming, name: '0' });
+      const layer = await stageLayer(decompressed(readDescriptor(0)), { incoming, name: '0', hash: new HashThread() });
       sync(incoming);
       return { images: [], layers: [layer] };
     }
@@ -93,7 +94,7 @@ function say(event: JobEvent): void {
 }
 
 async function save(job: Extract<Job, { kind: 'save' }>): Promise<void> {
-  for (const chunk of saveChunks(job.archive)) writeAll(chunk);
+  for (const chunk of saveChunks(job.archive, new HashThread())) writeAll(chunk);
 }
 
 async function compress({ layer, recipe, diffId, compression }: Extract<Job, { kind: 'compress' }>): Promise<CompressedBlob> {

@@ -10,7 +10,7 @@ import { ByteSource } from '../archive/byte-source.ts';
 import { cleanPath, splitPath } from '../archive/clean-path.ts';
 import type { TarEntry } from '../archive/tar-entry.ts';
 import { TarReader } from '../archive/tar-reader.ts';
-import { digester } from '../content/digest.ts';
+import { digester, type Digester } from '../content/digest.ts';
 import { isWhiteout, OPAQUE_XATTR } from './whiteout.ts';
 import { TreeWriter, type Place } from '../trees/tree-writer.ts';
 import { isDirectoryMode } from '../trees/walk-tree.ts';
@@ -28,6 +28,17 @@ export interface AppliedLayer {
   readonly implicit: readonly string[];
 }
 
+export interface ApplyOptions {
+  /** Descriptor of the fresh directory. */
+  readonly target: number;
+  /** Fresh directory for the recipe. */
+  readonly recipe: string;
+  /** Makes the digest (sha256); default: in this thread. */
+  readonly hash?: Digester;
+  /** Bytes of the tar that passed so far. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
 /** Files from this size on are handed to the disk at once: it works while the rest is unpacked, and the sync at the end has
  *  little to wait for. Smaller ones are better written together. */
 const WRITEBACK = 64 << 10;
@@ -42,8 +53,8 @@ const META = '.wh..wh.';
  * the archive says; when it throws, both are garbage for the caller to delete. The digest is for the caller to check: until
  * then nothing refers to what was made.
  */
-export async function applyLayer(source: AsyncIterable<Uint8Array>, options: { target: number; recipe: string; onProgress?: (bytes: number) => void }): Promise<AppliedLayer> {
-  const hash = digester();
+export async function applyLayer(source: AsyncIterable<Uint8Array>, options: ApplyOptions): Promise<AppliedLayer> {
+  const hash = options.hash ?? digester();
   let tarSize = 0;
   async function* hashed(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of source) {
@@ -68,6 +79,7 @@ export async function applyLayer(source: AsyncIterable<Uint8Array>, options: { t
     return { diffId: hash.digest(), tarSize, size: layer.size, implicit: [...layer.implicit] };
   } catch (error) {
     recipe.abandon();
+    hash.digest(); // it may serve the next layer: let it forget this one
     throw error;
   }
 }
