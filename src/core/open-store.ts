@@ -6,6 +6,7 @@ import { openImages } from './images/open-images.ts';
 import { STORE_SCHEMA } from './schema.ts';
 import { openSnapshots, restoreDirectories } from './snapshots/open-snapshots.ts';
 import { packTree } from './trees/pack-tree.ts';
+import { openTransfers } from './transfers/open-transfers.ts';
 import type { Store } from './store.ts';
 import type { Digest } from '#spec/ids.ts';
 
@@ -30,7 +31,8 @@ export async function openStore(dataRoot: string, extraSchema: readonly { name: 
       },
     });
     const snapshots = openSnapshots({ db, root, lowersOf: images.lowersOf, exportTree: (fd) => packTree(fd, { path: '/', name: '', closeRoot: true }) });
-    return { images, snapshots, db, close: () => db.close() };
+    const transfers = openTransfers({ db, root, self: options.self, images });
+    return { images, snapshots, transfers, db, close: () => db.close() };
   } catch (error) {
     db.close();
     throw error;

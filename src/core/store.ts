@@ -10,6 +10,7 @@ import type { ImageConfig } from '#spec/oci-image.ts';
 export interface Store {
   readonly images: ImageStore;
   readonly snapshots: SnapshotStore;
+  readonly transfers: import('./transfers/transfer-store.ts').TransferStore;
   /** The database, for the engine's own tables (engine/schema). */
   readonly db: import('./db/database.ts').Database;
   close(): void;

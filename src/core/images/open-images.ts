@@ -9,12 +9,12 @@ import type { Job, JobResult } from '../jobs/job.ts';
 import { runStagingJob, saveStream, type SelfCommand } from '../jobs/start-job.ts';
 import type { ImageRecord, ImageStore, LoadEvent } from '../store.ts';
 import { builtinImage } from './builtin-image.ts';
-import { openImageTable } from './image-table.ts';
+import { openImageTable, type ImageTable } from './image-table.ts';
 import { publishImages, type StagedImage, type StagedLayer } from './publish-images.ts';
 import { parseTag } from './reference.ts';
 import { planSave } from './save-archive.ts';
 
-export type Images = ImageStore & { lowersOf(image: Digest): readonly string[] };
+export type Images = ImageStore & Pick<ImageTable, 'lowersOf' | 'forget'>;
 
 export interface ImagesContext {
   readonly db: Database;

@@ -1,0 +1,123 @@
+import { NaruError } from '#spec/errors.ts';
+import type { Digest } from '#spec/ids.ts';
+import { chainIds, hexOf } from '../content/digest.ts';
+import { readBlob, type DataRoot } from '../data-root.ts';
+import type { Database } from '../db/database.ts';
+import type { ImageTable } from '../images/image-table.ts';
+import { parseConfig, publishImages } from '../images/publish-images.ts';
+import type { SelfCommand } from '../jobs/start-job.ts';
+import { runStagingJob } from '../jobs/start-job.ts';
+import type { ImageRecord } from '../store.ts';
+import { compressedLayer } from './compressed-layer.ts';
+import { openLayerBlobs } from './layer-blobs.ts';
+import { createLayerIntake, type HeldLayer } from './layer-intake.ts';
+import { openPartialFiles } from './partial-files.ts';
+import { createSlots } from './slots.ts';
+import type { IncomingImage, PullSession, StoredManifest, TransferStore } from './transfer-store.ts';
+
+export interface TransfersContext {
+  readonly db: Database;
+  readonly root: DataRoot;
+  readonly self: SelfCommand;
+  readonly images: Pick<ImageTable, 'get' | 'forget'>;
+  /** Blobs that come at the same time. */
+  readonly downloads?: number;
+}
+
+/** As many as Docker's daemon. */
+const DOWNLOADS = 3;
+
+export function openTransfers(context: TransfersContext): TransferStore {
+  const { db, root, self, images } = context;
+  const partials = openPartialFiles(`${root.path}/pulls`);
+  const intake = createLayerIntake({ root, self, partials, slots: createSlots(context.downloads ?? DOWNLOADS) });
+  const blobs = openLayerBlobs(db);
+
+  function begin({ config, layers }: IncomingImage): PullSession {
+    const diffIds = parseConfig(config).rootfs.diff_ids;
+    if (diffIds.length !== layers.length) throw new NaruError('corrupt', `layers from manifest don't match image configuration: ${layers.length} layers, ${diffIds.length} in the configuration`);
+    const chain = chainIds(diffIds);
+    const staged = new Map<Digest, HeldLayer>();
+    let published = false;
+
+    const inStore = (position: number): boolean =>
+      db.sql('SELECT 1 FROM layers WHERE chain_id = ? OR (diff_id = ? AND shareable = 1) LIMIT 1').get(chain[position]!, diffIds[position]!) !== undefined;
+
+    const session: PullSession = {
+      missing: () => diffIds.flatMap((diffId, position) => (inStore(position) || staged.get(diffId)?.here() === true || diffIds.indexOf(diffId) < position ? [] : [position])),
+
+      async stage(position, options) {
+        const blob = layers[position]!;
+        const held = await intake.take(blob, options);
+        if (held.layer.diffId !== diffIds[position]) {
+          await held.release();
+          partials.remove(blob.digest);
+          throw new NaruError('corrupt', `layers from manifest don't match image configuration: layer ${position} is ${held.layer.diffId}, the configuration says ${diffIds[position]}`);
+        }
+        await staged.get(held.layer.diffId)?.release();
+        staged.set(held.layer.diffId, held);
+      },
+
+      async publish({ tags, digests, manifest, repository }) {
+        if (staged.size > 0) await sync();
+        if (session.missing().length > 0) throw new NaruError('conflict', 'layers vanished while the image was pulled');
+        const changed = new Set<Digest>();
+        const image = db.transaction(() => {
+          const [made] = publishImages([{ config, tags }], { db, root, staged: new Map([...staged].map(([diffId, { layer }]) => [diffId, layer])), durable: true });
+          for (const replaced of made!.replaced) changed.add(replaced);
+          for (const reference of digests) {
+            const old = db.sql('SELECT image FROM repo_digests WHERE reference = ?').get(reference) as { image: Digest } | undefined;
+            if (old !== undefined) changed.add(old.image);
+            db.sql('INSERT INTO repo_digests (reference, image) VALUES (?, ?) ON CONFLICT (reference) DO UPDATE SET image = excluded.image').run(reference, made!.id);
+          }
+          db.sql('DELETE FROM manifests WHERE image = ?').run(made!.id);
+          db.sql('INSERT INTO manifests (image, digest, media_type, bytes) VALUES (?, ?, ?, ?)').run(made!.id, manifest.digest, manifest.mediaType, manifest.bytes);
+          layers.forEach((layer, position) => blobs.learn(diffIds[position]!, { ...layer, repositories: [repository] }));
+          return made!.id;
+        });
+        published = true;
+        for (const id of [image, ...changed]) images.forget(id);
+        for (const { digest } of layers) partials.remove(digest);
+        return images.get(image) as ImageRecord;
+      },
+
+      async [Symbol.asyncDispose]() {
+        await Promise.all([...staged.values()].map((held) => held.release()));
+        if (published) staged.clear();
+      },
+    };
+    return session;
+  }
+
+  /** In a process of its own: it blocks. */
+  async function sync(): Promise<void> {
+    const incoming = root.newIncoming();
+    try {
+      const job = runStagingJob(self, { kind: 'sync', incoming });
+      while ((await job.next()).done !== true);
+    } finally {
+      await root.discard(incoming);
+    }
+  }
+
+  return {
+    begin,
+
+    layersOf(image) {
+      if (images.get(image) === undefined) throw new NaruError('not-found', `No such image: ${image}`);
+      const rows = db.sql('SELECT l.diff_id, l.dir, l.tar_size FROM image_layers i JOIN layers l USING (chain_id) WHERE i.image = ? ORDER BY i.position').all(image) as { diff_id: Digest; dir: number; tar_size: number }[];
+      return rows.map((row) => ({ diffId: row.diff_id, tarSize: row.tar_size, dir: row.dir, blobs: blobs.of(row.diff_id) }));
+    },
+
+    configOf: (image) => readBlob(root, hexOf(image)),
+
+    manifestOf(image) {
+      const row = db.sql('SELECT digest, media_type, bytes FROM manifests WHERE image = ?').get(image) as { digest: Digest; media_type: string; bytes: Uint8Array } | undefined;
+      return row === undefined ? undefined : ({ digest: row.digest, mediaType: row.media_type, bytes: row.bytes } satisfies StoredManifest);
+    },
+
+    compress: (layer, compression, signal) => compressedLayer(self, { kind: 'compress', layer: `${root.layers}/${layer.dir}`, recipe: `${root.recipes}/${layer.dir}`, diffId: layer.diffId, compression }, signal),
+
+    learn: (diffId, blob) => db.transaction(() => blobs.learn(diffId, blob)),
+  };
+}
