@@ -13,6 +13,7 @@ export interface Engine {
   readonly volumes: Volumes;
   readonly networks: Networks;
   readonly system: System;
+  readonly registries: Registries;
 }
 
 /** The client's end of an attach: either its raw socket's descriptor (already answered 101/200; the receiver dups it, so
@@ -114,4 +115,13 @@ export interface System {
   version(): Promise<A.Json>;
   diskUsage(types: readonly string[]): Promise<A.DiskUsage>;
   events(options: { since: bigint; until: bigint; filters: A.Filters }, signal: AbortSignal): AsyncIterable<A.EventMessage>;
+}
+
+export interface Registries {
+  /** `auth` is the body of `POST /auth`: Docker's AuthConfig. Throws unauthorized when the registry refuses it. */
+  login(auth: unknown, signal: AbortSignal): Promise<{ Status: string; IdentityToken: string }>;
+  /** `auth` is the X-Registry-Auth header, here and below. */
+  search(term: string, options: { limit: number | undefined; filters: A.Filters; auth: string }, signal: AbortSignal): Promise<{ name: string; description: string; star_count: number; is_official: boolean; is_automated: boolean }[]>;
+  /** Digest and platforms of an image in its registry. */
+  distribution(name: string, auth: string, signal: AbortSignal): Promise<A.Json>;
 }

@@ -4,6 +4,7 @@ import * as containers from './handlers/containers.ts';
 import * as exec from './handlers/exec.ts';
 import * as images from './handlers/images.ts';
 import * as networks from './handlers/networks.ts';
+import * as registries from './handlers/registries.ts';
 import * as system from './handlers/system.ts';
 import * as traces from './handlers/traces.ts';
 import * as volumes from './handlers/volumes.ts';
@@ -17,7 +18,7 @@ export const ROUTES: readonly Route[] = [
   ['GET', '/info', system.info],
   ['GET', '/events', system.events],
   ['GET', '/system/df', system.diskUsage],
-  ['POST', '/auth', absent.registry],
+  ['POST', '/auth', registries.login],
 
   ['GET', '/containers/json', containers.list],
   ['POST', '/containers/create', containers.create],
@@ -59,14 +60,14 @@ export const ROUTES: readonly Route[] = [
   ['POST', '/images/load', images.load],
   ['POST', '/images/prune', images.prune],
   ['GET', '/images/get', images.save],
-  ['GET', '/images/search', absent.registry],
+  ['GET', '/images/search', registries.search],
   ['GET', '/images/{name…}/json', images.inspect],
   ['GET', '/images/{name…}/history', images.history],
   ['GET', '/images/{name…}/get', images.saveOne],
   ['POST', '/images/{name…}/tag', images.tag],
   ['POST', '/images/{name…}/push', images.push],
   ['DELETE', '/images/{name…}', images.remove],
-  ['GET', '/distribution/{name…}/json', absent.registry],
+  ['GET', '/distribution/{name…}/json', registries.distribution],
 
   ['GET', '/volumes', volumes.list],
   ['POST', '/volumes/create', volumes.create],

@@ -14,6 +14,7 @@ import { ExecSet } from './execs/exec-set.ts';
 import { createExecs } from './execs/execs.ts';
 import { createImages } from './images/images.ts';
 import { createNetworks } from './networks/networks.ts';
+import { createRegistries } from './registry/registry.ts';
 import { createStatsSamplers } from './stats/stats-samplers.ts';
 import { engineFacts } from './system/engine-facts.ts';
 import { createSystem } from './system/system.ts';
@@ -51,6 +52,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { c
     volumes: createVolumes(context),
     networks: createNetworks(context, facts.created),
     system: createSystem(context, facts.id),
+    registries: createRegistries(context),
     async close() {
       closing.abort();
       for (const container of context.containers.all()) {

@@ -23,6 +23,8 @@ export interface EngineOptions {
   readonly version: string;
   /** cgroup under which containers live when they name no parent: `naru`. */
   readonly cgroupParent?: string;
+  /** Directory with one file for each registry that needs words (registry/client/host-config.ts); default /etc/naru/registries.d. */
+  readonly registries?: string;
   /** Labels of the daemon, `info` shows them. */
   readonly labels?: readonly string[];
   /** Where failures go that nobody waits for. */

@@ -5,15 +5,14 @@ import type { Images } from '#api/engine-port.ts';
 import { familiarTag, parseReference } from '#core/images/reference.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { findImage } from '../containers/create/find-image.ts';
+import { pullImage } from '../registry/pull-image.ts';
+import { pushImage } from '../registry/push-image.ts';
 import { architecture } from '../system/version.ts';
 import { imageEvent } from './image-event.ts';
 import { imageHistory, inspectImage } from './inspect-image.ts';
 import { listImages } from './list-images.ts';
 import { applyChanges } from './parse-changes.ts';
 import { pruneImages, removeImage } from './remove-image.ts';
-
-const noRegistry = (what: string, reference: string): NaruError =>
-  new NaruError('unsupported', `cannot ${what} ${reference}: the registry protocol is not part of this build`, { hint: 'bring images with naru load or naru import, take them away with naru save' });
 
 /** The API's images, over the store. */
 export function createImages(engine: EngineContext): Images {
@@ -58,17 +57,8 @@ export function createImages(engine: EngineContext): Images {
       for (const { id } of selection) imageEvent(engine, { id, name: id }, 'save');
       return images.save(selection);
     },
-    async *pull(reference): AsyncGenerator<ProgressMessage> {
-      const image = images.find(reference);
-      if (image === undefined) throw noRegistry('pull', reference);
-      yield { status: `${reference} is here already; nothing was asked of a registry (the registry protocol is not part of this build)` };
-      yield { status: `Digest: ${image.id}` };
-      yield { status: `Status: Image is up to date for ${reference}` };
-    },
-    async *push(reference): AsyncGenerator<ProgressMessage> {
-      find(reference);
-      throw noRegistry('push', reference);
-    },
+    pull: (reference, options, signal) => pullImage(engine, reference, options, signal),
+    push: (reference, options, signal) => pushImage(engine, reference, options, signal),
   };
 }
 

@@ -1,0 +1,123 @@
+import { isKind, NaruError } from '#spec/errors.ts';
+import type { ProgressMessage } from '#spec/engine-api.ts';
+import type { Digest } from '#spec/ids.ts';
+import type { ImageConfig, Platform } from '#spec/oci-image.ts';
+import { familiarName, parseReference, type Reference } from '#core/images/reference.ts';
+import type { PullSession, StageEvent } from '#core/transfers/transfer-store.ts';
+import { parseRegistryAuth } from '#registry/client/credentials.ts';
+import { fitness, formatPlatform, parsePlatform } from '#registry/client/platform.ts';
+import { openRepository, type Repository } from '#registry/client/repository.ts';
+import type { ResolvedImage } from '#registry/client/resolve-image.ts';
+import type { EngineContext } from '../engine-context.ts';
+import { imageEvent } from '../images/image-event.ts';
+import { ProgressFeed } from './progress-feed.ts';
+import { registryOptions } from './registry-options.ts';
+
+/** Layers may vanish under a pull when images are removed: it begins again so often. */
+const ATTEMPTS = 3;
+
+/** `POST /images/create?fromImage=`: a tag, a digest, or without either all tags of the repository. The manifest is there before
+ *  the first message. */
+export async function* pullImage(engine: EngineContext, name: string, options: { platform: string; auth: string }, signal: AbortSignal): AsyncGenerator<ProgressMessage, void, undefined> {
+  const reference = parseReference(name);
+  const platform = parsePlatform(options.platform);
+  const repository = openRepository({ ...reference, familiar: familiarName(reference) }, parseRegistryAuth(options.auth), registryOptions(engine));
+  try {
+    const wanted = reference.digest !== undefined || reference.tag !== undefined ? [reference] : (await repository.tags(signal)).map((tag) => ({ ...reference, tag }));
+    if (wanted.length === 0) throw new NaruError('not-found', `${familiarName(reference)} has no tags`);
+    for (const one of wanted) yield* pullOne({ engine, repository, reference: one, platform: { wanted: platform, asked: options.platform !== '' } }, signal);
+  } finally {
+    repository.close();
+  }
+}
+
+interface Pull { engine: EngineContext; repository: Repository; reference: Reference; platform: { wanted: Platform; asked: boolean } }
+
+async function* pullOne(pull: Pull, signal: AbortSignal): AsyncGenerator<ProgressMessage, void, undefined> {
+  const { engine, repository, reference, platform } = pull;
+  const { images } = engine.store;
+  const tagOrDigest = reference.digest ?? reference.tag ?? 'latest';
+  const familiar = familiarName(reference);
+  const full = reference.digest === undefined ? `${familiar}:${tagOrDigest}` : `${familiar}@${tagOrDigest}`;
+  const resolved = await repository.resolve(tagOrDigest, { platform: platform.wanted, signal });
+  yield { status: `Pulling from ${reference.path}`, id: tagOrDigest };
+
+  const before = images.find(full)?.id;
+  const byDigest = `${familiar}@${resolved.top.digest}`;
+  const same = before === resolved.config.digest && images.find(byDigest)?.id === before;
+  // Work goes on after its reader left only to end cleanly.
+  const stop = new AbortController();
+  const until = AbortSignal.any([signal, stop.signal, engine.closing]);
+  const feed = new ProgressFeed();
+  if (!same) {
+    yield* feed.during(bring(pull, { resolved, feed, names: { tags: reference.digest === undefined ? [full] : [], digests: [byDigest] } }, until), () => stop.abort());
+    imageEvent(engine, { id: full, name: familiar }, 'pull');
+  }
+  yield { status: `Digest: ${resolved.top.digest}` };
+  yield { status: before === resolved.config.digest ? `Status: Image is up to date for ${full}` : `Status: Downloaded newer image for ${full}` };
+}
+
+async function bring({ engine, repository, reference, platform }: Pull, { resolved, feed, names }: { resolved: ResolvedImage; feed: ProgressFeed; names: { tags: string[]; digests: string[] } }, signal: AbortSignal): Promise<void> {
+  const { transfers, images } = engine.store;
+  const { layers, manifest } = resolved;
+  const known = images.get(resolved.config.digest as Digest) !== undefined;
+  const config = known ? transfers.configOf(resolved.config.digest) : await repository.document(resolved.config, signal);
+  if (platform.asked) checkPlatform(config, { wanted: platform.wanted, name: familiarName(reference) });
+  await using session = transfers.begin({ config, layers });
+  if (!known) {
+    const missing = new Set(session.missing());
+    layers.forEach(({ digest }, position) => feed.step(shortId(digest), missing.has(position) ? 'Pulling fs layer' : 'Already exists'));
+    [...missing].slice(3).forEach((position) => feed.step(shortId(layers[position]!.digest), 'Waiting'));
+  }
+  for (let attempt = 1; ; attempt++) {
+    await stageAll(session, { repository, layers, feed, signal });
+    try {
+      const { digest, mediaType, bytes } = manifest;
+      await session.publish({ ...names, manifest: { digest, mediaType, bytes }, repository: `${reference.domain}/${reference.path}` });
+      return;
+    } catch (error) {
+      if (attempt === ATTEMPTS || !isKind(error, 'conflict')) throw error;
+    }
+  }
+}
+
+async function stageAll(session: PullSession, { repository, layers, feed, signal }: { repository: Repository; layers: ResolvedImage['layers']; feed: ProgressFeed; signal: AbortSignal }): Promise<void> {
+  // One failure ends the others.
+  const failed = new AbortController();
+  const until = AbortSignal.any([signal, failed.signal]);
+  let cause: unknown;
+  await Promise.all(session.missing().map(async (position) => {
+    const layer = layers[position]!;
+    const id = shortId(layer.digest);
+    try {
+      await session.stage(position, {
+        open: (offset, aborted) => repository.blob(layer, { offset, signal: aborted }),
+        onEvent: (event) => showEvent(feed, event, { id, total: layer.size }),
+        signal: until,
+      });
+      feed.step(id, 'Pull complete');
+    } catch (error) {
+      cause ??= error;
+      failed.abort();
+    }
+  }));
+  if (cause !== undefined) throw cause;
+}
+
+function showEvent(feed: ProgressFeed, event: StageEvent, { id, total }: { id: string; total: number }): void {
+  if (event.phase === 'downloading') feed.count(id, 'Downloading', { current: event.done, total });
+  else if (event.phase === 'extracting') feed.count(id, 'Extracting', { current: event.done, total });
+  else {
+    feed.step(id, 'Verifying Checksum');
+    feed.step(id, 'Download complete');
+  }
+}
+
+/** Throws not-found, as Docker does, when the only image there is for another platform. */
+function checkPlatform(config: Uint8Array, { wanted, name }: { wanted: Platform; name: string }): void {
+  const offered = JSON.parse(Buffer.from(config).toString('utf8')) as ImageConfig;
+  if (fitness(offered, wanted) > 0) return;
+  throw new NaruError('not-found', `image with reference ${name} was found but its platform (${formatPlatform(offered)}) does not match the specified platform (${formatPlatform(wanted)})`);
+}
+
+const shortId = (digest: string): string => digest.slice(digest.indexOf(':') + 1).slice(0, 12);

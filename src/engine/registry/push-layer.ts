@@ -1,0 +1,69 @@
+import type { Descriptor } from '#spec/oci-image.ts';
+import type { Slots } from '#core/transfers/slots.ts';
+import type { KnownBlob, OutgoingLayer } from '#core/transfers/transfer-store.ts';
+import { GZIP_LAYER, ZSTD_LAYER } from './compose-manifest.ts';
+import type { Push } from './push-image.ts';
+
+/** Repositories of the same registry that are asked for a blob. */
+const MAX_MOUNTS = 3;
+
+interface LayerPush extends Omit<Push, 'image' | 'tag'> { slots: Slots; /** Digests of the manifest that the image came by. */ original: readonly string[]; signal: AbortSignal }
+
+/**
+ * Sees to it that the registry has one layer: it has it (in any compressed form that is known), takes it over from another of
+ * its repositories, or gets it. The form it was pulled in comes first, so that the manifest can stay the same.
+ */
+export async function pushLayer(layer: OutgoingLayer, push: LayerPush): Promise<Descriptor> {
+  const { engine, repository, place, feed, slots, signal } = push;
+  const { transfers } = engine.store;
+  const id = layer.diffId.slice('sha256:'.length).slice(0, 12);
+  const here = `${place.domain}/${place.path}`;
+  const free = await slots.take(signal);
+  try {
+    const known = [...layer.blobs].sort((a, b) => Number(push.original.includes(b.digest)) - Number(push.original.includes(a.digest)));
+    for (const blob of known) {
+      const size = await repository.blobSize(blob.digest, signal);
+      if (size !== blob.size) continue;
+      feed.step(id, 'Layer already exists');
+      transfers.learn(layer.diffId, { ...blob, repositories: [here] });
+      return descriptorOf(blob);
+    }
+    for (const blob of known) {
+      const others = blob.repositories.filter((one) => one.startsWith(`${place.domain}/`) && one !== here).slice(0, MAX_MOUNTS);
+      for (const from of others.map((one) => one.slice(place.domain.length + 1))) {
+        if (!(await repository.mount(blob.digest, from, signal).catch(() => false))) continue;
+        feed.step(id, `Mounted from ${from.replace(/^library\//, place.domain === 'docker.io' ? '' : 'library/')}`);
+        transfers.learn(layer.diffId, { ...blob, repositories: [here] });
+        return descriptorOf(blob);
+      }
+    }
+    return await upload();
+  } finally {
+    free();
+  }
+
+  async function upload(): Promise<Descriptor> {
+    const compressed = transfers.compress(layer, repository.compression, signal);
+    // The compressed size is known at the end only: what is counted is measured against the layer's own.
+    const total = layer.tarSize;
+    feed.count(id, 'Pushing', { current: 0, total });
+    let done = 0;
+    const { digest, size } = await repository.upload({
+      async *open() {
+        done = 0;
+        for await (const chunk of compressed.open()) {
+          done += chunk.byteLength;
+          feed.count(id, 'Pushing', { current: Math.min(done, total), total });
+          yield chunk;
+        }
+      },
+      finish: compressed.finish,
+    }, signal);
+    feed.step(id, 'Pushed');
+    const blob: KnownBlob = { digest, size, mediaType: repository.compression === 'zstd' ? ZSTD_LAYER : GZIP_LAYER, repositories: [here] };
+    transfers.learn(layer.diffId, blob);
+    return descriptorOf(blob);
+  }
+}
+
+const descriptorOf = ({ digest, size, mediaType }: KnownBlob): Descriptor => ({ mediaType, digest, size });

@@ -1,0 +1,13 @@
+import type { RegistryClientOptions } from '#registry/client/repository.ts';
+import type { EngineContext } from '../engine-context.ts';
+
+/** What an administrator says of registries, one file per host (registry/client/host-config.ts). */
+export const DEFAULT_REGISTRIES = '/etc/naru/registries.d';
+const DOCKER_CERTIFICATES = '/etc/docker/certs.d';
+
+/** How this daemon speaks to registries. */
+export const registryOptions = ({ registries, version }: Pick<EngineContext, 'registries' | 'version'>): RegistryClientOptions => ({
+  directories: { registries: registries ?? DEFAULT_REGISTRIES, certificates: DOCKER_CERTIFICATES },
+  env: process.env,
+  userAgent: `naru/${version} (linux; ${process.arch})`,
+});
