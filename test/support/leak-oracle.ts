@@ -33,21 +33,9 @@ function children(path: string): string[] {
   return existsSync(path) ? readdirSync(path).sort().map((name) => join(path, name)) : [];
 }
 
-/** Process ids whose command name is the shim's and whose state directory is ours (by its open descriptors' paths). */
+/** Shims by the sockets that they listen on below our state directory. */
 function shimsOf(stateDir: string): string[] {
-  const found: string[] = [];
-  for (const pid of readdirSync('/proc').filter((n) => /^\d+$/.test(n))) {
-    try {
-      if (!readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('naru-shim')) continue;
-      const unix = readdirSync(`/proc/${pid}/fd`).length;
-      const environment = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      found.push(`${pid} ${environment.replaceAll('\0', ' ').trim()} (${unix} descriptors)`);
-    } catch {
-      // it ended while we looked
-    }
-  }
-  void stateDir;
-  return found.sort();
+  return lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path.startsWith(`${stateDir}/`) && path.endsWith('shim.sock')).sort();
 }
 
 export function footprint(scope: OracleScope): Footprint {
