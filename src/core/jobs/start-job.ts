@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { NaruError, type ErrorKind } from '#spec/errors.ts';
+import { trimMemorySoon } from '#sys/trim-memory.ts';
 import { drained } from '../archive/drained.ts';
 import type { Job, JobEvent, JobFailure, JobResult } from './job.ts';
 
@@ -50,6 +51,7 @@ export async function* runStagingJob(self: SelfCommand, job: Job, options: { inp
       options.input?.destroy();
       await ended;
     }
+    trimMemorySoon();
   }
 }
 
