@@ -276,3 +276,55 @@ test('names: find, tag, untag', async () => {
   images.delete(second.id);
   assert.equal(images.find(second.id), undefined);
 });
+
+test('archives of Docker before 1.10', async () => {
+  const ids = ['a', 'b'].map((c) => c.repeat(64));
+  const layers = ids.map((id) => tarOf([{ name: `file-${id[0]}`, type: 'file', data: text(id[0]!) }]));
+  const image = await s.load(tarOf([
+    ...ids.flatMap((id, i): Member[] => [
+      { name: `${id}/VERSION`, type: 'file', data: text('1.0') },
+      { name: `${id}/json`, type: 'file', data: text(JSON.stringify({ id, ...(i > 0 ? { parent: ids[i - 1] } : {}), os: 'linux', architecture: 'amd64', config: { Cmd: ['old'] }, container_config: { Cmd: ['/bin/sh', '-c', `step ${i}`] } })) },
+      { name: `${id}/layer.tar`, type: 'file', data: layers[i]! },
+    ]),
+    { name: 'repositories', type: 'file', data: text(JSON.stringify({ 'old/image': { v1: ids[1] } })) },
+  ]));
+  assert.deepEqual(image.tags, ['old/image:v1']);
+  assert.deepEqual(s.store.images.history(image.id).map((h) => h.createdBy), ['/bin/sh -c step 1', '/bin/sh -c step 0']);
+  look(image, (root) => assert.deepEqual(readdirSync(root).sort(), ['file-a', 'file-b']));
+});
+
+test('an index of many platforms: ours is taken, attestations and what is absent are not', async () => {
+  const layer = tarOf([{ name: 'f', type: 'file', data: text('f') }]);
+  const type = 'application/vnd.oci.image.index.v1+json';
+  const inner = (ours: object): Uint8Array => Buffer.from(JSON.stringify({
+    schemaVersion: 2, mediaType: type,
+    manifests: [
+      { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'3'.repeat(64)}`, size: 10, platform: { os: 'linux', architecture: 's390x' } },
+      { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'4'.repeat(64)}`, size: 10, platform: { os: 'unknown', architecture: 'unknown' }, annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } },
+      ours,
+    ],
+  }));
+  let index: Uint8Array = new Uint8Array(0);
+  const archive = ociArchive([layer], {
+    index(i) {
+      const [descriptor] = i['manifests'] as Record<string, unknown>[];
+      const { annotations, ...ours } = descriptor!;
+      index = inner({ ...ours, platform: { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' } });
+      return { ...i, manifests: [{ mediaType: type, digest: `sha256:${sha256(index)}`, size: index.byteLength, annotations }] };
+    },
+    blobs: (blobs) => void blobs.set(`blobs/sha256/${sha256(index)}`, index),
+    tags: ['many:1'],
+  });
+  assert.deepEqual((await s.load(archive)).tags, ['many:1']);
+});
+
+test('equal layers by links, as old docker save wrote them', async () => {
+  const layer = tarOf([{ name: 'f', type: 'file', data: text('f') }]);
+  const config = text(JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs: { type: 'layers', diff_ids: Array(2).fill(`sha256:${sha256(layer)}`) } }));
+  const image = await s.load(tarOf([
+    { name: 'one/layer.tar', type: 'file', data: layer }, { name: 'two/layer.tar', type: 'symlink', linkName: '../one/layer.tar' },
+    { name: 'c.json', type: 'file', data: config }, { name: 'manifest.json', type: 'file', data: text(JSON.stringify([{ Config: 'c.json', RepoTags: null, Layers: ['one/layer.tar', 'two/layer.tar'] }])) },
+  ]));
+  assert.equal(image.chainIds.length, 2);
+  assert.deepEqual(image.tags, []);
+});
