@@ -3,13 +3,12 @@ import { parseDuration } from './flags/numbers.ts';
 
 /**
  * `--since` and `--until` for the API: `42m` (so long ago), `2013-01-02T13:23:37Z` and shorter forms (local without a zone), or
- * Unix seconds with a fraction. Answers Unix `seconds.nanoseconds`.
+ * Unix seconds with a fraction. Answers Unix `seconds[.nanoseconds]`.
  */
 export function apiTimestamp(text: string, now = Date.now()): string {
   if (/^-?\d+(\.\d+)?$/.test(text)) return text;
   try {
-    const nanoseconds = BigInt(now) * 1_000_000n - BigInt(parseDuration(text));
-    return fixed(nanoseconds / 1_000_000_000n, Number(nanoseconds % 1_000_000_000n));
+    return String(Math.floor(now / 1000 - parseDuration(text) / 1e9));
   } catch {
     // No duration: a date.
   }

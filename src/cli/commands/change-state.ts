@@ -53,7 +53,7 @@ export const remove: CommandRunner = (context) => {
   const options = { force: flags.bool('force'), volumes: flags.bool('volumes'), link: flags.bool('link') };
   const removeOne = async (name: string): Promise<void> => {
     const bare = name.replace(/^\/+|\/+$/g, '');
-    if (bare === '') throw new NaruError('invalid', 'Container name cannot be empty');
+    if (bare === '') throw new NaruError('invalid', 'container name cannot be empty');
     await context.client().containers.remove(bare, options);
   };
   return eachContainer(context, removeOne, options.force);

@@ -1,7 +1,7 @@
 import { NaruError } from '#spec/errors.ts';
 import type { CommandRunner } from '../command.ts';
 import { platformOf } from '../create/create-container.ts';
-import { apiTag, familiarName, parseImageReference, type ImageReference } from '../create/image-reference.ts';
+import { apiTag, familiarName, fullName, parseImageReference, type ImageReference } from '../create/image-reference.ts';
 import { displayProgress } from '../progress.ts';
 import { registryAuth } from '../registry-auth.ts';
 
@@ -14,9 +14,9 @@ export const pull: CommandRunner = async (context) => {
   if (!all && reference.tag === undefined && reference.digest === undefined && !quiet) io.out('Using default tag: latest\n');
   const platform = platformOf(context);
   const auth = registryAuth(context.config(), reference.domain);
-  const messages = context.client().images.pull(familiarName(reference), all ? '' : apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }) });
+  const messages = context.client().images.pull(fullName(reference), all ? '' : apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }) });
   await displayProgress(messages, io, quiet ? undefined : 1);
-  io.out(`${fullName(reference, all)}\n`);
+  io.out(`${printedName(reference, all)}\n`);
   return 0;
 };
 
@@ -32,7 +32,7 @@ export const push: CommandRunner = async (context) => {
   const auth = registryAuth(context.config(), reference.domain) ?? Buffer.from('{}').toString('base64url');
   const messages = context.client().images.push(familiarName(reference), all ? '' : apiTag(reference), { auth, ...(platform === undefined ? {} : { platform }) });
   await displayProgress(messages, io, quiet ? undefined : 1);
-  if (quiet) io.out(`${fullName(reference, all)}\n`);
+  if (quiet) io.out(`${printedName(reference, all)}\n`);
   return 0;
 };
 
@@ -42,7 +42,7 @@ function parseName(text: string, all: boolean): ImageReference {
   return reference;
 }
 
-function fullName(reference: ImageReference, all: boolean): string {
+function printedName(reference: ImageReference, all: boolean): string {
   const tag = reference.tag ?? (all || reference.digest !== undefined ? undefined : 'latest');
-  return `${reference.domain}/${reference.path}${tag === undefined ? '' : `:${tag}`}${reference.digest === undefined ? '' : `@${reference.digest}`}`;
+  return `${fullName(reference)}${tag === undefined ? '' : `:${tag}`}${reference.digest === undefined ? '' : `@${reference.digest}`}`;
 }

@@ -1,6 +1,6 @@
 import { NaruError } from '#spec/errors.ts';
 import type { CommandRunner } from '../command.ts';
-import { familiarName, isImageId, parseImageReference } from '../create/image-reference.ts';
+import { fullName, isImageId, parseImageReference } from '../create/image-reference.ts';
 
 /** `tag`. */
 export const tagImage: CommandRunner = async ({ client, args }) => {
@@ -15,6 +15,6 @@ export const tagImage: CommandRunner = async ({ client, args }) => {
   if (!isImageId(source)) parse(source);
   const reference = parse(target);
   if (reference.digest !== undefined) throw new NaruError('invalid', 'refusing to create a tag with a digest reference');
-  await client().images.tag(source, familiarName(reference), reference.tag ?? 'latest');
+  await client().images.tag(source, fullName(reference), reference.tag ?? 'latest');
   return 0;
 };

@@ -27,7 +27,7 @@ export const version: CommandRunner = async ({ client, flags, io, program }) => 
   try {
     parsed = format === '' ? undefined : template(format === 'json' ? '{{json .}}' : format);
   } catch (cause) {
-    throw new NaruError('invalid', `template parsing error: ${(cause as Error).message}`, { exitCode: 64, cause });
+    throw new NaruError('invalid', `template parsing error: ${(cause as Error).message.replace('template: :', 'template: version:')}`, { exitCode: 64, cause });
   }
   let server: ServerVersion | undefined;
   let failure: unknown;

@@ -4,7 +4,7 @@ import { isKind, NaruError } from '#spec/errors.ts';
 import type { CommandContext } from '../command.ts';
 import { environment } from './create-request.ts';
 import { createRequest } from './create-request.ts';
-import { apiTag, familiarName, familiarString, isImageId, parseImageReference, type ImageReference } from './image-reference.ts';
+import { apiTag, familiarString, fullName, isImageId, parseImageReference, type ImageReference } from './image-reference.ts';
 import { normalizePlatform } from './platform.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
 
@@ -57,7 +57,7 @@ async function pullImage(context: CommandContext, reference: ImageReference, pla
   const { displayProgress } = await import('../progress.ts');
   const { registryAuth } = await import('../registry-auth.ts');
   const auth = registryAuth(context.config(), reference.domain);
-  const messages = context.client().images.pull(familiarName(reference), apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }) });
+  const messages = context.client().images.pull(fullName(reference), apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }) });
   await displayProgress(messages, context.io, context.flags.bool('quiet') ? undefined : 2);
 }
 

@@ -47,7 +47,6 @@ export function createRequest(flags: ParsedFlags, image: string, command: readon
     Volumes: anonymous,
     WorkingDir: flags.string('workdir'),
     Entrypoint: entrypoint !== '' ? [entrypoint] : flags.changed('entrypoint') ? [''] : null,
-    ...(network.macAddress === '' ? {} : { MacAddress: network.macAddress }),
     OnBuild: null,
     Labels: labels(flags),
     ...(flags.string('stop-signal') === '' ? {} : { StopSignal: flags.string('stop-signal') }),
@@ -76,8 +75,8 @@ function hostConfig(flags: ParsedFlags, env: NodeJS.ProcessEnv): HostConfig {
     VolumesFrom: nullable(flags.list('volumes-from')),
     ConsoleSize: [0, 0],
     ...(flags.list('annotation').length === 0 ? {} : { Annotations: flags.map('annotation') }),
-    CapAdd: nullable(flags.list('cap-add')),
-    CapDrop: nullable(flags.list('cap-drop')),
+    CapAdd: nullable(capabilities(flags.list('cap-add'))),
+    CapDrop: nullable(capabilities(flags.list('cap-drop'))),
     CgroupnsMode: mode(flags, 'cgroupns', /^(private|host)?$/, 'CGROUP') as HostConfig['CgroupnsMode'] & string,
     Dns: flags.list('dns'),
     DnsOptions: flags.list('dns-option'),
@@ -122,7 +121,7 @@ function resources(flags: ParsedFlags): Resources {
     BlkioDeviceReadIOps: flags.list<ThrottleDevice>('device-read-iops'), BlkioDeviceWriteIOps: flags.list<ThrottleDevice>('device-write-iops'),
     CpuPeriod: flags.number('cpu-period'), CpuQuota: flags.number('cpu-quota'), CpuRealtimePeriod: flags.number('cpu-rt-period'), CpuRealtimeRuntime: flags.number('cpu-rt-runtime'),
     CpusetCpus: flags.string('cpuset-cpus'), CpusetMems: flags.string('cpuset-mems'), Devices: mappings, DeviceCgroupRules: nullable(flags.list('device-cgroup-rule')),
-    DeviceRequests: nullable(requests), ...(flags.changed('kernel-memory') ? { KernelMemory: flags.number('kernel-memory') } : {}), MemoryReservation: flags.number('memory-reservation'), MemorySwap: flags.number('memory-swap'),
+    DeviceRequests: nullable(requests), MemoryReservation: flags.number('memory-reservation'), MemorySwap: flags.number('memory-swap'),
     MemorySwappiness: swappiness, OomKillDisable: flags.bool('oom-kill-disable'), PidsLimit: flags.number('pids-limit'),
     Ulimits: [...ulimits.values()].sort((a, b) => (a.Name < b.Name ? -1 : 1)),
     CpuCount: flags.number('cpu-count'), CpuPercent: flags.number('cpu-percent'), IOMaximumIOps: flags.number('io-maxiops'), IOMaximumBandwidth: flags.number('io-maxbandwidth'),
@@ -180,6 +179,12 @@ export function environment(flags: ParsedFlags, env: NodeJS.ProcessEnv): string[
 function labels(flags: ParsedFlags): Record<string, string> {
   const all = [...flags.list('label-file').flatMap((path) => readKeyValueFile(path, undefined)), ...flags.list('label')];
   return Object.fromEntries(all.map((label) => [cut(label, '=')[0], cut(label, '=')[1] ?? '']));
+}
+
+/** `net_admin` is CAP_NET_ADMIN; ALL stands for the others. */
+function capabilities(names: readonly string[]): string[] {
+  const all = new Set(names.map((name) => name.trim().toUpperCase()).map((name) => (name === 'ALL' || name.startsWith('CAP_') ? name : `CAP_${name}`)));
+  return all.has('ALL') ? ['ALL'] : [...all].sort();
 }
 
 function storageOptions(specs: readonly string[]): Record<string, string> {

@@ -39,6 +39,7 @@ export function parseImageReference(text: string): ImageReference {
     digest = rest.slice(at + 1);
     rest = rest.slice(0, at);
     if (!DIGEST.test(digest)) throw malformed();
+    if (digest.startsWith('sha256:') && digest.length !== 'sha256:'.length + 64) throw new NaruError('invalid', 'invalid checksum digest length');
   }
   const colon = rest.lastIndexOf(':');
   if (colon >= 0) {
@@ -56,6 +57,9 @@ export function familiarName(reference: ImageReference): string {
   if (reference.domain !== 'docker.io') return `${reference.domain}/${reference.path}`;
   return reference.path.startsWith('library/') ? reference.path.slice('library/'.length) : reference.path;
 }
+
+/** The name in full, without tag and digest. */
+export const fullName = (reference: ImageReference): string => `${reference.domain}/${reference.path}`;
 
 /** The familiar name with tag and digest; `latest` when it has neither. */
 export function familiarString(reference: ImageReference): string {

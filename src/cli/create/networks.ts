@@ -3,7 +3,7 @@ import { NaruError } from '#spec/errors.ts';
 import { networkAttachment, type NetworkAttachment } from '../flags/network-flag.ts';
 import type { ParsedFlags } from '../flags/parse-flags.ts';
 
-export interface NetworkSettings { readonly mode: string; readonly endpoints: Record<string, EndpointSettings>; readonly macAddress: string }
+export interface NetworkSettings { readonly mode: string; readonly endpoints: Record<string, EndpointSettings> }
 
 const invalid = (message: string): NaruError => new NaruError('invalid', message);
 const MAC = /^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$|^([0-9a-fA-F]{2}[:-]){7}[0-9a-fA-F]{2}$|^([0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}$/;
@@ -27,8 +27,7 @@ export function networkSettings(flags: ParsedFlags): NetworkSettings {
   });
   const kinds = new Set(given.map((attachment) => isUserDefined(attachment.target)));
   if (kinds.size > 1) throw invalid('conflicting options: cannot attach both user-defined and non-user-defined network-modes');
-  const macAddress = endpoints[mode]?.MacAddress ?? (Object.hasOwn(endpoints, mode) ? '' : flags.string('mac-address'));
-  return { mode, endpoints, macAddress };
+  return { mode, endpoints };
 }
 
 /** The flags of old describe the first network. */

@@ -6,7 +6,8 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: 'amd64', 'x86-
 export function normalizePlatform(text: string): string {
   const bad = (): NaruError => new NaruError('invalid', `${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`);
   const parts = text.split('/').map((part) => part.toLowerCase());
-  if (parts.some((part) => !/^[a-z0-9_.-]+$/.test(part)) || parts.length > 3) throw new NaruError('invalid', `${JSON.stringify(text)} is an invalid component of ${JSON.stringify(text)}: platform specifier component must match "^[A-Za-z0-9_.-]+$": invalid argument`);
+  if (parts.length > 3) throw new NaruError('invalid', `${JSON.stringify(text)}: cannot parse platform specifier: invalid argument`);
+  if (parts.some((part) => !/^[a-z0-9_.-]+$/.test(part))) throw new NaruError('invalid', `${JSON.stringify(text)} is an invalid component of ${JSON.stringify(text)}: platform specifier component must match "^[A-Za-z0-9_.-]+$": invalid argument`);
   const [first = '', second, third] = parts;
   if (second === undefined) {
     if (['linux', 'windows', 'darwin', 'freebsd'].includes(first)) return first;
@@ -14,9 +15,8 @@ export function normalizePlatform(text: string): string {
     if (!/^(amd64|arm64|386|arm(\/v\d)?|ppc64le|s390x|riscv64|mips64le|mips64|loong64)$/.test(architecture)) throw bad();
     return `linux/${architecture}`;
   }
-  let architecture = ARCHITECTURES[second] ?? second;
+  const architecture = ARCHITECTURES[second] ?? second;
   let variant = third;
-  if (architecture === 'arm64' && (variant === 'v8' || variant === '8')) variant = undefined;
   if (architecture === 'arm' && variant === undefined) variant = 'v7';
   if (variant !== undefined && /^\d$/.test(variant)) variant = `v${variant}`;
   return [first, architecture, variant].filter((part) => part !== undefined).join('/');
