@@ -20,15 +20,21 @@ export interface DataRoot {
   readonly trash: string;
   /** An empty directory: the lower of an image without layers. */
   readonly empty: string;
-  /** Move a directory out of the way and delete it in the background. Resolves when it is gone, or after a while: a big tree
-   *  does not hold the caller. Missing is fine. */
-  discard(path: string): Promise<void>;
+  /** Move a directory out of the way, at once, and delete it. Resolves when it is gone, or after a while: a big tree does not
+   *  hold the caller. `wait: false` resolves before, unless many deletions are under way. Missing is fine. */
+  discard(path: string, options?: { wait: boolean }): Promise<void>;
   /** A fresh directory below `incoming`. */
   newIncoming(): string;
 }
 
 /** How long `discard` waits for the bytes to be gone, in milliseconds. */
 const PATIENCE = 200;
+/** Deletions under way from which on every caller waits. */
+const MAX_PENDING = 64;
+
+const later = <T>(work: () => Promise<T>): Promise<T> => new Promise((resolve, reject) => {
+  setImmediate(() => work().then(resolve, reject));
+});
 
 export function openDataRoot(path: string): DataRoot {
   const make = (name: string, mode: number): string => {
@@ -41,6 +47,7 @@ export function openDataRoot(path: string): DataRoot {
   const incoming = make('incoming', 0o700);
   spread(incoming);
   let counter = 0;
+  let pending = 0;
   const unique = (): string => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(counter++).toString(36)}`;
 
   async function empty(name: string): Promise<void> {
@@ -62,7 +69,7 @@ export function openDataRoot(path: string): DataRoot {
     incoming,
     trash,
     empty: make('empty', 0o755),
-    async discard(victim) {
+    async discard(victim, options = { wait: true }) {
       const name = unique();
       try {
         renameSync(victim, `${trash}/${name}`);
@@ -70,13 +77,16 @@ export function openDataRoot(path: string): DataRoot {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
         throw error;
       }
-      const gone = empty(name);
-      gone.catch(() => {}); // what could not be deleted is tried again at the next open
+      // What could not be deleted is tried again at the next open.
+      const gone = (options.wait ? empty(name) : later(() => empty(name))).catch(() => {});
+      pending++;
+      void gone.then(() => pending--);
+      if (!options.wait && pending <= MAX_PENDING) return;
       let timer: NodeJS.Timeout | undefined;
       const patience = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, PATIENCE);
       });
-      await Promise.race([gone.catch(() => {}), patience]);
+      await Promise.race([gone, patience]);
       clearTimeout(timer);
     },
     newIncoming() {
@@ -101,14 +111,14 @@ function spread(directory: string): void {
 /** Move everything that no row knows to the trash, and start emptying it. `known` are the names that stay, per directory. */
 export function sweep(root: DataRoot, known: { layers: ReadonlySet<string>; snapshots: ReadonlySet<string>; blobs: ReadonlySet<string> }): void {
   const orphans = (directory: string, keep: ReadonlySet<string>): void => {
-    for (const name of readdirSync(directory)) if (!keep.has(name)) void root.discard(`${directory}/${name}`);
+    for (const name of readdirSync(directory)) if (!keep.has(name)) void root.discard(`${directory}/${name}`, { wait: false });
   };
   orphans(root.layers, known.layers);
   orphans(root.recipes, known.layers);
   orphans(root.snapshots, known.snapshots);
   orphans(root.blobs, known.blobs);
   orphans(root.incoming, new Set());
-  for (const name of readdirSync(root.trash)) void root.discard(`${root.trash}/${name}`);
+  for (const name of readdirSync(root.trash)) void root.discard(`${root.trash}/${name}`, { wait: false });
 }
 
 /** Free bytes that may be used on the file system of `path`. */

@@ -12,10 +12,12 @@ export interface DirectoryEntry {
 
 export const DT_FIFO = 1, DT_CHR = 2, DT_DIR = 4, DT_BLK = 6, DT_REG = 8, DT_LNK = 10, DT_SOCK = 12;
 
+/** Shared: a listing is read in one go. */
+const buffer = Buffer.allocUnsafe(65536);
+
 /** Entries of an open directory without `.` and `..`, sorted by their bytes. The descriptor must be fresh (offset 0) and open
  *  for reading. Throws on an I/O error. */
 export function readDirectory(fd: number): DirectoryEntry[] {
-  const buffer = Buffer.allocUnsafe(65536);
   const entries: DirectoryEntry[] = [];
   for (;;) {
     const length = check(syscall(NR.getdents64, fd, buffer, buffer.byteLength), 'read directory');
@@ -28,7 +30,7 @@ export function readDirectory(fd: number): DirectoryEntry[] {
       at += record;
     }
   }
-  return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  return entries.length < 2 ? entries : entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
 export const isDirectory = (dir: number, entry: DirectoryEntry): boolean => {
