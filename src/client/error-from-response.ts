@@ -9,6 +9,11 @@ const KINDS: Readonly<Record<number, ErrorKind>> = {
   502: 'unavailable', 503: 'unavailable', 504: 'unavailable', 507: 'no-space',
 };
 
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 406: 'Not Acceptable', 408: 'Request Timeout', 409: 'Conflict', 413: 'Request Entity Too Large',
+  422: 'Unprocessable Entity', 500: 'Internal Server Error', 501: 'Not Implemented', 502: 'Bad Gateway', 503: 'Service Unavailable', 504: 'Gateway Timeout', 507: 'Insufficient Storage',
+};
+
 /** The error of an answer with a status of 400 or more, in the words of Docker's client. */
 export function errorFromResponse(status: number, contentType: string | undefined, body: string, request: string): NaruError {
   const kind = KINDS[status] ?? 'internal';
@@ -25,7 +30,7 @@ export function errorFromResponse(status: number, contentType: string | undefine
     } catch (cause) {
       return new NaruError(kind, `Error response from daemon: Error reading JSON: ${(cause as Error).message}`, { cause });
     }
-    message = typeof parsed.message === 'string' && parsed.message !== '' ? parsed.message.trim() : `API returned a ${status} but provided no error-message`;
+    message = typeof parsed.message === 'string' && parsed.message !== '' ? parsed.message.trim() : `API returned a ${status} (${REASONS[status] ?? ''}) but provided no error-message`;
     if (typeof parsed.hint === 'string') hint = parsed.hint;
     if (typeof parsed.exitCode === 'number') exitCode = parsed.exitCode;
   }

@@ -4,7 +4,7 @@ import type { ByteStream } from './byte-stream.ts';
 const MAX_LINE = 64 << 20;
 
 /** The values of a stream of JSON texts, one a line (the daemon writes `\n` or `\r\n` after each). */
-export async function* jsonStream<T>(source: ByteStream): AsyncGenerator<T, void> {
+export async function* jsonStream<T>(source: ByteStream, parse: (line: string) => T = (line) => JSON.parse(line) as T): AsyncGenerator<T, void> {
   const decoder = new TextDecoder();
   let held = '';
   try {
@@ -14,12 +14,12 @@ export async function* jsonStream<T>(source: ByteStream): AsyncGenerator<T, void
       for (let at = held.indexOf('\n'); at >= 0; at = held.indexOf('\n', from)) {
         const line = held.slice(from, at).trim();
         from = at + 1;
-        if (line !== '') yield JSON.parse(line) as T;
+        if (line !== '') yield parse(line);
       }
       held = held.slice(from);
       if (held.length > MAX_LINE) throw new Error('the daemon sent an endless line');
     }
-    if (held.trim() !== '') yield JSON.parse(held) as T;
+    if (held.trim() !== '') yield parse(held);
   } finally {
     source.cancel();
   }

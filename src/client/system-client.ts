@@ -1,5 +1,6 @@
 import type * as A from '#spec/engine-api.ts';
 import type { EngineTransport } from './engine-transport.ts';
+import { jsonStream } from './json-stream.ts';
 import { filterQuery } from './query.ts';
 
 /** What `/version` answers. */
@@ -8,6 +9,14 @@ export interface ServerVersion {
   GitCommit: string; GoVersion: string; Os: string; Arch: string; KernelVersion?: string; Experimental?: boolean; BuildTime?: string;
 }
 export interface TraceSpan { readonly link: string; readonly name: string; readonly start: number | string; readonly end: number | string; readonly detail?: string }
+
+/** An event and its exact time: nanoseconds since 1970 are more than a number holds. */
+export interface EventWithTime { readonly event: A.EventMessage; readonly timeNano: bigint }
+
+function parseEvent(line: string): EventWithTime {
+  const event = JSON.parse(line) as A.EventMessage;
+  return { event, timeNano: BigInt(/"timeNano":(\d+)/.exec(line)?.[1] ?? Math.trunc(event.timeNano ?? 0)) };
+}
 
 /** Everything that belongs to the daemon itself, and naru's own extensions. */
 export class SystemClient {
@@ -36,8 +45,9 @@ export class SystemClient {
   }
 
   /** Ends when the stream ends (an `until` in the past) or `signal` aborts. */
-  events(options: { since?: string; until?: string; filters?: A.Filters } = {}, signal?: AbortSignal): AsyncGenerator<A.EventMessage, void> {
-    return this.#engine.stream('GET', '/events', { query: { since: options.since, until: options.until, filters: filterQuery(options.filters) }, ...(signal === undefined ? {} : { signal }) });
+  async *events(options: { since?: string; until?: string; filters?: A.Filters } = {}, signal?: AbortSignal): AsyncGenerator<EventWithTime, void> {
+    const answer = await this.#engine.call('GET', '/events', { query: { since: options.since, until: options.until, filters: filterQuery(options.filters) }, ...(signal === undefined ? {} : { signal }) });
+    yield* jsonStream(answer.body, parseEvent);
   }
 
   auth(credentials: { username: string; password: string; serveraddress: string }): Promise<{ Status: string; IdentityToken?: string }> {

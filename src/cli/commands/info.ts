@@ -23,7 +23,12 @@ export const info: CommandRunner = async (context) => {
   if (format !== '') {
     if (failure !== undefined) io.err(`${(failure as Error).message}\n`);
     const { ApiVersion: _, ...section } = client;
-    io.out(`${render(format, { ...(server ?? {}), ClientInfo: { Debug: debug, ...section, Plugins: [], Warnings: null } })}\n`);
+    const shown = { ...(server ?? {}), ClientInfo: { Debug: debug, ...section, Plugins: [], Warnings: null } };
+    try {
+      io.out(render(format, shown));
+    } finally {
+      io.out('\n');
+    }
     return failure === undefined ? 0 : 1;
   }
   io.out(`Client:\n Version:    ${client.Version}\n Context:    ${client.Context}\n Debug Mode: ${debug}\n\nServer:\n`);

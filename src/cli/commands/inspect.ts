@@ -44,7 +44,7 @@ function parse(format: string): Template {
 
 function render(parsed: Template, text: string): string {
   try {
-    return parsed.execute(inspectData(text), { missing: missingInspectField });
+    return parsed.execute(inspectData(text), { missing: missingInspectField, untyped: true });
   } catch (cause) {
     throw new NaruError('invalid', `template parsing error: ${(cause as Error).message}`, { cause });
   }

@@ -1,4 +1,5 @@
 import type { ContainerSummary } from '#spec/engine-api.ts';
+import { NaruError } from '#spec/errors.ts';
 import type { CommandRunner } from '../command.ts';
 import { CONTAINER_HEADERS, containerFormat, containerRow } from '../format/container-row.ts';
 import { executeRow, parseFormat, renderTable } from '../format/table.ts';
@@ -13,7 +14,7 @@ export const listContainers: CommandRunner = async (context) => {
   const limit = flags.number('last');
   let size = flags.bool('size');
   // Sizes cost the daemon much: they are asked for only where the template shows them.
-  if (format !== '' && !quiet && !flags.changed('size')) size ||= usesSize(format);
+  if (format !== '' && (usesSize(format === 'json' ? '{{json .}}' : format) && !quiet && !flags.changed('size'))) size = true;
   const containers = await context.client().containers.list({
     all: flags.bool('all'), size, filters: flags.filters(),
     ...(flags.bool('latest') && limit === -1 ? { limit: 1 } : limit > 0 ? { limit } : {}),
@@ -26,10 +27,19 @@ export const listContainers: CommandRunner = async (context) => {
 
 const configured = (context: Parameters<CommandRunner>[0]): string => context.config().psFormat ?? '';
 
+/** `ps` looks at its template before it asks the daemon, and words what is wrong with it so. */
+function checked<T>(failure: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new NaruError('invalid', (cause as Error).message.replace(/^template parsing error/, failure), { cause });
+  }
+}
+
 function usesSize(format: string): boolean {
   let used = false;
   const probe = containerRow({ Id: '', Names: [], Image: '', ImageID: '', Command: '', Created: 0, Ports: [], Labels: {}, State: 'running', Status: '', HostConfig: { NetworkMode: '' }, NetworkSettings: { Networks: {} }, Mounts: [] } as ContainerSummary, true);
   Object.defineProperty(probe, 'Size', { get: () => ((used = true), ''), enumerable: false, configurable: true });
-  executeRow(parseFormat(format.replace(/^table ?/, '')), probe, '*formatter.ContainerContext');
+  checked('failed to execute template', () => executeRow(checked('failed to parse template', () => parseFormat(format.replace(/^table ?/, ''))), probe, '*formatter.ContainerContext'));
   return used;
 }

@@ -73,7 +73,7 @@ function follow(context: CommandContext, entry: StatsEntry, live: boolean): Prom
 async function followEvents(context: CommandContext, add: (id: string) => void, remove: (id: string) => void, signal: AbortSignal): Promise<void> {
   const all = context.flags.bool('all');
   try {
-    for await (const event of context.client().system.events({ filters: new Map([['type', ['container']]]) }, signal)) {
+    for await (const { event } of context.client().system.events({ filters: new Map([['type', ['container']]]) }, signal)) {
       const id = event.Actor.ID.slice(0, 12);
       if (event.Action === 'start' || (all && event.Action === 'create')) add(id);
       else if (!all && event.Action === 'die') remove(id);

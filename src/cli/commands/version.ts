@@ -44,7 +44,11 @@ export const version: CommandRunner = async ({ client, flags, io, program }) => 
     const data = { Client: { ...section }, Server: server === undefined ? null : { ...server } };
     // Go's names of what JSON calls otherwise.
     for (const part of [data.Client, data.Server]) if (part !== null) Object.defineProperty(part, 'APIVersion', { value: part.ApiVersion, enumerable: false });
-    for (const component of data.Server?.Components ?? []) if (component.Details !== undefined) markAsMap(component.Details);
+    for (const component of data.Server?.Components ?? []) {
+      if (component.Details === undefined) continue;
+      markAsMap(component.Details);
+      if (component.Name === 'Engine' && component.Details['BuildTime'] !== undefined) component.Details['BuildTime'] = ansiDate(component.Details['BuildTime']);
+    }
     io.out(`${parsed.execute(data, { missing: missingField })}\n`);
   }
   if (failure !== undefined) throw failure;

@@ -57,7 +57,8 @@ function headerLine(parsed: Template, headers: Readonly<Record<string, string>>)
 }
 
 function rowJson(row: Row): string {
-  return goJson(Object.fromEntries(Object.keys(row).filter((key) => typeof row[key] !== 'function').sort().map((key) => [key, row[key]])));
+  // Here Go's encoder escapes what could be read as HTML.
+  return goJson(Object.fromEntries(Object.keys(row).filter((key) => typeof row[key] !== 'function').sort().map((key) => [key, row[key]]))).replace(/[<>&]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
 }
 
 /** `0123456789ab` of `sha256:0123456789abcdef…`. */

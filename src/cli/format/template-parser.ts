@@ -31,6 +31,7 @@ class Parser {
   readonly #functions: ReadonlySet<string>;
   #at = 0;
   #depth = 0;
+  #ranges = 0;
   #scopes: Set<string>[] = [new Set(['$'])];
 
   constructor(source: string, functions: ReadonlySet<string>) {
@@ -41,7 +42,7 @@ class Parser {
 
   all(): readonly Node[] {
     const [nodes, stop] = this.#list();
-    if (stop !== 'end') throw this.#fail(`unexpected {{${stop}}}`);
+    if (stop !== 'end') throw this.#fail(`unexpected ${stop === 'else' ? '{{else}}' : stop}`);
     return nodes;
   }
 
@@ -83,6 +84,7 @@ class Parser {
         this.#next();
         this.#skipSpace();
         this.#expect('close', word.text);
+        if (this.#ranges === 0) throw this.#fail(`{{${word.text}}} outside {{range}}`);
         return { kind: word.text };
       }
       if (word.text === 'define' || word.text === 'template' || word.text === 'block') throw this.#fail(`{{${word.text}}} is not supported in --format`);
@@ -96,7 +98,9 @@ class Parser {
     this.#scopes.push(new Set());
     const pipeline = this.#pipeline(kind);
     this.#expect('close', kind);
+    if (kind === 'range') this.#ranges++;
     const [body, stop] = this.#list();
+    if (kind === 'range') this.#ranges--;
     let otherwise: Node[] = [];
     if (stop === 'end') throw this.#fail('unexpected EOF');
     if (stop === 'else') {

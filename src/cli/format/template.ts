@@ -7,6 +7,8 @@ export interface TemplateOptions {
   readonly functions?: Readonly<Record<string, TemplateFunction>>;
   /** What a key that an object lacks gives. Throws, or returns a value. */
   readonly missing?: (receiver: object, name: string) => unknown;
+  /** The data is JSON without types: Go calls everything in it `interface {}`. */
+  readonly untyped?: boolean;
 }
 
 /** A parsed Go template. */
@@ -21,7 +23,7 @@ export function template(source: string, extra: Readonly<Record<string, Template
   const nodes = parseTemplate(source, new Set(Object.keys(known)));
   return {
     execute(data, options = {}) {
-      const run = new Execution(source, { ...known, ...options.functions }, options.missing ?? missingField);
+      const run = new Execution(source, { ...known, ...options.functions }, options.missing ?? missingField, options.untyped === true);
       return run.all(nodes, data);
     },
   };
@@ -41,10 +43,12 @@ class Execution {
   readonly #source: string;
   readonly #functions: Readonly<Record<string, TemplateFunction>>;
   readonly #missing: (receiver: object, name: string) => unknown;
+  readonly #untyped: boolean;
   #out = '';
   #scopes: Scope[] = [];
 
-  constructor(source: string, functions: Readonly<Record<string, TemplateFunction>>, missing: (receiver: object, name: string) => unknown) {
+  constructor(source: string, functions: Readonly<Record<string, TemplateFunction>>, missing: (receiver: object, name: string) => unknown, untyped: boolean) {
+    this.#untyped = untyped;
     this.#source = source;
     this.#functions = functions;
     this.#missing = missing;
@@ -145,8 +149,9 @@ class Execution {
         return last.length > 0 ? last[0] : value;
       }
       const args = [...rest.map((operand) => this.#operand(operand, dot, [])), ...last];
-      return this.#guard(first, () => (this.#functions[first.name] as TemplateFunction)(args));
+      return this.#guard({ ...first, source: command.map((operand) => operand.source).join(' ') }, () => (this.#functions[first.name] as TemplateFunction)(args));
     }
+    if (first.kind === 'nil') return this.#raise(first, 'nil is not a command');
     if (rest.length > 0 || last.length > 0) {
       if (first.kind === 'field' || first.kind === 'variable' || first.kind === 'pipeline') return this.#operand(first, dot, [...rest.map((operand) => this.#operand(operand, dot, [])), ...last]);
       return this.#raise(first, `can't give argument to non-function ${first.source}`);
@@ -185,11 +190,11 @@ class Execution {
   #field(operand: Operand, receiver: unknown, name: string, args: readonly unknown[]): unknown {
     if (receiver === null || receiver === undefined) return this.#raise(operand, `nil pointer evaluating interface {}.${name}`);
     if (receiver === NO_VALUE) return this.#raise(operand, `nil data; no entry for key ${JSON.stringify(name)}`);
-    if (typeof receiver !== 'object' || Array.isArray(receiver)) return this.#raise(operand, `can't evaluate field ${name} in type ${goType(receiver)}`);
+    if (typeof receiver !== 'object' || Array.isArray(receiver)) return this.#raise(operand, `can't evaluate field ${name} in type ${this.#untyped ? 'interface {}' : goType(receiver)}`);
     const value = name in receiver && name !== 'goType' ? (receiver as Record<string, unknown>)[name] : undefined;
     if (typeof value === 'function') return this.#guard(operand, () => (value as (...words: readonly unknown[]) => unknown).apply(receiver, [...args]));
     if (args.length > 0) return this.#raise(operand, `${name} has arguments but cannot be invoked as function`);
-    if (value === undefined) return this.#guard(operand, () => this.#missing(receiver, name));
+    if (value === undefined) return isMap(receiver) ? NO_VALUE : this.#guard(operand, () => this.#missing(receiver, name));
     return value;
   }
 
