@@ -23,7 +23,7 @@ export function fakeEngine(given: Implementations = {}): Engine & { calls: FakeC
         return Promise.reject(new NaruError('unsupported', `the fake has no ${name}.${method}`));
       },
     });
-  const nouns = ['containers', 'exec', 'images', 'volumes', 'networks', 'system'] as const;
+  const nouns = ['containers', 'exec', 'images', 'volumes', 'networks', 'system', 'registries'] as const;
   return { calls, ...Object.fromEntries(nouns.map((name) => [name, noun(name)])) } as Engine & { calls: FakeCall[] };
 }
 

@@ -144,7 +144,7 @@ async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEv
       free(); // the next may come while this is still being unpacked
     }
     let downloaded = false;
-    const input = Readable.from(counted(), { objectMode: false, highWaterMark: 1 << 18 });
+    const input = Readable.from(counted(), { objectMode: false, highWaterMark: 1 << 16 });
     const job = runStagingJob(self, { kind: 'blob', incoming: directory, partial: partials.path(digest), offset, digest, size }, { input, signal: options.signal });
     let step = await job.next();
     for (; step.done !== true; step = await job.next()) if (downloaded) onEvent({ phase: 'extracting', done: step.value.done });

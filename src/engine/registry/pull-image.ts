@@ -14,7 +14,7 @@ import { ProgressFeed } from './progress-feed.ts';
 import { registryOptions } from './registry-options.ts';
 
 /** Layers may vanish under a pull when images are removed: it begins again so often. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
 
 /** `POST /images/create?fromImage=`: a tag, a digest, or without either all tags of the repository. The manifest is there before
  *  the first message. */
