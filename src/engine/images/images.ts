@@ -29,7 +29,11 @@ export function createImages(engine: EngineContext): Images {
       images.tag(image.id, reference);
       imageEvent(engine, { id: image.id, name: familiarTag(parseReference(reference)) }, 'tag');
     },
-    remove: async (name, { force }) => removeImage(engine, name, { force }),
+    async remove(name, { force }) {
+      const items = removeImage(engine, name, { force });
+      await engine.store.images.reclaimed(); // who removes an image wants the space
+      return items;
+    },
     prune: (filters) => pruneImages(engine, filters),
     async *load(archive, { quiet }, signal): AsyncGenerator<ProgressMessage> {
       for await (const event of images.load(archive, signal)) {

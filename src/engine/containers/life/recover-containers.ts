@@ -10,6 +10,7 @@ import { undoCreate } from '../create/create-container.ts';
 import { wantsStartAtBoot } from './restart-policy.ts';
 import { watchTask } from './launch.ts';
 import { handleExit } from './handle-exit.ts';
+import { releaseRun } from './release-run.ts';
 import { removeContainer } from './remove-container.ts';
 import { startByPolicy } from './start-container.ts';
 
@@ -45,6 +46,8 @@ async function recover(engine: EngineContext, container: Container): Promise<voi
     const found = await engine.tasks.recover({ id, stateDir: stateDirectory(engine, id), exitFile: exitFile(engine, container), cgroupPath: cgroupPath(engine, container) });
     if (found !== undefined && 'task' in found) {
       if (was === 'starting') container.apply('started');
+      // A commit, a pause, an unpause may have been cut short: the row decides.
+      await engine.tasks.freeze(cgroupPath(engine, container), was === 'paused').catch((error: unknown) => engine.report(error, `freeze or thaw container ${container.name}`));
       state.startedAt = was === 'starting' || state.pid !== found.task.pid ? formatTime(found.task.startedAt) : state.startedAt;
       watchTask(engine, container, found.task);
       startHealthMonitor(engine, container);
@@ -58,7 +61,18 @@ async function recover(engine: EngineContext, container: Container): Promise<voi
   } catch (error) {
     engine.report(error, `recover container ${container.name}`);
   }
+  if (was === 'starting') return neverStarted(engine, container);
   settle(engine, container, { code: 137, at: nowNano(), oomKills: 0, error: 'the daemon lost it: its shim is gone and left no exit record' });
+}
+
+/** The daemon died before the program ran: as if the start had failed. */
+function neverStarted(engine: EngineContext, container: Container): void {
+  const { state } = container;
+  container.apply(state.startedAt === ZERO_TIME ? 'start-failed-first' : 'start-failed');
+  state.error = 'the daemon died while it was being started';
+  state.exitCode = 128;
+  container.cleaning = releaseRun(engine, container);
+  saveState(engine.store.db, container);
 }
 
 function settle(engine: EngineContext, container: Container, { code, at, oomKills, error }: { code: number; at: bigint; oomKills: number; error: string }): void {
@@ -78,7 +92,7 @@ function finishHalfDone(engine: EngineContext): void {
     let work: Promise<unknown> | undefined;
     if (creating === true) work = undoCreate(engine, container, container.doc.mounts.flatMap((mount) => (mount.name !== undefined && mount.anonymous === true ? [mount.name] : [])));
     else if (status === 'removing') work = removeContainer(engine, container, { force: false, volumes: container.state.removeVolumes === true || container.doc.hostConfig.AutoRemove === true, automatic: true });
-    else if (status === 'exited' && container.doc.hostConfig.AutoRemove === true) work = removeContainer(engine, container, { force: false, volumes: true, automatic: true });
+    else if ((status === 'exited' || (status === 'created' && container.state.run > 0)) && container.doc.hostConfig.AutoRemove === true) work = removeContainer(engine, container, { force: false, volumes: true, automatic: true });
     work?.catch((error: unknown) => engine.report(error, `finish what was half done with container ${container.name}`));
   }
 }
