@@ -1,5 +1,5 @@
-import { closeSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
-import { readFileSync, statfsSync } from 'node:fs';
+import { closeSync, mkdirSync, readFileSync, readdirSync, renameSync, statfsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { openDirectory, spreadChildren } from '#sys/files.ts';
 import { removeTree } from '#sys/files-directory.ts';
 import { check } from '#sys/syscalls.ts';
@@ -21,16 +21,28 @@ export interface DataRoot {
   /** An empty directory: the lower of an image without layers. */
   readonly empty: string;
   /** Move a directory out of the way, at once, and delete it. Resolves when it is gone, or after a while: a big tree does not
-   *  hold the caller. `wait: false` resolves before, unless many deletions are under way. Missing is fine. */
-  discard(path: string, options?: { wait: boolean }): Promise<void>;
+   *  hold the caller. Missing is fine. */
+  discard(path: string, options?: DiscardOptions): Promise<void>;
+  /** Resolves when the deletions that are under way are done, or after RECLAIM_DEADLINE. */
+  reclaimed(): Promise<void>;
   /** A fresh directory below `incoming`. */
   newIncoming(): string;
+}
+
+export interface DiscardOptions {
+  /** false: resolve before it is gone, unless many deletions are under way. Default true. */
+  readonly wait?: boolean;
+  /** Somebody may still change the tree (a container that does not die): it is deleted through descriptors, in this thread, a
+   *  slice at a time. Otherwise by paths in another thread. */
+  readonly live?: boolean;
 }
 
 /** How long `discard` waits for the bytes to be gone, in milliseconds. */
 const PATIENCE = 200;
 /** Deletions under way from which on every caller waits. */
 const MAX_PENDING = 64;
+/** Longest wait of `reclaimed`, in milliseconds. */
+const RECLAIM_DEADLINE = 20_000;
 
 const later = <T>(work: () => Promise<T>): Promise<T> => new Promise((resolve, reject) => {
   setImmediate(() => work().then(resolve, reject));
@@ -47,7 +59,7 @@ export function openDataRoot(path: string): DataRoot {
   const incoming = make('incoming', 0o700);
   spread(incoming);
   let counter = 0;
-  let pending = 0;
+  const pending = new Set<Promise<void>>();
   const unique = (): string => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(counter++).toString(36)}`;
 
   async function empty(name: string): Promise<void> {
@@ -69,7 +81,7 @@ export function openDataRoot(path: string): DataRoot {
     incoming,
     trash,
     empty: make('empty', 0o755),
-    async discard(victim, options = { wait: true }) {
+    async discard(victim, { wait = true, live = false } = {}) {
       const name = unique();
       try {
         renameSync(victim, `${trash}/${name}`);
@@ -77,24 +89,29 @@ export function openDataRoot(path: string): DataRoot {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
         throw error;
       }
+      const work = live ? () => empty(name) : () => rm(`${trash}/${name}`, { recursive: true, force: true });
       // What could not be deleted is tried again at the next open.
-      const gone = (options.wait ? empty(name) : later(() => empty(name))).catch(() => {});
-      pending++;
-      void gone.then(() => pending--);
-      if (!options.wait && pending <= MAX_PENDING) return;
-      let timer: NodeJS.Timeout | undefined;
-      const patience = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, PATIENCE);
-      });
-      await Promise.race([gone, patience]);
-      clearTimeout(timer);
+      const gone = (wait ? work() : later(work)).catch(() => {});
+      pending.add(gone);
+      void gone.then(() => pending.delete(gone));
+      if (wait || pending.size > MAX_PENDING) await within(gone, PATIENCE);
     },
+    reclaimed: () => within(Promise.all(pending), RECLAIM_DEADLINE),
     newIncoming() {
       const directory = `${incoming}/${unique()}`;
       mkdirSync(directory, { mode: 0o700 });
       return directory;
     },
   };
+}
+
+async function within(work: Promise<unknown>, milliseconds: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+  });
+  await Promise.race([work, deadline]);
+  clearTimeout(timer);
 }
 
 /**
@@ -111,14 +128,14 @@ function spread(directory: string): void {
 /** Move everything that no row knows to the trash, and start emptying it. `known` are the names that stay, per directory. */
 export function sweep(root: DataRoot, known: { layers: ReadonlySet<string>; snapshots: ReadonlySet<string>; blobs: ReadonlySet<string> }): void {
   const orphans = (directory: string, keep: ReadonlySet<string>): void => {
-    for (const name of readdirSync(directory)) if (!keep.has(name)) void root.discard(`${directory}/${name}`, { wait: false });
+    for (const name of readdirSync(directory)) if (!keep.has(name)) void root.discard(`${directory}/${name}`, { wait: false, live: true });
   };
   orphans(root.layers, known.layers);
   orphans(root.recipes, known.layers);
   orphans(root.snapshots, known.snapshots);
   orphans(root.blobs, known.blobs);
   orphans(root.incoming, new Set());
-  for (const name of readdirSync(root.trash)) void root.discard(`${root.trash}/${name}`, { wait: false });
+  for (const name of readdirSync(root.trash)) void root.discard(`${root.trash}/${name}`, { wait: false, live: true });
 }
 
 /** Free bytes that may be used on the file system of `path`. */

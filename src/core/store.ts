@@ -50,6 +50,8 @@ export interface ImageStore {
   /** Deletes the image and every layer that nothing refers to any more. Throws conflict while a container refers to it. Returns
    *  what was deleted (image id, then chain ids of removed layers) and the bytes that came back. */
   delete(id: Digest): { deleted: string[]; bytes: number };
+  /** Deletion of files goes on after `delete`: resolves when the space is back (with a deadline). */
+  reclaimed(): Promise<void>;
   /** docker-archive or OCI layout; plain, gzip or zstd outside and per layer. Nothing half made on failure. */
   load(archive: Readable, signal: AbortSignal): AsyncIterable<LoadEvent>;
   /** One docker-archive that is an OCI layout too, deterministic, streamed. */

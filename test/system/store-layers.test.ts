@@ -142,7 +142,7 @@ test('many layers, and the way of older kernels, leave no mount behind', async (
   const { openByMount } = await import('#core/snapshots/overlay.ts');
   const layers = Array.from({ length: 120 }, (_, i) => tarOf([{ name: `f${i}`, type: 'file', data: text(String(i)) }]));
   const image = await s.load(dockerArchive(layers));
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  const ours = (): string[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(s.scratch));
   look(image, (root) => assert.equal(readdirSync(root).length, 120));
   const few = await s.load(dockerArchive(layers.slice(0, 20), { tags: ['few:1'] }));
   const { lowers, upper, work } = s.store.snapshots.create('old-way', { image: few.id }, { durable: false });
@@ -151,7 +151,7 @@ test('many layers, and the way of older kernels, leave no mount behind', async (
   assert.equal(readdirSync(`/proc/self/fd/${fd}`).length, 21);
   closeSync(fd);
   assert.ok(existsSync(join(upper, 'new')));
-  assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), mounts);
+  assert.deepEqual(ours(), []);
   await s.store.snapshots.remove('old-way');
   await s.reopen(); // sweeps incoming/mount
 });

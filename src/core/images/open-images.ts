@@ -50,6 +50,7 @@ export function openImages(context: ImagesContext): Images {
 
   return {
     ...table,
+    reclaimed: root.reclaimed,
 
     async *load(archive, signal): AsyncGenerator<LoadEvent, void, undefined> {
       const incoming = root.newIncoming();

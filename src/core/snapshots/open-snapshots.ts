@@ -100,7 +100,7 @@ export function openSnapshots({ db, root, lowersOf, exportTree }: SnapshotDepend
     async remove(id) {
       if (!ID.test(id)) return;
       db.transaction(() => void db.sql('DELETE FROM snapshots WHERE id = ?').run(id), { durable: false });
-      await root.discard(`${root.snapshots}/${id}`, { wait: false });
+      await root.discard(`${root.snapshots}/${id}`, { wait: false, live: true });
     },
 
     async usage(id) {
