@@ -22,7 +22,8 @@ async function main(): Promise<void> {
     return;
   }
   const { run } = await import('#cli/main.ts');
-  process.exitCode = await run(args, { program, daemonCommand: [...self, 'daemon'] });
+  // Not exitCode: a read of stdin that nobody can take back would keep the process.
+  process.exit(await run(args, { program, daemonCommand: [...self, 'daemon'] }));
 }
 
 main().catch((error: unknown) => {

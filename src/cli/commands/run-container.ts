@@ -67,12 +67,11 @@ async function runTraced(context: CommandContext, trace: CliTrace | undefined): 
     }
     if (tty && io.isTerminal(1)) stopSize = watchSize(io, (rows, columns) => client.containers.resize(id, rows, columns));
     const running = async (): Promise<number> => {
-      const status = exitStatus(wait.done, io);
-      const first = await Promise.race([(streams as AttachedStreams).ended, status]);
+      const first = await Promise.race([(streams as AttachedStreams).ended, wait.done.then(() => 'exited' as const, () => 'exited' as const)]);
       if (first === 'detached') return 0;
       // Its output may still be on the way when its status is here.
-      if (typeof first === 'number' && (stdout || stderr)) await (streams as AttachedStreams).ended.catch(() => {});
-      return status;
+      if (first === 'exited' && (stdout || stderr)) await (streams as AttachedStreams).ended.catch(() => {});
+      return exitStatus(wait.done, io);
     };
     return await (trace?.span('container runs', running) ?? running());
   } finally {
