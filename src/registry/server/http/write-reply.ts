@@ -20,34 +20,48 @@ export async function writeReply(call: Call, response: ServerResponse, reply: Re
   response.writeHead(reply.status, headers);
   let sent = 0;
   if (call.method !== 'HEAD' && length > 0) {
-    if (bytes !== undefined) sent = await writePiece(response, bytes);
-    else for await (const piece of (body as { pieces: () => AsyncIterable<Uint8Array> }).pieces()) sent += await writePiece(response, piece);
+    using out = pieceWriter(response);
+    if (bytes !== undefined) sent = await out.write(bytes);
+    else for await (const piece of (body as { pieces: () => AsyncIterable<Uint8Array> }).pieces()) sent += await out.write(piece);
   }
   await new Promise<void>((resolve) => response.end(() => resolve()));
   if (unread) await drain(call);
   return sent;
 }
 
-/** Resolves when the piece may be reused. */
-function writePiece(response: ServerResponse, piece: Uint8Array): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const gone = (): void => fail('the client went away');
-    const fail = (why: string): void => {
-      clearTimeout(timer);
-      response.off('close', gone);
-      response.destroy();
-      reject(new NaruError('canceled', why));
-    };
-    const timer = setTimeout(() => fail(`the client took nothing for ${STALL_MS / 1000} seconds`), STALL_MS);
-    response.once('close', gone);
-    if (response.destroyed) return gone();
-    response.write(piece, (error) => {
-      if (error) return fail('the client went away');
-      clearTimeout(timer);
-      response.off('close', gone);
-      resolve(piece.length);
-    });
-  });
+interface PieceWriter extends Disposable {
+  /** Resolves when the piece may be reused. */
+  write(piece: Uint8Array): Promise<number>;
+}
+
+/** Writes pieces of a body, one after the other; gives up on a client that is gone or takes nothing for long. */
+function pieceWriter(response: ServerResponse): PieceWriter {
+  let gone = response.destroyed;
+  let since = performance.now();
+  let stop: ((error: Error) => void) | undefined;
+  const end = (why: string): void => {
+    gone = true;
+    stop?.(new NaruError('canceled', why));
+    response.destroy();
+  };
+  const closed = (): void => end('the client went away');
+  response.once('close', closed);
+  const timer = setInterval(() => { if (performance.now() - since > STALL_MS) end(`the client took nothing for ${STALL_MS / 1000} seconds`); }, STALL_MS / 4);
+  return {
+    write: (piece) => new Promise((resolve, reject) => {
+      if (gone) return reject(new NaruError('canceled', 'the client went away'));
+      stop = reject;
+      response.write(piece, (error) => {
+        if (error) return end('the client went away');
+        since = performance.now();
+        resolve(piece.length);
+      });
+    }),
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      response.off('close', closed);
+    },
+  };
 }
 
 async function drain(call: Call): Promise<void> {

@@ -8,7 +8,7 @@ import { asStorageError, codeOf } from './as-storage-error.ts';
 import type { BlobStorage, StagedBlob } from './blob-storage.ts';
 
 /** Large enough that system calls do not matter, small enough for hundreds of readers. */
-const PIECE_BYTES = 256 << 10;
+const PIECE_BYTES = 512 << 10;
 
 /** `<root>/<algorithm>/<first two digits>/<hex>`: names come from parsed digests only, so none can climb out. */
 export function fileStorage(root: string): BlobStorage {
