@@ -108,6 +108,7 @@ export function saveStream(self: SelfCommand, job: Job): Readable {
     } finally {
       if (!finished) child.kill('SIGKILL');
       await ended;
+      trimMemorySoon();
     }
   }
   return Readable.from(chunks(), { objectMode: false, highWaterMark: 1 << 18 });
