@@ -31,10 +31,14 @@ export function createImages(engine: EngineContext): Images {
     },
     async remove(name, { force }) {
       const items = removeImage(engine, name, { force });
-      await engine.store.images.reclaimed(); // who removes an image wants the space
+      await images.reclaimed(); // who removes an image wants the space
       return items;
     },
-    prune: (filters) => pruneImages(engine, filters),
+    async prune(filters) {
+      const report = await pruneImages(engine, filters);
+      await images.reclaimed();
+      return report;
+    },
     async *load(archive, { quiet }, signal): AsyncGenerator<ProgressMessage> {
       for await (const event of images.load(archive, signal)) {
         if (event.kind === 'layer') {

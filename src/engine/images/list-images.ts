@@ -26,7 +26,7 @@ export async function listImages(engine: EngineContext, { filters, sharedSize }:
     .map((image) => ({
       Id: image.id, ParentId: image.config.parent ?? '',
       RepoTags: patterns.length === 0 ? [...image.tags] : image.tags.filter((tag) => patterns.some((pattern) => matchesReference(pattern, tag))),
-      RepoDigests: [...image.digests], Created: Number(createdAt(image) / 1_000_000_000n), Size: image.size, SharedSize: shared?.get(image.id) ?? -1,
+      RepoDigests: patterns.length === 0 ? [...image.digests] : image.digests.filter((digest) => patterns.some((pattern) => matchesReference(pattern, digest.replace(/@.*$/, '')))), Created: Number(createdAt(image) / 1_000_000_000n), Size: image.size, SharedSize: shared?.get(image.id) ?? -1,
       Labels: image.config.config?.Labels ?? null, Containers: sharedSize ? users.get(image.id) ?? 0 : -1,
     }));
 }

@@ -114,7 +114,7 @@ export function reserveEndpoint(engine: EngineContext, container: Container): En
   if (network !== 'bridge' || config.NetworkDisabled === true) return undefined;
   const mac = endpoints[network]?.MacAddress;
   return engine.network.reserve({
-    containerId: container.id, network, ...(mac ? { mac } : {}),
+    containerId: container.id, containerName: container.name, network, ...(mac ? { mac } : {}),
     ports: portRequests(hostConfig.PortBindings, Object.keys(config.ExposedPorts ?? {}), hostConfig.PublishAllPorts === true),
   });
 }

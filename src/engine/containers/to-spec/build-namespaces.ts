@@ -2,7 +2,7 @@ import type { NamespaceType } from '#spec/oci-runtime.ts';
 import type { SpecBuilder } from './spec-draft.ts';
 
 /** New namespaces, joined ones, and those that the host's are kept for; host names and sysctls go with them. */
-export const buildNamespaces: SpecBuilder = ({ spec, sources }, { doc, join }) => {
+export const buildNamespaces: SpecBuilder = ({ spec, sources }, { doc, join, networkSysctls }) => {
   const { config, hostConfig } = doc;
   const namespaces: { type: NamespaceType; path?: string }[] = [];
   const add = (type: NamespaceType, mode: string | undefined, { flag, path }: { flag: string; path?: string | undefined }): void => {
@@ -25,7 +25,7 @@ export const buildNamespaces: SpecBuilder = ({ spec, sources }, { doc, join }) =
       sources.set('/domainname', `--domainname ${config.Domainname}`);
     }
   }
-  const sysctl: Record<string, string> = {};
+  const sysctl: Record<string, string> = { ...networkSysctls };
   if (join.network === undefined && hostConfig.NetworkMode !== 'host') {
     // As Docker: low ports and ping for every user, inside a network of the container's own.
     sysctl['net.ipv4.ip_unprivileged_port_start'] = '0';

@@ -31,7 +31,7 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   const { spec, sources } = toSpec({
     id, doc, kernel, user, home, join, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
     userMounts: resolveUserMounts(engine, container), files: writeHostFiles(engine, container, endpoint), sharedMemory: sharedMemory(engine, container),
-    hostDevices, devicesAt, blockDevice, environment: chainEnvironment(container),
+    hostDevices, devicesAt, blockDevice, networkSysctls: endpoint === undefined ? {} : engine.network.sysctls(endpoint), environment: chainEnvironment(container),
   });
   const request: TaskRequest = {
     id, spec, sources, stateDir: stateDirectory(engine, id), exitFile: exitFile(engine, container), durable: hostConfig.AutoRemove !== true,

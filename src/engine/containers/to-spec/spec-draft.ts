@@ -19,6 +19,8 @@ export interface SpecInput {
   readonly cgroupPath: string;
   /** The user's mounts, resolved to what is mounted, each with its flag. */
   readonly userMounts: readonly { readonly mount: OciMount; readonly flag: string }[];
+  /** Of the network that the container is on; the user's win over them. */
+  readonly networkSysctls: Readonly<Record<string, string>>;
   /** Host files for /etc; undefined where the container shares or has none. */
   readonly files: { readonly resolvConf: string; readonly hostname: string; readonly hosts: string } | undefined;
   /** Host directory for /dev/shm; undefined: a tmpfs of its own, or none for IpcMode none. */
