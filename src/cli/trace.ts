@@ -2,12 +2,12 @@ import { writeFileSync } from 'node:fs';
 import type { TraceSpan } from '#client/system-client.ts';
 import type { CommandContext } from './command.ts';
 
-interface Span { readonly link: string; readonly name: string; readonly start: bigint; readonly end: bigint; readonly detail: string | undefined }
+export interface Span { readonly link: string; readonly name: string; readonly start: bigint; readonly end: bigint; readonly detail: string | undefined }
 
 /** The chain, from the user to the kernel: a trace's rows of one moment come in this order. */
 const LINKS = ['cli', 'api', 'engine', 'core', 'runtime', 'net', 'native', 'container'];
 
-/** What `--trace` gathers: our own spans, and the daemon's under the same id. Times are CLOCK_MONOTONIC nanoseconds. */
+/** What `--trace` gathers: our own spans, and the daemon's under the same id. Times are nanoseconds of some clock. */
 export class CliTrace {
   readonly id: string;
   readonly #spans: Span[] = [];
@@ -31,7 +31,7 @@ export class CliTrace {
     this.#spans.push({ link: 'cli', name: `${context.program} ${context.commandPath}`, start: this.#start, end: process.hrtime.bigint(), detail: undefined });
     let theirs: Span[] = [];
     try {
-      theirs = (await context.client().system.trace(this.id)).map(fromWire);
+      theirs = aligned(this.#spans, (await context.client().system.trace(this.id)).map(fromWire));
     } catch (error) {
       context.io.err(`hint: the daemon has no trace of it: ${(error as Error).message}\n`);
     }
@@ -45,6 +45,28 @@ export class CliTrace {
 const rank = (span: Span): number => (LINKS.indexOf(span.link) + LINKS.length + 1) % (LINKS.length + 1);
 const fromWire = (span: TraceSpan): Span => ({ link: span.link, name: span.name, start: BigInt(span.start), end: BigInt(span.end), detail: span.detail });
 const milliseconds = (nanoseconds: bigint): string => (Number(nanoseconds) / 1e6).toFixed(3);
+
+/** Requests that the daemon has done with when we have its answer: the name of our span, and the daemon's of it. */
+const ANSWERED: readonly (readonly [string, RegExp])[] = [['create', /^POST .*\/containers\/create$/], ['start', /^POST .*\/containers\/[^/]+\/start$/]];
+
+/**
+ * The daemon's spans on our clock. Its clock is another (Bun's counts from the start of the process; the daemon may be on
+ * another machine), but what it did for a request happened between our asking and its answer: that leaves little room.
+ */
+export function aligned(ours: readonly Span[], theirs: readonly Span[]): Span[] {
+  let least: bigint | undefined;
+  let most: bigint | undefined;
+  for (const [name, pattern] of ANSWERED) {
+    const mine = ours.find((span) => span.name === name);
+    const its = theirs.findLast((span) => span.link === 'api' && pattern.test(span.name));
+    if (mine === undefined || its === undefined) continue;
+    if (least === undefined || mine.start - its.start > least) least = mine.start - its.start;
+    if (most === undefined || mine.end - its.end < most) most = mine.end - its.end;
+  }
+  if (least === undefined || most === undefined) return [...theirs];
+  const offset = least <= 0n && most >= 0n ? 0n : (least + most) / 2n;
+  return theirs.map((span) => ({ ...span, start: span.start + offset, end: span.end + offset }));
+}
 
 /** One line a span, in order of start, indented below the span that it is within. */
 export function traceTable(spans: readonly Span[]): string {
