@@ -84,10 +84,12 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
     renew: (now) => (server as unknown as { setSecureContext?: (o: object) => void }).setSecureContext?.(tlsSettings(now)),
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections?.();
-      const timer = setTimeout(() => { stopping.abort(); server.closeAllConnections?.(); for (const socket of sockets) socket.destroy(); }, inFlight === 0 ? 0 : STOP_MS);
+      const deadline = performance.now() + STOP_MS;
+      while (inFlight > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+      stopping.abort();
+      server.closeAllConnections?.();
+      for (const socket of sockets) socket.destroy();
       await closed;
-      clearTimeout(timer);
     },
   };
 }
