@@ -25,7 +25,9 @@ const LOG_LEVELS = ['panic', 'fatal', 'error', 'warn', 'warning', 'info', 'debug
  * Runs one command line (without the program's name) and resolves with its exit status, having said all there is to say.
  * Nothing is left open but a read of stdin that nobody can take back: end the process with `process.exit`.
  */
-export async function run(argv: readonly string[], options: RunOptions): Promise<number> {
+export async function run(argv: readonly string[], given: RunOptions): Promise<number> {
+  // A copy by another name is still naru.
+  const options = { ...given, program: given.program === 'docker' ? 'docker' : 'naru' };
   const io = options.io ?? processIo();
   try {
     return await runLine(argv, options, io);

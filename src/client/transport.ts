@@ -2,7 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { Connection, type RawStream, type WireRequest } from './connection.ts';
 import { errorFromResponse, MAX_ERROR_BODY } from './error-from-response.ts';
-import type { Dial } from './wire.ts';
+import type { Dial, Wire } from './wire.ts';
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
 export type RequestBody = string | Uint8Array | AsyncIterable<Uint8Array>;
@@ -32,7 +32,7 @@ export class Transport {
   readonly #options: TransportOptions;
   readonly #idle: Connection[] = [];
   readonly #open = new Set<Connection>();
-  #triedToStart = false;
+  #starting: Promise<boolean> | undefined;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -117,20 +117,27 @@ export class Transport {
   }
 
   async #connect(): Promise<Connection> {
-    let wire;
-    try {
-      wire = await this.#options.dial();
-    } catch (error) {
-      if (isUnreachable(error) && this.#options.onUnreachable !== undefined && !this.#triedToStart) {
-        this.#triedToStart = true;
-        if (await this.#options.onUnreachable()) return this.#connect();
-      }
-      throw this.#dialError(error);
-    }
+    const wire = await this.#dialOrStart();
     const connection = new Connection(wire);
     connection.onIdle = () => this.#idle.push(connection);
     this.#open.add(connection);
     return connection;
+  }
+
+  async #dialOrStart(): Promise<Wire> {
+    try {
+      return await this.#options.dial();
+    } catch (error) {
+      if (!isUnreachable(error) || this.#options.onUnreachable === undefined) throw this.#dialError(error);
+      // Connections that are opened at once wait for one start.
+      this.#starting ??= this.#options.onUnreachable();
+      if (!(await this.#starting)) throw this.#dialError(error);
+    }
+    try {
+      return await this.#options.dial();
+    } catch (error) {
+      throw this.#dialError(error);
+    }
   }
 
   #dialError(error: unknown): NaruError {
