@@ -90,7 +90,9 @@ export class TarReader {
   async #finishEntry(): Promise<void> {
     while (this.#content > 0) await this.content();
     if (this.#padding > 0) {
-      await this.#frame(this.#padding);
+      // Some writers leave out the padding of the last entry, and the end after it: Go's reader takes that, and so images exist.
+      const bytes = this.#source.tryRead(this.#padding) ?? (await this.#source.read(this.#padding));
+      if (bytes !== undefined) this.#onFrame?.(bytes);
       this.#padding = 0;
     }
   }

@@ -9,7 +9,7 @@ import type { ErrorKind } from '#spec/errors.ts';
  *     layer   stdin: one tar                  the same
  *     commit  an upper directory              the same
  *     save    blobs to write                  stdout: the archive
- *     blob    stdin: a layer from a registry  lines of JobEvent: it is unpacked while it comes (transfers/take-blob.ts)
+ *     blob    stdin: lengths of a growing file  lines of JobEvent: a layer is unpacked while it comes (transfers/take-blob.ts)
  *     sync    nothing                         the same: what was staged before is on disk now
  *     compress  a layer to compress           stdout: its bytes; stderr, at the end: their CompressedBlob
  *
@@ -28,7 +28,7 @@ export type Job =
 /** A layer's blob that comes from elsewhere. What came is kept in `partial`, so that the rest is enough when it is cut. */
 export interface BlobPlan {
   readonly partial: string;
-  /** Bytes of `partial` that hold already; stdin goes on there. */
+  /** Bytes that are there from the start. */
   readonly offset: number;
   readonly digest: Digest;
   readonly size: number;

@@ -129,26 +129,35 @@ async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEv
   }
 
   async function unpack(offset: number, directory: string): Promise<StagedLayer> {
-    let done = offset;
-    async function* counted(): AsyncGenerator<Uint8Array, void, undefined> {
+    let downloaded = false;
+    const file = partials.open(digest, offset);
+    /** The bytes go to the file; how many there are goes to the helper that reads it. */
+    async function* lengths(): AsyncGenerator<Buffer, void, undefined> {
+      let done = offset;
       onEvent({ phase: 'downloading', done });
-      if (offset < size) {
+      yield Buffer.from(`${done}\n`);
+      if (done < size) {
         for await (const chunk of options.open(offset, options.signal)) {
+          if (done + chunk.byteLength > size) throw new NaruError('corrupt', `more bytes than the ${size} that were announced`);
+          await file.append(chunk);
           done += chunk.byteLength;
           onEvent({ phase: 'downloading', done });
-          yield chunk;
+          yield Buffer.from(`${done}\n`);
         }
       }
       downloaded = true;
-      onEvent({ phase: 'downloaded' });
+      if (done === size) onEvent({ phase: 'downloaded' });
       free(); // the next may come while this is still being unpacked
     }
-    let downloaded = false;
-    const input = Readable.from(counted(), { objectMode: false, highWaterMark: 1 << 16 });
-    const job = runStagingJob(self, { kind: 'blob', incoming: directory, partial: partials.path(digest), offset, digest, size }, { input, signal: options.signal });
-    let step = await job.next();
-    for (; step.done !== true; step = await job.next()) if (downloaded) onEvent({ phase: 'extracting', done: step.value.done });
-    return step.value.layers[0] as StagedLayer;
+    const input = Readable.from(lengths(), { objectMode: false, highWaterMark: 1 });
+    try {
+      const job = runStagingJob(self, { kind: 'blob', incoming: directory, partial: partials.path(digest), offset, digest, size }, { input, signal: options.signal });
+      let step = await job.next();
+      for (; step.done !== true; step = await job.next()) if (downloaded) onEvent({ phase: 'extracting', done: step.value.done });
+      return step.value.layers[0] as StagedLayer;
+    } finally {
+      file.close();
+    }
   }
 }
 

@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, statSync, write } from 'node:fs';
+import { asNaruError } from '../images/as-naru-error.ts';
 import type { Digest } from '#spec/ids.ts';
 import { algorithmOf, hexOf } from '../content/digest.ts';
 
@@ -11,6 +12,13 @@ export interface PartialFiles {
   /** Bytes that are there. */
   length(digest: Digest): number;
   remove(digest: Digest): void;
+  /** To write on at `offset`: what lies behind it is cut off. */
+  open(digest: Digest, offset: number): PartialFile;
+}
+
+export interface PartialFile {
+  append(bytes: Uint8Array): Promise<void>;
+  close(): void;
 }
 
 /** Opens the directory (made when missing) and deletes what is too old. */
@@ -29,5 +37,28 @@ export function openPartialFiles(directory: string, now = Date.now()): PartialFi
     path,
     length: (digest) => statSync(path(digest), { throwIfNoEntry: false })?.size ?? 0,
     remove: (digest) => rmSync(path(digest), { force: true }),
+    open(digest, offset) {
+      const fd = openSync(path(digest), constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+      ftruncateSync(fd, offset);
+      let at = offset;
+      let writing: Promise<void> = Promise.resolve();
+      return {
+        append(bytes) {
+          writing = writeAll(fd, bytes, at);
+          at += bytes.byteLength;
+          return writing;
+        },
+        // Not under a write that is on its way: the number could mean another file by then.
+        close: () => void writing.catch(() => {}).then(() => closeSync(fd)),
+      };
+    },
   };
+}
+
+async function writeAll(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.byteLength; ) {
+    at += await new Promise<number>((resolve, reject) => {
+      write(fd, bytes, at, bytes.byteLength - at, position + at, (error, count) => (error === null ? resolve(count) : reject(asNaruError(error))));
+    });
+  }
 }

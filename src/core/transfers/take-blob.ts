@@ -1,6 +1,5 @@
-import { closeSync, ftruncateSync, openSync, read, write } from 'node:fs';
+import { closeSync, openSync, read } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
-import { lockFile } from '#sys/lock-file.ts';
 import { decompressed } from '../archive/decompress.ts';
 import { algorithmOf, digester } from '../content/digest.ts';
 import { freeBytes } from '../data-root.ts';
@@ -13,22 +12,18 @@ const CHUNK = 1 << 18;
 /** Disk space that is left free, bytes; looked at every so many bytes. */
 const RESERVE = 128 << 20;
 const LOOK_EVERY = 32 << 20;
-/** How long a helper of a daemon that was killed may need to end, milliseconds. */
-const LOCK_PATIENCE = 10_000;
 
 /**
- * One layer from a registry, in a pipeline: `rest` is written to the partial file as fast as it comes; beside that the file is
- * read from its start, hashed, decompressed and unpacked. So a slow disk never holds the connection, nothing is held in memory,
- * and what came before a crash is used. Throws `corrupt` when size or digest are not as announced: nothing of it is visible by
- * then.
+ * One layer from a registry, while it comes: the daemon writes what it receives to the partial file and says on `lengths` how
+ * many bytes there are by now (decimal numbers, one a line); here the file is read from its start, hashed, decompressed and
+ * unpacked. So a slow disk never holds the connection, nothing is held in memory, and what came before a crash is used. Throws
+ * `corrupt` when the digest is not the one that was announced: nothing of it is visible by then.
  */
-export async function takeBlob(rest: AsyncIterable<Uint8Array>, plan: BlobPlan, { incoming, onProgress }: { incoming: string; onProgress: (done: number) => void }): Promise<StagedLayer> {
-  const lock = await lockPartial(plan.partial);
-  const fd = openSync(plan.partial, 'r+');
+export async function takeBlob(lengths: AsyncIterable<Uint8Array>, plan: BlobPlan, { incoming, onProgress }: { incoming: string; onProgress: (done: number) => void }): Promise<StagedLayer> {
+  const fd = openSync(plan.partial, 'r');
   try {
-    ftruncateSync(fd, plan.offset);
     const file = new GrowingFile(fd, plan);
-    const written = file.take(rest);
+    const written = file.listen(lengths);
     written.catch(() => {});
     const hash = digester(algorithmOf(plan.digest));
     const bytes = file.bytes(hash, onProgress);
@@ -56,17 +51,6 @@ export async function takeBlob(rest: AsyncIterable<Uint8Array>, plan: BlobPlan, 
     return layer;
   } finally {
     closeSync(fd);
-    lock.release();
-  }
-}
-
-/** The helper of a daemon that was killed may still be writing what it was given. */
-async function lockPartial(path: string): Promise<{ release(): void }> {
-  for (const end = Date.now() + LOCK_PATIENCE; ; ) {
-    const lock = lockFile(path);
-    if (lock !== undefined) return lock;
-    if (Date.now() > end) throw new NaruError('unavailable', `${path} is in use by another process`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
@@ -89,13 +73,15 @@ class GrowingFile {
     return this.#failure !== undefined;
   }
 
-  async take(rest: AsyncIterable<Uint8Array>): Promise<void> {
+  async listen(lengths: AsyncIterable<Uint8Array>): Promise<void> {
     try {
-      if (this.#length > this.#size) throw new NaruError('corrupt', `more bytes than the ${this.#size} that were announced`);
-      for await (const chunk of rest) {
-        if (this.#length + chunk.byteLength > this.#size) throw new NaruError('corrupt', `more bytes than the ${this.#size} that were announced`);
-        for (let at = 0; at < chunk.byteLength; ) at += await writeAt(this.#fd, chunk.subarray(at), this.#length + at);
-        this.#length += chunk.byteLength;
+      let line = '';
+      for await (const chunk of lengths) {
+        const lines = (line + Buffer.from(chunk).toString('latin1')).split('\n');
+        line = lines.pop()!;
+        const last = lines.at(-1);
+        if (last === undefined) continue;
+        this.#length = Math.min(Number(last), this.#size);
         this.#wake();
       }
       if (this.#length < this.#size) throw new NaruError('unavailable', `the transfer ended after ${this.#length} of ${this.#size} bytes`);
@@ -127,11 +113,6 @@ class GrowingFile {
     }
   }
 }
-
-const writeAt = (fd: number, bytes: Uint8Array, position: number): Promise<number> =>
-  new Promise((resolve, reject) => {
-    write(fd, bytes, 0, bytes.byteLength, position, (error, count) => (error === null ? resolve(count) : reject(error)));
-  });
 
 const readAt = (fd: number, into: Uint8Array, position: number): Promise<number> =>
   new Promise((resolve, reject) => {

@@ -153,6 +153,18 @@ test('zstd and plain layers', async () => {
   await publish(session);
 });
 
+test('a layer whose last padding and end were left out, as umoci writes it', async () => {
+  const whole = layer('a', 1000);
+  const { image, blobs: [blob] } = made([whole.subarray(0, whole.byteLength - 1024 - 511)]);
+  await using session = store.store.transfers.begin(image);
+  await session.stage(0, serve(blob!));
+  const { id } = await publish(session);
+  const [one] = store.store.transfers.layersOf(id);
+  const parts: Buffer[] = [];
+  for await (const part of store.store.transfers.compress(one!, 'gzip', new AbortController().signal).open()) parts.push(Buffer.from(part));
+  assert.ok(gunzipSync(Buffer.concat(parts)).equals(gunzipSync(blob!)));
+});
+
 test('a layer that is no archive, and one of nothing but zeros', async () => {
   for (const [blob, pattern] of [[gzipSync(Buffer.from('no tar at all, but long enough to be looked at'.repeat(100))), /malformed|invalid/], [gzipSync(Buffer.alloc(200 << 20)), /don't match image configuration/]] as const) {
     const { image } = made([layer('a')], { pack: () => blob });
