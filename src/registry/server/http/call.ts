@@ -14,8 +14,6 @@ export interface Call {
   request: IncomingMessage;
   caller: Caller;
   remote: string;
-  /** Ends when the client is gone or the server stops. */
-  signal: AbortSignal;
 }
 
 /** What a handler gives back; the writer sends the body unless the method is HEAD. */

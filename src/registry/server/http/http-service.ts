@@ -35,7 +35,6 @@ const STOP_MS = 10_000;
 
 /** Serves the registry over HTTP/1.1, with or without TLS. */
 export async function serveHttp(registry: Registry, options: HttpServiceOptions): Promise<HttpService> {
-  const stopping = new AbortController();
   const busy = new Map<Socket, number>();
   let inFlight = 0;
 
@@ -43,7 +42,7 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
     const { socket } = request;
     busy.set(socket, (busy.get(socket) ?? 0) + 1);
     inFlight++;
-    serveOne(registry, { request, response, stopping: stopping.signal, log: options.log, failed: options.failed }).catch(options.failed).finally(() => {
+    serveOne(registry, { request, response, log: options.log, failed: options.failed }).catch(options.failed).finally(() => {
       inFlight--;
       const left = (busy.get(socket) ?? 1) - 1;
       if (left > 0) busy.set(socket, left);
@@ -86,7 +85,6 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const deadline = performance.now() + STOP_MS;
       while (inFlight > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
-      stopping.abort();
       server.closeAllConnections?.();
       for (const socket of sockets) socket.destroy();
       await closed;
@@ -94,19 +92,17 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
   };
 }
 
-interface Exchange { request: IncomingMessage; response: ServerResponse; stopping: AbortSignal; log: AccessLog; failed(error: unknown): void }
+interface Exchange { request: IncomingMessage; response: ServerResponse; log: AccessLog; failed(error: unknown): void }
 
-async function serveOne(registry: Registry, { request, response, stopping, log, failed }: Exchange): Promise<void> {
+async function serveOne(registry: Registry, { request, response, log, failed }: Exchange): Promise<void> {
   const started = performance.now();
   const url = request.url ?? '/';
   const at = url.indexOf('?');
   const method = request.method ?? 'GET';
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
   const call: Call = {
     id: randomUUID(), method, path: at < 0 ? url : url.slice(0, at), query: new URLSearchParams(at < 0 ? '' : url.slice(at + 1)),
     header(name) { const value = request.headers[name]; return (Array.isArray(value) ? value[0] : value) ?? ''; },
-    request, caller: EVERYBODY, remote: request.socket?.remoteAddress ?? '', signal: AbortSignal.any([gone.signal, stopping]),
+    request, caller: EVERYBODY, remote: request.socket?.remoteAddress ?? '',
   };
   let error: string | undefined;
   let reply: Reply;

@@ -24,7 +24,12 @@ export async function writeReply(call: Call, response: ServerResponse, reply: Re
     if (bytes !== undefined) sent = await out.write(bytes);
     else for await (const piece of (body as { pieces: () => AsyncIterable<Uint8Array> }).pieces()) sent += await out.write(piece);
   }
-  await new Promise<void>((resolve) => response.end(() => resolve()));
+  await new Promise<void>((resolve) => {
+    // A client that has all it wanted may be gone already; then the end never comes.
+    if (response.destroyed) return resolve();
+    response.once('close', () => resolve());
+    response.end(() => resolve());
+  });
   if (unread) await drain(call);
   return sent;
 }
