@@ -45,7 +45,7 @@ test('CVE-2024-21626: no descriptor of the host is inherited, no working directo
     assert.equal(ran.out, '', `fd ${n}`);
   }
   d.ok('run', '-d', '--name', 'cc', 'busybox', 'sleep', '100');
-  for (let n = 3; n < 20; n++) assert.equal(d.docker('exec', '-w', `/proc/self/fd/${n}`, 'cc', 'cat', '../../../../etc/debian_version').out, '');
+  for (let n = 3; n < 20; n++) assert.doesNotMatch(d.docker('exec', '-w', `/proc/self/fd/${n}`, 'cc', 'cat', '../../../../etc/debian_version').out, /^\d+\.\d+$/m);
   assert.equal(d.ok('exec', 'cc', 'sh', '-c', 'ls /proc/self/fd | tr "\\n" " "'), '0 1 2 3');
 });
 

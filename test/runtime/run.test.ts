@@ -95,7 +95,7 @@ test('bind mounts: read-only, files, a missing source, a wrong type', async () =
 });
 
 test('a read-only rootfs, a working directory that is made, a tmpfs', async () => {
-  const { out } = await bench.run('pwd; touch /x; touch /run/y && echo written; stat -c %a /tmp /run; umask', (r) => {
+  const { out } = await bench.run('pwd; touch /x 2>&1; touch /run/y && echo written; stat -c %a /tmp /run; umask', (r) => {
     r.spec.root = { path: '', readonly: true };
     r.spec.process!.cwd = '/made/for/me';
     r.spec.process!.user.umask = 0o27;

@@ -1,7 +1,7 @@
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
 import { AT_RECURSIVE, MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE } from '#sys/numbers.ts';
 import type { CompileHost } from './compile-host.ts';
-import { cleanPath } from './compile-mounts.ts';
+import { cleanPath } from './clean-path.ts';
 import type { MountOptions } from './mount-options.ts';
 import type { PlanBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';

@@ -1,6 +1,7 @@
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { OPEN_TREE_CLONE, S_IFBLK, S_IFCHR, S_IFIFO } from '#sys/numbers.ts';
-import { cleanPath, inRoot, isBind } from './compile-mounts.ts';
+import { cleanPath } from './clean-path.ts';
+import { inRoot, isBind } from './compile-mounts.ts';
 import { parseMountOptions } from './mount-options.ts';
 import type { PlanBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';

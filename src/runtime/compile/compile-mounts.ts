@@ -1,6 +1,7 @@
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
 import { AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_PATH, OPEN_TREE_CLONE, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from '#sys/numbers.ts';
+import { cleanPath } from './clean-path.ts';
 import { addCgroupMount } from './compile-cgroup-mount.ts';
 import type { CompileHost } from './compile-host.ts';
 import { mappingText } from './compile-namespaces.ts';
@@ -21,16 +22,6 @@ export const inRoot = (path: string): string => {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   return parts.length === 0 ? '.' : parts.join('/');
 };
-
-/** Normalised text of an absolute path, for comparisons alone (symbolic links are not followed). */
-export function cleanPath(path: string): string {
-  const out: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '..') out.pop();
-    else if (part !== '' && part !== '.') out.push(part);
-  }
-  return `/${out.join('/')}`;
-}
 
 export const isBind = (mount: OciMount, options: MountOptions): boolean =>
   options.bind !== undefined || mount.type === 'bind' || mount.type === 'rbind';
