@@ -32,6 +32,8 @@ export interface BlobPlan {
   readonly offset: number;
   readonly digest: Digest;
   readonly size: number;
+  /** Hash in threads: worth it when no other job keeps the cores busy. */
+  readonly threads: boolean;
 }
 
 export interface CompressedBlob { readonly digest: Digest; readonly size: number }

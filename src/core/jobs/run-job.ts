@@ -56,7 +56,7 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
     case 'blob': {
       const report = progress();
       const onProgress = (done: number): void => report({ name: 'blob', done, total: job.size, complete: done === job.size });
-      return { images: [], layers: [await takeBlob(readDescriptor(0), job, { incoming, onProgress })] };
+      return { images: [], layers: [await takeBlob(readDescriptor(0), job, { incoming, onProgress, ...(job.threads ? { hashes: [new HashThread(), new HashThread()] } : {}) })] };
     }
     case 'sync': {
       sync(incoming);

@@ -58,7 +58,7 @@ export function createLayerIntake(context: { root: DataRoot; self: SelfCommand; 
   function begin(blob: Blob, options: StageOptions): Coming {
     const entry: Coming = {
       listeners: new Set(), last: undefined, holders: 0,
-      done: bring(blob, options, (event) => {
+      done: bring(blob, { ...options, alone: coming.size === 0 && options.alone }, (event) => {
         entry.last = event;
         for (const listener of entry.listeners) listener(event);
       }, context),
@@ -117,7 +117,7 @@ async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEv
         return { layer: await unpack(offset, directory), incoming: directory };
       } catch (error) {
         const useless = isKind(error, 'corrupt') || isKind(error, 'too-large') || isKind(error, 'no-space');
-        if (useless) partials.remove(digest);
+        if (useless) await partials.remove(digest);
         if (offset === 0 || again || !isKind(error, 'corrupt')) throw error;
       }
     }
@@ -151,7 +151,7 @@ async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEv
     }
     const input = Readable.from(lengths(), { objectMode: false, highWaterMark: 1 });
     try {
-      const job = runStagingJob(self, { kind: 'blob', incoming: directory, partial: partials.path(digest), offset, digest, size }, { input, signal: options.signal });
+      const job = runStagingJob(self, { kind: 'blob', incoming: directory, partial: partials.path(digest), offset, digest, size, threads: options.alone }, { input, signal: options.signal });
       let step = await job.next();
       for (; step.done !== true; step = await job.next()) if (downloaded) onEvent({ phase: 'extracting', done: step.value.done });
       return step.value.layers[0] as StagedLayer;

@@ -26,6 +26,8 @@ export interface TransfersContext {
 
 /** As many as Docker's daemon. */
 const DOWNLOADS = 3;
+/** Images of so many compressed bytes are downloaded again rather than synced to disk twice. */
+const SMALL = 512 << 20;
 
 export function openTransfers(context: TransfersContext): TransferStore {
   const { db, root, self, images } = context;
@@ -43,15 +45,17 @@ export function openTransfers(context: TransfersContext): TransferStore {
     const inStore = (position: number): boolean =>
       db.sql('SELECT 1 FROM layers WHERE chain_id = ? OR (diff_id = ? AND shareable = 1) LIMIT 1').get(chain[position]!, diffIds[position]!) !== undefined;
 
+    const removePartials = async (): Promise<void> => void (await Promise.all(layers.map(({ digest }) => partials.remove(digest))));
+
     const session: PullSession = {
       missing: () => diffIds.flatMap((diffId, position) => (inStore(position) || staged.get(diffId)?.here() === true || diffIds.indexOf(diffId) < position ? [] : [position])),
 
       async stage(position, options) {
         const blob = layers[position]!;
-        const held = await intake.take(blob, options);
+        const held = await intake.take(blob, { ...options, alone: session.missing().length <= 1 });
         if (held.layer.diffId !== diffIds[position]) {
           await held.release();
-          partials.remove(blob.digest);
+          await partials.remove(blob.digest);
           throw new NaruError('corrupt', `layers from manifest don't match image configuration: layer ${position} is ${held.layer.diffId}, the configuration says ${diffIds[position]}`);
         }
         await staged.get(held.layer.diffId)?.release();
@@ -59,6 +63,8 @@ export function openTransfers(context: TransfersContext): TransferStore {
       },
 
       async publish({ tags, digests, manifest, repository }) {
+        // What was never written to the disk need not be: a crash within the moment that the sync takes means to begin again.
+        if (layers.reduce((sum, { size }) => sum + size, 0) <= SMALL) await removePartials();
         if (staged.size > 0) await sync();
         if (session.missing().length > 0) throw new NaruError('conflict', 'layers vanished while the image was pulled');
         const changed = new Set<Digest>();
@@ -77,7 +83,7 @@ export function openTransfers(context: TransfersContext): TransferStore {
         });
         published = true;
         for (const id of [image, ...changed]) images.forget(id);
-        for (const { digest } of layers) partials.remove(digest);
+        await removePartials();
         return images.get(image) as ImageRecord;
       },
 

@@ -1,4 +1,5 @@
 import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, statSync, write } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { asNaruError } from '../images/as-naru-error.ts';
 import type { Digest } from '#spec/ids.ts';
 import { algorithmOf, hexOf } from '../content/digest.ts';
@@ -11,7 +12,7 @@ export interface PartialFiles {
   path(digest: Digest): string;
   /** Bytes that are there. */
   length(digest: Digest): number;
-  remove(digest: Digest): void;
+  remove(digest: Digest): Promise<void>;
   /** To write on at `offset`: what lies behind it is cut off. */
   open(digest: Digest, offset: number): PartialFile;
 }
@@ -36,7 +37,7 @@ export function openPartialFiles(directory: string, now = Date.now()): PartialFi
   return {
     path,
     length: (digest) => statSync(path(digest), { throwIfNoEntry: false })?.size ?? 0,
-    remove: (digest) => rmSync(path(digest), { force: true }),
+    remove: (digest) => rm(path(digest), { force: true }), // not here: freeing a large file takes a while
     open(digest, offset) {
       const fd = openSync(path(digest), constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
       ftruncateSync(fd, offset);

@@ -1,7 +1,7 @@
 import { closeSync, openSync, read } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import { decompressed } from '../archive/decompress.ts';
-import { algorithmOf, digester } from '../content/digest.ts';
+import { algorithmOf, digester, type Digester } from '../content/digest.ts';
 import { freeBytes } from '../data-root.ts';
 import type { StagedLayer } from '../images/publish-images.ts';
 import { asNaruError } from '../images/as-naru-error.ts';
@@ -19,13 +19,14 @@ const LOOK_EVERY = 32 << 20;
  * unpacked. So a slow disk never holds the connection, nothing is held in memory, and what came before a crash is used. Throws
  * `corrupt` when the digest is not the one that was announced: nothing of it is visible by then.
  */
-export async function takeBlob(lengths: AsyncIterable<Uint8Array>, plan: BlobPlan, { incoming, onProgress }: { incoming: string; onProgress: (done: number) => void }): Promise<StagedLayer> {
+export async function takeBlob(lengths: AsyncIterable<Uint8Array>, plan: BlobPlan, { incoming, onProgress, hashes }: { incoming: string; onProgress: (done: number) => void; /** Of the tar, and of the blob. */ hashes?: readonly [Digester, Digester] }): Promise<StagedLayer> {
   const fd = openSync(plan.partial, 'r');
   try {
     const file = new GrowingFile(fd, plan);
     const written = file.listen(lengths);
     written.catch(() => {});
-    const hash = digester(algorithmOf(plan.digest));
+    const algorithm = algorithmOf(plan.digest);
+    const hash = algorithm === 'sha256' && hashes !== undefined ? hashes[1] : digester(algorithm);
     const bytes = file.bytes(hash, onProgress);
     async function* passing(): AsyncGenerator<Uint8Array, void, undefined> {
       for (let step = await bytes.next(); step.done !== true; step = await bytes.next()) yield step.value;
@@ -38,7 +39,7 @@ export async function takeBlob(lengths: AsyncIterable<Uint8Array>, plan: BlobPla
     };
     let layer: StagedLayer | NaruError;
     try {
-      layer = await stageLayer(decompressed(passing()), { incoming, name: '0', onProgress: watchSpace });
+      layer = await stageLayer(decompressed(passing()), { incoming, name: '0', onProgress: watchSpace, ...(hashes === undefined ? {} : { hash: hashes[0] }) });
     } catch (error) {
       layer = asNaruError(error);
       if (layer.kind !== 'corrupt' || file.broken) throw layer;

@@ -38,13 +38,15 @@ export interface StageOptions {
   open(offset: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   onEvent(event: StageEvent): void;
   readonly signal: AbortSignal;
+  /** No other layer of the image is missing. */
+  readonly alone: boolean;
 }
 
 export interface PullSession {
   /** Positions of layers that are neither in the store nor staged. */
   missing(): number[];
   /** Brings one layer. Waits while enough others are on their way; pulls of the same blob share the work. */
-  stage(position: number, options: StageOptions): Promise<void>;
+  stage(position: number, options: Omit<StageOptions, 'alone'>): Promise<void>;
   /** Makes the image with its names, all at once and durable. Throws `conflict` when layers vanished meanwhile (an image was
    *  removed): look at `missing` again. */
   publish(names: { readonly tags: readonly string[]; /** `name@digest` */ readonly digests: readonly string[]; readonly manifest: StoredManifest; /** registry and path */ readonly repository: string }): Promise<ImageRecord>;

@@ -9,7 +9,7 @@ import { TestStore } from '#test/support/test-store.ts';
 import { isKind, NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import { tarOf } from '../archive/tar-writer.ts';
-import type { IncomingImage, PullSession, StageEvent, StageOptions } from './transfer-store.ts';
+import type { IncomingImage, PullSession, StageEvent, StageOptions as AllOptions } from './transfer-store.ts';
 
 let store: TestStore;
 beforeEach(async () => {
@@ -20,6 +20,7 @@ afterEach(() => store.destroy());
 const layer = (name: string, size = 200_000): Buffer => Buffer.from(tarOf([{ name: `${name}/`, type: 'directory', mode: 0o755 }, { name: `${name}/file`, type: 'file', mode: 0o644, data: randomBytes(size) }, { name: `${name}/small`, type: 'file', mode: 0o600, data: Buffer.from(name) }]));
 const digestOf = (bytes: Uint8Array): Digest => `sha256:${sha256(bytes)}` as Digest;
 
+type StageOptions = Omit<AllOptions, 'alone'>;
 interface Made { image: IncomingImage; blobs: Buffer[]; tars: Buffer[] }
 function made(tars: Buffer[], { pack = (tar: Buffer): Buffer => gzipSync(tar), diffIds = tars.map(digestOf) }: { pack?: (tar: Buffer) => Buffer; diffIds?: Digest[] } = {}): Made {
   const blobs = tars.map(pack);
