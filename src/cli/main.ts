@@ -72,7 +72,8 @@ async function runLine(argv: readonly string[], options: RunOptions, io: Io): Pr
   let config: ConfigFile | undefined;
   const context: CommandContext = {
     program, commandPath: found.path, env, io, flags, args: flags.args, debug: globals.bool('debug'), traceId,
-    client: () => (client ??= openClient(globals, options, env, traceId)),
+    // The built-in image tells the chain that it came by, and needs the times for that.
+    client: () => (client ??= openClient(globals, options, env, traceId ?? (found.path === 'run' && flags.args[0] === 'hello' ? crypto.randomUUID() : undefined))),
     config: () => (config ??= readConfigFile(globals.changed('config') ? globals.string('config') : undefined, env)),
   };
   try {
@@ -148,7 +149,7 @@ function openClient(globals: ParsedFlags, options: RunOptions, env: NodeJS.Proce
     host,
     ...(tls === undefined ? {} : { tls }),
     ...(pinned === undefined || pinned === '' ? {} : { apiVersion: pinned.replace(/^v/, '') }),
-    ...(traceId === undefined ? {} : { headers: { 'Naru-Trace': traceId } }),
+    ...(traceId === undefined ? {} : { headers: { 'Naru-Trace': traceId, 'Naru-Elapsed': performance.now().toFixed(3) } }),
     ...(isDefault ? {
       onUnreachable: async () => {
         await (await import('./ensure-daemon.ts')).ensureDaemon(host.slice('unix://'.length), options.daemonCommand);

@@ -70,6 +70,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   await helloImage(store);
   const api = await serveApi({
     engine, version: VERSION,
+    onFault: (error, request) => log.error(`${request}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     listeners: options.hosts.map((address) => ({ address, ...(options.tls === undefined ? {} : { tls: options.tls }), insecureTcp: options.insecureTcp })),
   });
   stack.defer(() => api.close());
