@@ -8,7 +8,7 @@ export interface ProxySettings { httpProxy?: string; httpsProxy?: string; noProx
 /** Docker's `config.json`, as far as it is used here. */
 export interface ConfigFile {
   detachKeys?: string; psFormat?: string; imagesFormat?: string; volumesFormat?: string; networksFormat?: string; statsFormat?: string;
-  pruneFilters?: string[]; auths?: Record<string, RegistryLogin>; proxies?: Record<string, ProxySettings>;
+  pruneFilters?: string[]; credsStore?: string; credHelpers?: Record<string, string>; auths?: Record<string, RegistryLogin>; proxies?: Record<string, ProxySettings>;
 }
 
 const pathIn = (directory: string | undefined, env: NodeJS.ProcessEnv): string => join(directory ?? env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? '/root', '.docker'), 'config.json');

@@ -7,7 +7,7 @@ import { HUB_KEY } from '../registry-auth.ts';
 const keyOf = (server: string | undefined): string => (server === undefined || server === '' || server === 'docker.io' ? HUB_KEY : server.replace(/^https?:\/\//, '').replace(/\/.*$/, ''));
 
 /** `login`: asks the daemon to check the credentials, then keeps them in config.json. */
-export const login: CommandRunner = async ({ client, flags, args, io, env }) => {
+export const login: CommandRunner = async ({ client, flags, args, io, env, config }) => {
   const server = keyOf(args[0]);
   let username = flags.string('username');
   let password = flags.string('password');
@@ -23,8 +23,14 @@ export const login: CommandRunner = async ({ client, flags, args, io, env }) => 
   if (password === '') password = await readSecret(io);
   if (username === '' || password === '') throw new NaruError('invalid', 'Error: username and password are required');
   const answer = await client().system.auth({ username, password, serveraddress: server });
-  changeConfigFile(undefined, env, (config) => {
-    config.auths = { ...config.auths, [server]: answer.IdentityToken !== undefined && answer.IdentityToken !== '' ? { identitytoken: answer.IdentityToken } : { auth: Buffer.from(`${username}:${password}`).toString('base64') } };
+  const token = answer.IdentityToken !== undefined && answer.IdentityToken !== '' ? answer.IdentityToken : undefined;
+  const { helperFor, keepInHelper } = await import('../credential-store.ts');
+  const helper = helperFor(config(), server);
+  if (helper !== undefined) keepInHelper(helper, server, { username, secret: token ?? password, token: token !== undefined });
+  // With a helper only a mark stays here: who looks at the file sees where there is a login.
+  const kept = helper !== undefined ? {} : token !== undefined ? { identitytoken: token } : { auth: Buffer.from(`${username}:${password}`).toString('base64') };
+  changeConfigFile(undefined, env, (file) => {
+    file.auths = { ...file.auths, [server]: kept };
   });
   io.out(`${answer.Status}\n`);
   return 0;
@@ -53,11 +59,14 @@ async function readSecret(io: Parameters<CommandRunner>[0]['io']): Promise<strin
 /** `logout`. */
 export const logout: CommandRunner = async ({ args, io, env, config }) => {
   const server = keyOf(args[0]);
-  if (config().auths?.[server] === undefined) {
+  const { eraseFromHelper, helperFor } = await import('../credential-store.ts');
+  const helper = helperFor(config(), server);
+  if (helper === undefined && config().auths?.[server] === undefined) {
     io.out(`Not logged in to ${server}\n`);
     return 0;
   }
   io.out(`Removing login credentials for ${server}\n`);
+  if (helper !== undefined) eraseFromHelper(helper, server);
   changeConfigFile(undefined, env, (file) => {
     delete file.auths?.[server];
   });

@@ -13,7 +13,7 @@ export const pull: CommandRunner = async (context) => {
   const reference = parseName(args[0] as string, all);
   if (!all && reference.tag === undefined && reference.digest === undefined && !quiet) io.out('Using default tag: latest\n');
   const platform = platformOf(context);
-  const auth = registryAuth(context.config(), reference.domain);
+  const auth = await registryAuth(context.config(), reference.domain);
   const messages = context.client().images.pull(fullName(reference), all ? '' : apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }) });
   await displayProgress(messages, io, quiet ? undefined : 1);
   io.out(`${printedName(reference, all)}\n`);
@@ -29,7 +29,7 @@ export const push: CommandRunner = async (context) => {
   if (reference.digest !== undefined) throw new NaruError('invalid', 'cannot push a digest reference');
   if (!all && reference.tag === undefined && !quiet) io.out('Using default tag: latest\n');
   const platform = platformOf(context);
-  const auth = registryAuth(context.config(), reference.domain) ?? Buffer.from('{}').toString('base64url');
+  const auth = (await registryAuth(context.config(), reference.domain)) ?? Buffer.from('{}').toString('base64url');
   const messages = context.client().images.push(familiarName(reference), all ? '' : apiTag(reference), { auth, ...(platform === undefined ? {} : { platform }) });
   await displayProgress(messages, io, quiet ? undefined : 1);
   if (quiet) io.out(`${printedName(reference, all)}\n`);

@@ -56,7 +56,7 @@ export async function createContainer(context: CommandContext, request: Containe
 async function pullImage(context: CommandContext, reference: ImageReference, platform: string | undefined): Promise<void> {
   const { displayProgress } = await import('../progress.ts');
   const { registryAuth } = await import('../registry-auth.ts');
-  const auth = registryAuth(context.config(), reference.domain);
+  const auth = await registryAuth(context.config(), reference.domain);
   const messages = context.client().images.pull(fullName(reference), apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }) });
   await displayProgress(messages, context.io, context.flags.bool('quiet') ? undefined : 2);
 }
