@@ -18,6 +18,8 @@ export interface CommandContext {
   client(): Client;
   /** Docker's config.json. Read at first use. */
   config(): ConfigFile;
+  /** Where it lies, when not in the usual place. */
+  readonly configDirectory: string | undefined;
   readonly debug: boolean;
   /** The id under which the daemon records what this command's requests do (`--trace`). */
   readonly traceId: string | undefined;

@@ -70,11 +70,13 @@ async function runLine(argv: readonly string[], options: RunOptions, io: Io): Pr
   const traceId = flags.changed('trace') ? crypto.randomUUID() : undefined;
   let client: Client | undefined;
   let config: ConfigFile | undefined;
+  const configDirectory = globals.changed('config') ? globals.string('config') : undefined;
   const context: CommandContext = {
     program, commandPath: found.path, env, io, flags, args: flags.args, debug: globals.bool('debug'), traceId,
     // The built-in image tells the chain that it came by, and needs the times for that.
     client: () => (client ??= openClient(globals, options, env, traceId ?? (found.path === 'run' && flags.args[0] === 'hello' ? crypto.randomUUID() : undefined))),
-    config: () => (config ??= readConfigFile(globals.changed('config') ? globals.string('config') : undefined, env)),
+    config: () => (config ??= readConfigFile(configDirectory, env)),
+    configDirectory,
   };
   try {
     const runCommand = await command.load();

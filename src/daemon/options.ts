@@ -15,11 +15,14 @@ export interface DaemonOptions {
   readonly cgroupParent: string;
   readonly tls: { ca?: string; cert?: string; key?: string; verify: boolean } | undefined;
   readonly insecureTcp: boolean;
+  /** One file for each registry that needs words: mirrors, certificates (registry/client/host-config.ts). */
+  readonly registries: string;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
 
 export const DEFAULT_DATA_ROOT = '/var/lib/naru';
 export const DEFAULT_STATE_DIR = '/run/naru';
+const DEFAULT_REGISTRIES = '/etc/naru/registries.d';
 
 export const DAEMON_HELP = `Usage: naru daemon [OPTIONS]
 
@@ -36,6 +39,7 @@ Options:
       --tlsverify            demand client certificates on tcp (with --tlscacert, --tlscert, --tlskey)
       --tls                  encrypt tcp without client certificates
       --insecure-tcp         allow tcp without TLS: whoever reaches the port owns the machine
+      --registries-dir DIR   one <host>.json for each registry with mirrors or certificates (default ${DEFAULT_REGISTRIES})
   -l, --log-level LEVEL      error, warn, info or debug (default info)
 `;
 
@@ -51,7 +55,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
         'data-root': { type: 'string' }, 'state-dir': { type: 'string' }, host: { type: 'string', short: 'H', multiple: true },
         pidfile: { type: 'string' }, bridge: { type: 'string' }, bip: { type: 'string' }, 'cgroup-parent': { type: 'string' },
         tls: { type: 'boolean' }, tlsverify: { type: 'boolean' }, tlscacert: { type: 'string' }, tlscert: { type: 'string' },
-        tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'log-level': { type: 'string', short: 'l' },
+        tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
         help: { type: 'boolean', short: 'h' },
       },
     }));
@@ -78,6 +82,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     cgroupParent: text('cgroup-parent') ?? (tag === '' ? '/naru' : `/naru-${tag}`),
     tls: verify || values['tls'] === true ? { ...pick('ca', text('tlscacert')), ...pick('cert', text('tlscert')), ...pick('key', text('tlskey')), verify } : undefined,
     insecureTcp: values['insecure-tcp'] === true,
+    registries: absolute('--registries-dir', text('registries-dir') ?? DEFAULT_REGISTRIES),
     logLevel: level as DaemonOptions['logLevel'],
   };
 }

@@ -64,7 +64,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   });
   stack.defer(() => network.close());
   const engine = await createEngine({
-    store, trees: openTrees(), tasks: driver, network, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, version: VERSION, log,
+    store, trees: openTrees(), tasks: driver, network, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, version: VERSION, log,
   });
   stack.defer(() => engine.close());
   await helloImage(store);

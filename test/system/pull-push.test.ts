@@ -165,6 +165,15 @@ test('login, and a registry that asks for it', async () => {
   assert.equal(pushed.code, 0, pushed.err);
   forget(name);
   assert.match(call('', 'pull', name).out, /Status: Downloaded newer image/);
+  // naru keeps and uses the login in the same place.
+  const naru = (input: string, ...args: string[]): Ran => run(NARU, ['--config', join(scratch, 'naru-config'), '-H', `unix://${d.socket}`, ...args], { input });
+  assert.match(naru('wrong', 'login', '-u', 'ann', '--password-stdin', guarded.host).err, /unauthorized/);
+  assert.equal(naru('sesame', 'login', '-u', 'ann', '--password-stdin', guarded.host).out, 'Login Succeeded\n');
+  assert.equal(readFileSync(join(scratch, 'naru-config', 'config.json'), 'utf8'), readFileSync(join(config, 'config.json'), 'utf8'));
+  forget(name);
+  assert.match(naru('', 'pull', name).out, /Status: Downloaded newer image/);
+  assert.equal(naru('', 'logout', guarded.host).code, 0);
+  assert.equal(naru('', 'pull', name).code, 1);
   const refused = d.docker('pull', name);
   assert.match(refused.err, /pull access denied for .*secret\/bb, repository does not exist or may require 'docker login'/);
 });

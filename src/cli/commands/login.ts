@@ -7,7 +7,7 @@ import { HUB_KEY } from '../registry-auth.ts';
 const keyOf = (server: string | undefined): string => (server === undefined || server === '' || server === 'docker.io' ? HUB_KEY : server.replace(/^https?:\/\//, '').replace(/\/.*$/, ''));
 
 /** `login`: asks the daemon to check the credentials, then keeps them in config.json. */
-export const login: CommandRunner = async ({ client, flags, args, io, env, config }) => {
+export const login: CommandRunner = async ({ client, flags, args, io, env, config, configDirectory }) => {
   const server = keyOf(args[0]);
   let username = flags.string('username');
   let password = flags.string('password');
@@ -29,7 +29,7 @@ export const login: CommandRunner = async ({ client, flags, args, io, env, confi
   if (helper !== undefined) keepInHelper(helper, server, { username, secret: token ?? password, token: token !== undefined });
   // With a helper only a mark stays here: who looks at the file sees where there is a login.
   const kept = helper !== undefined ? {} : token !== undefined ? { identitytoken: token } : { auth: Buffer.from(`${username}:${password}`).toString('base64') };
-  changeConfigFile(undefined, env, (file) => {
+  changeConfigFile(configDirectory, env, (file) => {
     file.auths = { ...file.auths, [server]: kept };
   });
   io.out(`${answer.Status}\n`);
@@ -57,7 +57,7 @@ async function readSecret(io: Parameters<CommandRunner>[0]['io']): Promise<strin
 }
 
 /** `logout`. */
-export const logout: CommandRunner = async ({ args, io, env, config }) => {
+export const logout: CommandRunner = async ({ args, io, env, config, configDirectory }) => {
   const server = keyOf(args[0]);
   const { eraseFromHelper, helperFor } = await import('../credential-store.ts');
   const helper = helperFor(config(), server);
@@ -67,7 +67,7 @@ export const logout: CommandRunner = async ({ args, io, env, config }) => {
   }
   io.out(`Removing login credentials for ${server}\n`);
   if (helper !== undefined) eraseFromHelper(helper, server);
-  changeConfigFile(undefined, env, (file) => {
+  changeConfigFile(configDirectory, env, (file) => {
     delete file.auths?.[server];
   });
   return 0;
