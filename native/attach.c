@@ -205,11 +205,14 @@ void clients_offer(struct shim *shim, int s) {
   if (shim->streams[s].waiting == 0) shim->streams[s].size = 0;
 }
 
-/* 1 when nothing that the client could still get is left. */
-static int output_over(const struct shim *shim, const struct client *client) {
+/* 1 when nothing that the client could still get is left, and its process had its moment to end. */
+static int output_over(struct shim *shim, const struct client *client) {
   u32 wants = client->flags & (ATTACH_STDOUT | ATTACH_STDERR);
   if (!shim->started || !wants || client->todo) return 0;
-  return (!(wants & ATTACH_STDOUT) || shim->streams[1].fd < 0) && (!(wants & ATTACH_STDERR) || shim->streams[2].fd < 0);
+  if ((wants & ATTACH_STDOUT && shim->streams[1].fd >= 0) || (wants & ATTACH_STDERR && shim->streams[2].fd >= 0)) return 0;
+  u64 now = now_ns(CLOCK_MONOTONIC);
+  if (shim->linger == 0) shim->linger = now + LINGER_NS;
+  return now >= shim->linger;
 }
 
 void clients_write(struct shim *shim) {

@@ -195,8 +195,10 @@ static int idle(const struct shim *shim) {
 static void wait(struct shim *shim) {
   struct timespec limit = {1, 0};
   int release = shim->buffers_used && idle(shim), timed = release;
-  if (shim->ended) {
-    u64 now = now_ns(CLOCK_MONOTONIC), left = shim->deadline > now ? shim->deadline - now : 0;
+  u64 now = now_ns(CLOCK_MONOTONIC), until = shim->ended ? shim->deadline : 0;
+  if (shim->linger > now && (until == 0 || shim->linger < until)) until = shim->linger;
+  if (until != 0) {
+    u64 left = until > now ? until - now : 0;
     limit = (struct timespec){(i64)(left / 1000000000u), (i64)(left % 1000000000u)};
     timed = 1;
   }

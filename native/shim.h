@@ -19,6 +19,8 @@ enum attach_end { END_CLIENT, END_DETACHED, END_ERROR, END_EXITED };
 #define MAX_KEYS 32
 #define CHUNK 65536
 #define STALL_NS 10000000000ull
+/* After the last output a client is kept so long for the process to end: its end is told before the client's is seen. */
+#define LINGER_NS 100000000ull
 
 /* Where ppoll reported on something: an index into shim.polls, 0 for not asked. */
 typedef u8 poll_index;
@@ -67,7 +69,7 @@ struct shim {
   struct winsize size; /* asked for before the pty was there */
 
   u8 created, start_asked, awaiting, started, ended, cleaned;
-  u64 created_ns, started_ns, ended_ns, deadline;
+  u64 created_ns, started_ns, ended_ns, deadline, linger; /* linger: 0, or when clients without output are let go */
   i32 status;
   u32 ooms;
 
