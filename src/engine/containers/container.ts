@@ -107,6 +107,8 @@ export class Container {
   /** A stop or restart by a person is under way: the restart policy keeps still. */
   stopRequested = false;
   health: { stop: () => void } | undefined;
+  /** When its links worked, CLOCK_MONOTONIC nanoseconds: the image `hello` tells. */
+  readonly chain: { create?: { start: bigint; end: bigint }; start?: bigint } = {};
   /** Terminal size asked for before the start. */
   terminal: { rows: number; columns: number } | undefined;
   removed = false;

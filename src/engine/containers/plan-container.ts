@@ -7,6 +7,7 @@ import { checkName, newContainerId } from './container-names.ts';
 import { stateDirectory } from './container-paths.ts';
 import { designContainer } from './create/design-container.ts';
 import { reserveEndpoint } from './life/launch.ts';
+import { imageSnapshots } from './life/remove-container.ts';
 import { buildTaskRequest } from './to-spec/build-task-request.ts';
 
 /** The plan for a request, as text. Whatever had to be made to know it (a snapshot, an address) is given back. */
@@ -23,6 +24,7 @@ export async function planContainer(engine: EngineContext, name: string | undefi
   const directory = stateDirectory(engine, id);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const planned = buildTaskRequest(engine, container, endpoint);
+  undo.defer(async () => void (await Promise.all(imageSnapshots(container).map((snapshot) => engine.store.snapshots.remove(snapshot)))));
+  const planned = buildTaskRequest(engine, container, endpoint, { dry: true });
   return engine.tasks.plan(planned);
 }

@@ -4,9 +4,9 @@ import type { EventMessage, Filters, StringMap } from '#spec/engine-api.ts';
 import { nowNano } from '../time/timestamps.ts';
 import { checkEventFilters, matchesEvent } from './event-filters.ts';
 
-/** Bytes of one segment, and how many are kept: 16 MiB of events at most. */
-export const SEGMENT_BYTES = 2 * 1024 * 1024;
-export const SEGMENTS = 8;
+/** Bytes of one segment (read at once: a few milliseconds), and how many are kept: 16 MiB of events at most. */
+export const SEGMENT_BYTES = 512 * 1024;
+export const SEGMENTS = 32;
 /** Events kept in memory for followers that keep up. */
 const RING = 1024;
 

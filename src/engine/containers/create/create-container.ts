@@ -1,4 +1,5 @@
 import { NaruError } from '#spec/errors.ts';
+import { monotonicNow } from '#sys/monotonic.ts';
 import { span } from '#sys/trace.ts';
 import type { ContainerCreateRequest, ContainerCreateResponse } from '#spec/engine-api.ts';
 import type { Digest } from '#spec/ids.ts';
@@ -17,6 +18,7 @@ import { populateVolumes, volumesToPopulate } from './populate-volumes.ts';
  * until that is done the row says `creating`, and a daemon that finds it so at its start removes the container again.
  */
 export async function createContainer(engine: EngineContext, name: string | undefined, request: ContainerCreateRequest, platform: string | undefined): Promise<ContainerCreateResponse> {
+  const began = monotonicNow();
   const id = newContainerId();
   const chosen = name === undefined || name === '' ? undefined : checkName(name);
   const design = span('engine', 'validate', () => designContainer(engine, request, { id, platform }));
@@ -35,6 +37,7 @@ export async function createContainer(engine: EngineContext, name: string | unde
     throw error;
   }
   containerEvent(engine, container, 'create');
+  container.chain.create = { start: began, end: monotonicNow() };
   return { Id: id, Warnings: design.warnings };
 }
 

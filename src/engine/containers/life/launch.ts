@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import type { PreparedTask, Task } from '#core/tasks/port.ts';
 import type { EndpointRecord } from '#net/port.ts';
+import { monotonicNow } from '#sys/monotonic.ts';
 import { span } from '#sys/trace.ts';
 import { closeQuietly } from '#sys/descriptors.ts';
 import type { EngineContext } from '../../engine-context.ts';
@@ -25,6 +26,7 @@ import { nextDelay, wantsRestart } from './restart-policy.ts';
  */
 export async function launch(engine: EngineContext, container: Container): Promise<void> {
   const { state } = container;
+  container.chain.start = monotonicNow();
   await container.cleaning;
   const first = state.startedAt === ZERO_TIME;
   const endpoint = span('net', 'reserve', () => reserveEndpoint(engine, container));

@@ -20,8 +20,9 @@ const kernel = release();
 /**
  * Everything that the task driver must know to start the container: the spec, its root file system, streams, log, network. Writes the
  * files for /etc. Throws in Docker's words what only shows here: a user that the image does not know, a device that is not there.
+ * `dry`: for a plan, volumes and bind sources need not exist.
  */
-export function buildTaskRequest(engine: EngineContext, container: Container, endpoint: EndpointRecord | undefined): TaskRequest {
+export function buildTaskRequest(engine: EngineContext, container: Container, endpoint: EndpointRecord | undefined, { dry }: { dry: boolean } = { dry: false }): TaskRequest {
   const { doc, id } = container;
   const { config, hostConfig } = doc;
   const snapshot = engine.store.snapshots.mount(id);
@@ -30,7 +31,7 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   const join = joins(engine, container);
   const { spec, sources } = toSpec({
     id, doc, kernel, user, home, join, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
-    userMounts: resolveUserMounts(engine, container), files: writeHostFiles(engine, container, endpoint), sharedMemory: sharedMemory(engine, container),
+    userMounts: resolveUserMounts(engine, container, { dry }), files: writeHostFiles(engine, container, endpoint), sharedMemory: sharedMemory(engine, container),
     hostDevices, devicesAt, blockDevice, networkSysctls: endpoint === undefined ? {} : engine.network.sysctls(endpoint), environment: chainEnvironment(container),
   });
   const request: TaskRequest = {
@@ -69,10 +70,14 @@ function terminalSize({ doc, terminal }: Container): { rows?: number; columns?: 
   return doc.config.Tty === true && size.rows > 0 && size.columns > 0 ? { rows: size.rows, columns: size.columns } : {};
 }
 
-/** The built-in image `hello` shows the way it came: `link=start:end,…`, the last one still open. */
-function chainEnvironment(container: Container): string[] {
-  if (container.labels['naru.chain'] !== '1') return [];
-  const spans = currentTrace()?.spans ?? [];
-  const links = spans.map(({ link, name, start, end }) => `${link} ${name}=${start}:${end}`);
-  return [`NARU_CHAIN=${[...links, `runtime start=${monotonicNow()}:0`].join(',')}`];
+/** The built-in image `hello` shows the way it came: `link=start:end,…` in CLOCK_MONOTONIC nanoseconds, the last one still open. */
+function chainEnvironment({ labels, chain }: Container): string[] {
+  if (labels['naru.chain'] !== '1') return [];
+  const now = monotonicNow();
+  const links = (currentTrace()?.spans ?? []).map(({ link, name, start, end }) => `${link} ${name}=${start}:${end}`);
+  if (links.length === 0) {
+    if (chain.create !== undefined) links.push(`engine create=${chain.create.start}:${chain.create.end}`);
+    if (chain.start !== undefined) links.push(`engine start=${chain.start}:${now}`);
+  }
+  return [`NARU_CHAIN=${[...links, `runtime start=${now}:0`].join(',')}`];
 }

@@ -147,3 +147,17 @@ test('refusals in Docker’s words', async () => {
     await open.pop()!.close();
   }
 });
+
+test('a plan makes nothing', async () => {
+  const t = await testEngine();
+  open.push(t);
+  const before = t.store.snapshotsMade.size;
+  assert.equal(await t.engine.containers.plan('web', { Image: 'busybox', Cmd: ['x', 'y'], HostConfig: { Binds: ['not-there:/v', `${t.root}/nonesuch:/b`] }, Volumes: { '/anon': {} } }), 'plan of x y');
+  assert.deepEqual([t.store.snapshotsMade.size, t.network.live.size, (await t.engine.volumes.list(new Map())).Volumes.length], [before, 0, 0]);
+  assert.equal((await import('node:fs')).existsSync(`${t.root}/nonesuch`), false);
+});
+
+test('hello is told the chain that it came by', async () => {
+  const { spec } = await requestOf({ Labels: { 'naru.chain': '1' } });
+  assert.match(spec.process!.env!.find((variable) => variable.startsWith('NARU_CHAIN='))!, /^NARU_CHAIN=engine create=\d+:\d+,engine start=\d+:\d+,runtime start=\d+:0$/);
+});

@@ -5,21 +5,22 @@ import type { OciMount } from '#spec/oci-runtime.ts';
 import type { SnapshotMount } from '#core/store.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import { volumeMount } from '../../volumes/volume-source.ts';
+import { newVolume } from '../../volumes/volume-table.ts';
 import type { Container, MountRecord } from '../container.ts';
 
-/** What the container's own mounts are mounted from, each with its flag. Makes the sources that `-v` promises. */
-export function resolveUserMounts(engine: EngineContext, container: Container): { mount: OciMount; flag: string }[] {
-  return container.doc.mounts.map((record, index) => ({ mount: resolve(engine, container, { record, index }), flag: record.flag }));
+/** What the container's own mounts are mounted from, each with its flag. Makes the sources that `-v` promises; `dry`: makes nothing. */
+export function resolveUserMounts(engine: EngineContext, container: Container, { dry }: { dry: boolean }): { mount: OciMount; flag: string }[] {
+  return container.doc.mounts.map((record, index) => ({ mount: resolve(engine, container, { record, index, dry }), flag: record.flag }));
 }
 
-function resolve(engine: EngineContext, container: Container, { record, index }: { record: MountRecord; index: number }): OciMount {
+function resolve(engine: EngineContext, container: Container, { record, index, dry }: { record: MountRecord; index: number; dry: boolean }): OciMount {
   const { destination } = record;
   switch (record.type) {
     case 'bind':
-      if (record.makeSource === true) makeSource(record.source);
+      if (record.makeSource === true && !dry) makeSource(record.source);
       return { destination, type: 'bind', source: record.source, options: [record.nonRecursive === true ? 'bind' : 'rbind', record.propagation, ...accessOf(record)] };
     case 'volume': {
-      const volume = engine.volumes.get(record.name!);
+      const volume = engine.volumes.get(record.name!) ?? (dry ? newVolume(record.name!) : undefined);
       if (volume === undefined) throw new NaruError('not-found', `get ${record.name}: no such volume`);
       const from = volumeMount(engine.volumes, volume);
       return { destination, ...from, options: [...(from.options ?? []), ...(from.type === 'bind' ? ['rprivate'] : []), ...accessOf(record), ...subpathOf(record)] };
