@@ -16,7 +16,7 @@ import { createImages } from './images/images.ts';
 import { createNetworks } from './networks/networks.ts';
 import { createRegistries } from './registry/registry.ts';
 import { createStatsSamplers } from './stats/stats-samplers.ts';
-import { engineFacts } from './system/engine-facts.ts';
+import { engineFacts, rebooted } from './system/engine-facts.ts';
 import { createSystem } from './system/system.ts';
 import { openVolumeTable } from './volumes/volume-table.ts';
 import { createVolumes } from './volumes/volumes.ts';
@@ -43,7 +43,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { c
     closing: closing.signal,
   };
   const facts = engineFacts(store.db);
-  await recoverContainers(context);
+  await recoverContainers(context, { rebooted: rebooted(store.db) });
   sweepDirectories(context);
   return {
     containers: createContainers(context),

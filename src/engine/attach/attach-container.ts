@@ -62,10 +62,12 @@ async function hand(engine: EngineContext, container: Container, request: Attach
     await attach(task);
     return;
   }
-  if (container.removed || container.pendingAttaches.length >= PENDING_LIMIT) {
+  if (container.removed) {
     closeQuietly(request.fd);
-    throw new NaruError('conflict', `container ${container.name}: ${container.removed ? 'it was removed' : 'too many clients wait for its start'}`);
+    throw new NaruError('not-found', `No such container: ${container.name}`);
   }
+  // Those who went away are not seen from here: the oldest makes room.
+  if (container.pendingAttaches.length >= PENDING_LIMIT) closeQuietly(container.pendingAttaches.shift()!.fd);
   container.pendingAttaches.push({ fd: request.fd, attach });
 }
 

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ContainerCreateRequest } from '#spec/engine-api.ts';
 import { eventually, FakeTask, testEngine, type TestEngine } from '#test/support/engine-parts.ts';
@@ -85,5 +87,18 @@ test('a thousand stopped containers start quickly', async () => {
   const second = await first.again();
   assert.ok(performance.now() - start < 500, `${performance.now() - start} ms`);
   assert.equal((await second.engine.containers.list({ all: true, limit: -1, size: false, filters: new Map() })).length, 1001);
+  await over(first, second);
+});
+
+test('after a power cut the exit record of a run that the row does not know counts', async () => {
+  const first = await testEngine();
+  const { Id } = await first.engine.containers.create('web', { Image: 'busybox' }, undefined);
+  mkdirSync(join(first.root, 'containers', Id), { recursive: true });
+  writeFileSync(join(first.root, 'containers', Id, 'exit.1'), 'the driver reads it');
+  first.store.db.exec("UPDATE engine_facts SET value = 'another boot' WHERE key = 'boot'");
+  first.driver.recovered.set(Id, { exited: { code: 5, signal: 0, oomKills: 0, at: BigInt(Date.now()) * 1_000_000n } });
+  const second = await first.again();
+  const { Status, ExitCode } = await state(second, Id);
+  assert.deepEqual([Status, ExitCode], ['exited', 5]);
   await over(first, second);
 });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { EndpointRecord } from '#net/port.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import { formatTime, nowNano, ZERO_TIME } from '../../time/timestamps.ts';
@@ -23,11 +24,12 @@ const MAY_RUN: ReadonlySet<Status> = new Set<Status>(['starting', 'running', 'pa
  * Brings every container of the rows back to what the world says: see the table in container-state.ts. Runs before the API answers;
  * starts by restart policy begin here but are not waited for.
  */
-export async function recoverContainers(engine: EngineContext): Promise<void> {
+export async function recoverContainers(engine: EngineContext, options: { rebooted: boolean }): Promise<void> {
   const mayRun: Container[] = [];
   for (const row of loadContainers(engine.store.db)) {
     const container = new Container(row);
     engine.containers.add(container);
+    if (options.rebooted) findUnrecordedRun(engine, container);
     if (MAY_RUN.has(container.state.status)) mayRun.push(container);
   }
   await Promise.all(mayRun.map((container) => recover(engine, container)));
@@ -36,6 +38,14 @@ export async function recoverContainers(engine: EngineContext): Promise<void> {
   await engine.network.reconcile(endpoints);
   finishHalfDone(engine);
   void startByPolicies(engine);
+}
+
+/** A power cut took the row back to before a start (which is not synced), but the exit record of that run is there (which is). */
+function findUnrecordedRun(engine: EngineContext, container: Container): void {
+  const { state } = container;
+  if (!['created', 'exited'].includes(state.status) || !existsSync(exitFile(engine, container, state.run + 1))) return;
+  state.run++;
+  container.apply('start');
 }
 
 /** Running again, or its exit recorded. */
