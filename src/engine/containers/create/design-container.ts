@@ -61,7 +61,7 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
       throw new NaruError('not-found', `error looking up volume plugin ${mount.driver}: plugin "${mount.driver}" not found`);
     }
   }
-  fillHostname(config, host, options.id);
+  fillHostname(engine, { config, host, id: options.id });
   const warning = image === undefined ? undefined : platformWarning(image, options.platform);
   if (warning !== undefined) warnings.push(warning);
   const argv = [...((config.Entrypoint as string[] | null) ?? []), ...((config.Cmd as string[] | null) ?? [])];
@@ -116,7 +116,13 @@ function checkEndpoints(engine: EngineContext, request: ContainerCreateRequest, 
   return endpoints;
 }
 
-function fillHostname(config: ContainerConfig, host: HostConfig, id: string): void {
-  if (host.UTSMode === 'host' || (host.NetworkMode === 'host' && !config.Hostname)) config.Hostname = hostHostname();
-  else if (!config.Hostname && !host.NetworkMode?.startsWith('container:')) config.Hostname = id.slice(0, 12);
+function fillHostname(engine: EngineContext, { config, host, id }: { config: ContainerConfig; host: HostConfig; id: string }): void {
+  const mode = host.NetworkMode ?? '';
+  if (mode.startsWith('container:')) {
+    // Whoever shares a network shares its name.
+    const { config: donor } = engine.containers.find(mode.slice('container:'.length)).doc;
+    config.Hostname = donor.Hostname ?? '';
+    config.Domainname = donor.Domainname ?? '';
+  } else if (host.UTSMode === 'host' || (mode === 'host' && !config.Hostname)) config.Hostname = hostHostname();
+  else if (!config.Hostname) config.Hostname = id.slice(0, 12);
 }
