@@ -18,8 +18,8 @@ async function main(): Promise<void> {
   }
   if (args[0] === 'daemon' && program !== 'docker') {
     const { runDaemon } = await import('#daemon/run-daemon.ts');
-    process.exitCode = await runDaemon(args.slice(1), self);
-    return;
+    // Not exitCode: the connections to the shims of what runs on would keep the process.
+    process.exit(await runDaemon(args.slice(1), self));
   }
   if (args[0] === 'registry' && program !== 'docker') {
     const { runRegistry } = await import('#registry/server/command.ts');
