@@ -7,6 +7,8 @@ import { TestDaemon, type Ran } from '../support/daemon.ts';
 
 /** `run` and its flags, by the real Docker CLI and by ours: the same words, the same output, the same exit codes. */
 let d: TestDaemon;
+/** Host ports of this run's own: another run may be under way on the machine. */
+const PORT = 20_000 + (process.pid % 9000) * 3;
 let scratch: string;
 
 before(async () => {
@@ -209,22 +211,22 @@ describe('network', () => {
     assert.match(out, /search corp/);
   });
   both('-p publishes tcp on localhost and on the bridge’s address', async (call) => {
-    call('run', '-d', '--name', 'web', '-p', '127.0.0.1:18080:80', '-p', '18081:80', 'busybox', 'sh', '-c', 'mkdir -p /w; echo served > /w/index.html; httpd -f -h /w -p 80');
+    call('run', '-d', '--name', 'web', '-p', `127.0.0.1:${PORT}:80`, '-p', `${PORT + 1}:80`, 'busybox', 'sh', '-c', 'mkdir -p /w; echo served > /w/index.html; httpd -f -h /w -p 80');
     const { run } = await import('../support/daemon.ts');
     let got = '';
-    for (let i = 0; i < 50 && got !== 'served\n'; i++) got = run('curl', ['-s', '--retry', '3', '--retry-connrefused', '--max-time', '2', 'http://127.0.0.1:18080/']).out;
+    for (let i = 0; i < 50 && got !== 'served\n'; i++) got = run('curl', ['-s', '--retry', '3', '--retry-connrefused', '--max-time', '2', `http://127.0.0.1:${PORT}/`]).out;
     assert.equal(got, 'served\n');
-    assert.equal(run('curl', ['-s', '--max-time', '2', 'http://127.0.0.1:18081/']).out, 'served\n');
-    assert.match(call('port', 'web').out, /80\/tcp -> 127\.0\.0\.1:18080/);
+    assert.equal(run('curl', ['-s', '--max-time', '2', `http://127.0.0.1:${PORT + 1}/`]).out, 'served\n');
+    assert.match(call('port', 'web').out, new RegExp(`80/tcp -> 127\\.0\\.0\\.1:${PORT}`));
     const gateway = call('inspect', '-f', '{{.NetworkSettings.Gateway}}', 'web').out.trim();
-    assert.equal(sh(call, [], `wget -qO- http://${gateway}:18081/`).out, 'served\n', 'from another container through the host');
-    assert.match(call('run', '--rm', '-p', '18081:80', 'busybox', 'true').err, /port is already allocated/);
+    assert.equal(sh(call, [], `wget -qO- http://${gateway}:${PORT + 1}/`).out, 'served\n', 'from another container through the host');
+    assert.match(call('run', '--rm', '-p', `${PORT + 1}:80`, 'busybox', 'true').err, /port is already allocated/);
   });
   both('-p udp', async (call) => {
-    call('run', '-d', '--name', 'udp', '-p', '127.0.0.1:18053:53/udp', 'busybox', 'sh', '-c', 'nc -u -l -p 53 > /got');
+    call('run', '-d', '--name', 'udp', '-p', `127.0.0.1:${PORT + 2}:53/udp`, 'busybox', 'sh', '-c', 'nc -u -l -p 53 > /got');
     const { run } = await import('../support/daemon.ts');
     for (let i = 0; i < 30; i++) {
-      run('sh', ['-c', 'echo ping > /dev/udp/127.0.0.1/18053 || printf ping | timeout 1 busybox nc -u -w1 127.0.0.1 18053']);
+      run('sh', ['-c', `echo ping > /dev/udp/127.0.0.1/${PORT + 2} || printf ping | timeout 1 busybox nc -u -w1 127.0.0.1 ${PORT + 2}`]);
       if (call('exec', 'udp', 'cat', '/got').out.includes('ping')) return;
     }
     assert.fail('no datagram arrived');

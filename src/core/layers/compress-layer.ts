@@ -40,6 +40,9 @@ export async function* compressLayer({ layer, recipe, diffId }: { layer: string;
 /** All of these are part of the digest of what was pushed: a change makes every layer travel again. */
 const BLOCK = 1 << 20;
 const LEVEL = 2;
+const SAMPLE = 32 << 10;
+/** Of a sample's size: what does not become smaller than this is dense. */
+const DENSE = 0.98;
 const ZSTD_LEVEL = 3;
 /** Magic, deflate, no flags, no time, no extra flags, operating system unknown: https://www.rfc-editor.org/rfc/rfc1952 */
 const GZIP_HEAD = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255);
@@ -73,9 +76,16 @@ function* blocksOf(chunks: Iterable<Uint8Array>): Generator<{ block: Buffer; las
   yield { block: block.subarray(0, used), last: true };
 }
 
-const deflate = (block: Buffer, last: boolean): Promise<Uint8Array> =>
+/** What is compressed already (archives, pictures, keys) would take longest and gain nothing: a sample tells, and it is stored. */
+async function deflate(block: Buffer, last: boolean): Promise<Uint8Array> {
+  const sample = block.subarray(0, SAMPLE);
+  const dense = block.byteLength > 2 * SAMPLE && (await deflateAt(sample, { level: 1, last: true })).byteLength > sample.byteLength * DENSE;
+  return await deflateAt(block, { level: dense ? 0 : LEVEL, last });
+}
+
+const deflateAt = (block: Buffer, { level, last }: { level: number; last: boolean }): Promise<Uint8Array> =>
   new Promise((resolve, reject) => {
-    deflateRaw(block, { level: LEVEL, finishFlush: last ? constants.Z_FINISH : constants.Z_SYNC_FLUSH }, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
+    deflateRaw(block, { level, finishFlush: last ? constants.Z_FINISH : constants.Z_SYNC_FLUSH }, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
   });
 
 const zstd = (block: Buffer): Promise<Uint8Array> =>

@@ -29,16 +29,17 @@ export async function launch(engine: EngineContext, container: Container): Promi
   container.chain.start = monotonicNow();
   await container.cleaning;
   const first = state.startedAt === ZERO_TIME;
-  const endpoint = span('net', 'reserve', () => reserveEndpoint(engine, container));
   container.apply('start');
   state.run++;
-  state.endpoint = endpoint;
+  state.endpoint = undefined;
   state.error = '';
   state.exitCode = 0;
   state.oomKilled = false;
   container.stopRequested = false;
   let prepared: PreparedTask | undefined;
   try {
+    const endpoint = span('net', 'reserve', () => reserveEndpoint(engine, container));
+    state.endpoint = endpoint;
     span('engine', 'write state', () => saveState(engine.store.db, container));
     makeDirectories(engine, container);
     const request = await span('engine', 'make spec', () => buildTaskRequest(engine, container, endpoint));
