@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import { lockFile } from '#sys/lock-file.ts';
+import { trimWhenIdle } from '#sys/trim-memory.ts';
 import { openStore } from '#core/open-store.ts';
 import { openTrees } from '#core/trees/open-trees.ts';
 import { createDriver } from '#runtime/driver/create-driver.ts';
@@ -74,6 +75,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
     listeners: options.hosts.map((address) => ({ address, ...(options.tls === undefined ? {} : { tls: options.tls }), insecureTcp: options.insecureTcp })),
   });
   stack.defer(() => api.close());
+  stack.defer(trimWhenIdle());
   log.info(`naru ${VERSION} ready at ${options.hosts.join(', ')}`);
 }
 

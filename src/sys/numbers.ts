@@ -13,7 +13,7 @@ export const NR = {
   umount2: x64 ? 166 : 39, pivot_root: x64 ? 155 : 41, getpid: x64 ? 39 : 172, kill: x64 ? 62 : 129, dup3: x64 ? 292 : 24,
   pipe2: x64 ? 293 : 59, memfd_create: x64 ? 319 : 279, lgetxattr: x64 ? 192 : 9, fgetxattr: x64 ? 193 : 10,
   lsetxattr: x64 ? 189 : 6, fsetxattr: x64 ? 190 : 7, flistxattr: x64 ? 196 : 13, llistxattr: x64 ? 195 : 12,
-  fsync: x64 ? 74 : 82, fdatasync: x64 ? 75 : 83, prctl: x64 ? 157 : 167, wait4: x64 ? 61 : 260, bpf: x64 ? 321 : 280,
+  fsync: x64 ? 74 : 82, madvise: x64 ? 28 : 233, fdatasync: x64 ? 75 : 83, prctl: x64 ? 157 : 167, wait4: x64 ? 61 : 260, bpf: x64 ? 321 : 280,
   prlimit64: x64 ? 302 : 261, statfs: x64 ? 137 : 43, syncfs: x64 ? 306 : 267, sync_file_range: x64 ? 277 : 84, copy_file_range: x64 ? 326 : 285,
   fallocate: x64 ? 285 : 47, getuid: x64 ? 102 : 174, capget: x64 ? 125 : 90, flock: x64 ? 73 : 32, sethostname: x64 ? 170 : 161,
   seccomp: x64 ? 317 : 277, execve: x64 ? 59 : 221, splice: x64 ? 275 : 76, eventfd2: x64 ? 290 : 19, inotify_init1: x64 ? 294 : 26,

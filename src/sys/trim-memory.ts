@@ -1,3 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { NR } from './numbers.ts';
+import { syscall } from './syscalls.ts';
+
+const MADV_DONTNEED = 4;
+/** How often a process that means to be small when idle looks at itself, milliseconds. */
+const TICK_MS = 750;
+/** Less CPU time than this in a tick is idleness; more than this since the last trim makes another worth while. Microseconds. */
+const IDLE_US = 5_000;
+const WORTH_US = 30_000;
+
 let timer: NodeJS.Timeout | undefined;
 
 /** After work that moved much memory: collect garbage once things are quiet, so that an idle daemon is small again. */
@@ -5,7 +16,39 @@ export function trimMemorySoon(): void {
   if (timer !== undefined) clearTimeout(timer);
   timer = setTimeout(() => {
     timer = undefined;
-    Bun.gc(true);
+    trimMemory();
   }, 1000);
   timer.unref();
+}
+
+/** Trims whenever the process did something and has been idle since. Returns what stops it. */
+export function trimWhenIdle(): () => void {
+  const used = (): number => {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  };
+  let before = used();
+  let trimmedAt = 0;
+  const interval = setInterval(() => {
+    const now = used();
+    const idle = now - before < IDLE_US;
+    before = now;
+    if (!idle || now - trimmedAt < WORTH_US) return;
+    trimMemory();
+    before = trimmedAt = used();
+  }, TICK_MS);
+  interval.unref();
+  return () => clearInterval(interval);
+}
+
+/** Collects garbage and unmaps the program text that starting up has touched: it stays in the page cache, and what is needed again is
+ *  mapped again by a minor fault. Only text is given back, which is never written to. */
+function trimMemory(): void {
+  Bun.gc(true);
+  for (const line of readFileSync('/proc/self/maps', 'utf8').split('\n')) {
+    const match = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ [1-9]\d*\s/.exec(line);
+    if (match === null) continue;
+    const start = Number.parseInt(match[1]!, 16);
+    syscall(NR.madvise, start, Number.parseInt(match[2]!, 16) - start, MADV_DONTNEED);
+  }
 }
