@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { testRegistry, type TestRegistry } from './harness.ts';
+import { fixture } from '../fixtures/make-images.ts';
 
-const archive = join(homedir(), '.cache/naru-test/busybox.tar');
+const archive = fixture('busybox.tar');
 const directory = mkdtempSync(join(tmpdir(), 'naru-clients-'));
 let registry: TestRegistry;
 let host: string;
