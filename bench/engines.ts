@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -70,6 +71,11 @@ export function naruEngine(executable: string, root: string): BenchEngine {
       const ids = spawnSync(cli[0] as string, [...cli.slice(1), 'ps', '-aq'], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '');
       if (ids.length > 0) spawnSync(cli[0] as string, [...cli.slice(1), 'rm', '-f', ...ids]);
       await end(child);
+      // A daemon leaves its bridge and table to its containers; here there are none left.
+      const tag = createHash('sha256').update(join(root, 'data')).digest('hex').slice(0, 8);
+      spawnSync('ip', ['link', 'del', `naru${tag}`]);
+      spawnSync('nft', ['delete', 'table', 'inet', `naru_${tag}`]);
+      spawnSync('sh', ['-c', `for d in /sys/fs/cgroup/*/naru-${tag} /sys/fs/cgroup/naru-${tag}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} +; done`]);
       rmSync(root, { recursive: true, force: true });
     },
   };

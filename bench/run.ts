@@ -195,9 +195,11 @@ try {
 }
 
 const columns = ['floor', ...engines.map((e) => e.name)];
-console.log(`| | ${columns.join(' | ')} | unit | naru / floor | docker / naru |`);
+console.log(`| | ${columns.join(' | ')} | unit | naru ÷ floor | better than docker |`);
 console.log(`| --- | ${columns.map(() => '---').join(' | ')} | --- | --- | --- |`);
 for (const { metric, unit, values } of results) {
-  const ratio = (a?: number, b?: number): string => (a === undefined || b === undefined || b === 0 ? '' : (a / b).toFixed(2));
-  console.log(`| ${metric} | ${columns.map((c) => (values[c] === undefined ? '' : values[c].toFixed(2))).join(' | ')} | ${unit} | ${ratio(values['naru'], values['floor'])} | ${ratio(values['docker'], values['naru'])} |`);
+  const ratio = (a?: number, b?: number): string => (a === undefined || b === undefined || b === 0 ? '' : (a / b).toFixed(1));
+  // How many times better: less time and memory, or more throughput.
+  const better = unit === 'MB/s' ? ratio(values['naru'], values['docker']) : ratio(values['docker'], values['naru']);
+  console.log(`| ${metric} | ${columns.map((c) => (values[c] === undefined ? '' : values[c].toFixed(2))).join(' | ')} | ${unit} | ${ratio(values['naru'], values['floor'])} | ${better} |`);
 }
