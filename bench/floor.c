@@ -127,7 +127,7 @@ static double container(void) {
   MUST(pipe2(gate, O_CLOEXEC));
   snprintf(dir, sizeof dir, "%s/f%u", scratch, serial);
   MUST(mkdir(dir, 0700));
-  static const char *const parts[] = {"upper", "work", "merged"};
+  static const char *const parts[] = {"upper", "wdir", "merged"};
   for (int i = 0; i < 3; i++) { snprintf(path, sizeof path, "%s/%s", dir, parts[i]); MUST(mkdir(path, 0755)); }
   for (int i = 0; i < groups; i++) {
     snprintf(path, sizeof path, v2 ? "/sys/fs/cgroup/%snarufloor%u" : "/sys/fs/cgroup/%s/narufloor%u", v2 ? "" : V1[i], serial);
@@ -148,7 +148,7 @@ static double container(void) {
     if (read(gate[0], &c, 1) != 1) _exit(97);
     configure_inside();
     MUST(mount(0, "/", 0, MS_REC | MS_PRIVATE, 0));
-    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", rootfs, dir, dir);
+    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/wdir", rootfs, dir, dir);
     snprintf(path, sizeof path, "%s/merged", dir);
     MUST(mount("overlay", path, "overlay", 0, options));
     MUST(chdir(path));
@@ -177,7 +177,7 @@ static double container(void) {
     snprintf(path, sizeof path, v2 ? "/sys/fs/cgroup/%snarufloor%u" : "/sys/fs/cgroup/%s/narufloor%u", v2 ? "" : V1[i], serial);
     MUST(rmdir(path));
   }
-  static const char *const leftovers[] = {"/work/work", "/work", "/upper", "/merged", ""};
+  static const char *const leftovers[] = {"/wdir/work", "/wdir", "/upper", "/merged", ""};
   for (int i = 0; i < 5; i++) { snprintf(path, sizeof path, "%s%s", dir, leftovers[i]); rmdir(path); }
   return now() - start;
 }
