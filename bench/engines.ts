@@ -54,6 +54,11 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   await gone;
 }
 
+function removeAll([command, ...words]: readonly string[]): void {
+  const ids = spawnSync(command as string, [...words, 'ps', '-aq'], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '');
+  if (ids.length > 0) spawnSync(command as string, [...words, 'rm', '-f', ...ids]);
+}
+
 export function naruEngine(executable: string, root: string): BenchEngine {
   const socket = join(root, 'naru.sock');
   let child: ChildProcess | undefined;
@@ -68,8 +73,7 @@ export function naruEngine(executable: string, root: string): BenchEngine {
     },
     down: () => end(child),
     async destroy() {
-      const ids = spawnSync(cli[0] as string, [...cli.slice(1), 'ps', '-aq'], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '');
-      if (ids.length > 0) spawnSync(cli[0] as string, [...cli.slice(1), 'rm', '-f', ...ids]);
+      removeAll(cli);
       await end(child);
       // A daemon leaves its bridge and table to its containers; here there are none left.
       const tag = createHash('sha256').update(join(root, 'data')).digest('hex').slice(0, 8);
@@ -107,8 +111,7 @@ export function dockerEngine(root: string): BenchEngine | undefined {
     },
     down: () => end(child),
     async destroy() {
-      const ids = spawnSync(cli[0] as string, [...cli.slice(1), 'ps', '-aq'], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '');
-      if (ids.length > 0) spawnSync(cli[0] as string, [...cli.slice(1), 'rm', '-f', ...ids]);
+      removeAll(cli);
       await end(child);
       await end(containerd);
       spawnSync('ip', ['link', 'del', 'docker0']);
