@@ -38,6 +38,10 @@ export const OBJECT_COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/networks.ts')).createNetwork,
   },
   { names: ['network disconnect'], usage: '[OPTIONS] NETWORK CONTAINER', summary: 'Disconnect a container from a network', args: [2, 2], completes: 'networks', completeArgs: 1, flags: () => [flag('force,f', 'bool', 'Even when the container is gone')], load: async () => (await import('./commands/networks.ts')).disconnectNetwork },
+  {
+    names: ['network graph'], usage: '[OPTIONS] [NETWORK...]', summary: 'Draw what is connected to what', args: [0, MANY], completes: 'networks', naru: true,
+    flags: () => [flag('all,a', 'bool', 'Stopped containers and unused networks too'), flag('format', 'string', 'text, svg or json', { default: 'text' })], load: async () => (await import('./commands/network-graph.ts')).graphNetworks,
+  },
   { names: ['network inspect'], usage: '[OPTIONS] NETWORK [NETWORK...]', summary: 'Show everything about networks', args: [1, MANY], completes: 'networks', flags: () => [FORMAT_F, flag('verbose,v', 'bool', 'More, for looking for faults')], load: async () => (await import('./commands/inspect.ts')).inspectNetworks },
   { names: ['network ls', 'network list'], usage: '[OPTIONS]', summary: 'List networks', args: [0, 0], flags: () => [FILTER, FORMAT, flag('no-trunc', 'bool', 'Print in full length'), flag('quiet,q', 'bool', 'Only ids')], load: async () => (await import('./commands/networks.ts')).listNetworks },
   { names: ['network prune'], usage: '[OPTIONS]', summary: 'Remove unused networks', args: [0, 0], flags: () => [flag('filter', 'filter', 'Only what matches (until=<timestamp>)'), FORCE], load: async () => (await import('./commands/prune.ts')).pruneNetworks },
