@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 need=""
-for package in busybox-static debootstrap skopeo umoci docker-registry iproute2 nftables strace python3-docker openssl bsdutils curl clang libclang-rt-14-dev; do
+for package in busybox-static debootstrap skopeo umoci docker-registry iproute2 nftables strace python3-docker docker-compose openssl bsdutils curl clang libclang-rt-14-dev; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || need="$need $package"
 done
 command -v docker >/dev/null 2>&1 || need="$need docker.io"
@@ -13,6 +13,10 @@ if [ -n "$need" ]; then
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $need; } >"$log" 2>&1 ||
     { cat "$log" >&2; echo "apt-get could not install:$need" >&2; echo "0 passed, 1 failed"; exit 1; }
   rm -f "$log"
+fi
+if [ ! -d test/clients/node_modules ] || [ test/clients/package-lock.json -nt test/clients/node_modules ]; then
+  echo "installing the clients that the tests drive (pinned in test/clients/package-lock.json)" >&2
+  (cd test/clients && npm ci --ignore-scripts --no-audit --no-fund >/dev/null) && touch test/clients/node_modules || { echo "0 passed, 1 failed"; exit 1; }
 fi
 sh scripts/setup.sh build || { echo "0 passed, 1 failed"; exit 1; }
 case "$(uname -m)" in x86_64) bun=node_modules/@oven/bun-linux-x64/bin/bun ;; *) bun=node_modules/@oven/bun-linux-aarch64/bin/bun ;; esac

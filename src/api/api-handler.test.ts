@@ -206,7 +206,7 @@ describe('what is not there', () => {
     ['GET', '/plugins/a/b/json', 404, /not found/],
     ['GET', '/swarm', 503, /^\{"message":"This node is not a swarm manager\. Use \\"docker swarm init\\"/],
     ['GET', '/services', 503, /swarm manager/],
-    ['GET', '/containers/a/attach/ws', 501, /WebSocket/],
+    ['GET', '/containers/a/attach/ws', 400, /WebSocket/],
   ];
   for (const [method, path, status, text] of answers) {
     test(`${method} ${path}`, async () => {

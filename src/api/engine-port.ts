@@ -25,6 +25,8 @@ export interface AttachOptions {
   stdin: boolean; stdout: boolean; stderr: boolean; logs: boolean; stream: boolean;
   /** Docker's detach-keys syntax (`ctrl-p,ctrl-q`); empty: the default. */
   detachKeys: string;
+  /** False: stdout and stderr without Docker's frames. */
+  framed?: boolean;
 }
 
 export interface LogOptions {
@@ -34,6 +36,8 @@ export interface LogOptions {
   /** Lines from the end; -1: all. */
   tail: number;
   details: boolean;
+  /** False: the lines without Docker's frames. */
+  framed?: boolean;
 }
 
 export interface ListOptions { all: boolean; limit: number; size: boolean; filters: A.Filters }

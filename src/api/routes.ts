@@ -41,7 +41,7 @@ export const ROUTES: readonly Route[] = [
   ['GET', '/containers/{name}/export', containers.exportTar],
   ['GET', '/containers/{name}/logs', streams.logs],
   ['POST', '/containers/{name}/attach', streams.attach, { takesOver: true }],
-  ['GET', '/containers/{name}/attach/ws', streams.attachWebSocket],
+  ['GET', '/containers/{name}/attach/ws', streams.attachWebSocket, { takesOver: true }],
   ['HEAD', '/containers/{name}/archive', streams.statArchive],
   ['GET', '/containers/{name}/archive', streams.getArchive],
   ['PUT', '/containers/{name}/archive', streams.putArchive],

@@ -1,5 +1,8 @@
 import type { TakeoverReply } from '#api/http/reply.ts';
 import { writeOnce } from '#sys/descriptors.ts';
+import { acceptKey } from '#api/http/web-socket-frames.ts';
+import { pumpWebSocket } from '#api/http/web-socket-pump.ts';
+import { NaruError } from '#spec/errors.ts';
 import type { Call } from './call.ts';
 import type { ClientDescriptor } from './engine-port.ts';
 import { errorBody } from './statuses.ts';
@@ -30,6 +33,25 @@ export function takeover(call: Call, tty: boolean, run: (client: ClientDescripto
         writeOnce(client.fd, errorFrame(errorBody(error).message, tty));
       }
     },
+  };
+}
+
+/** The client's key. Throws invalid for a request that is no WebSocket handshake (RFC 6455, 4.2.1). */
+export function webSocketKey(call: Call): string {
+  const key = call.request.header('sec-websocket-key') ?? '';
+  if (call.request.header('upgrade')?.toLowerCase() !== 'websocket' || Buffer.from(key, 'base64').byteLength !== 16) {
+    throw new NaruError('invalid', 'this is a WebSocket: the request needs "Upgrade: websocket" and a Sec-WebSocket-Key');
+  }
+  if (call.request.header('sec-websocket-version') !== '13') throw new NaruError('invalid', 'only version 13 of the WebSocket protocol is spoken');
+  return key;
+}
+
+/** The connection becomes a WebSocket that carries the container's stdio, stdout and stderr unmarked as with Docker: binary messages,
+ *  before API 1.28 text. */
+export function webSocketTakeover(call: Call, key: string, run: (client: ClientDescriptor) => Promise<void>): TakeoverReply {
+  return {
+    kind: 'takeover', status: 101, upgrade: 'websocket', headers: [['Sec-WebSocket-Accept', acceptKey(key)]],
+    take: (client) => pumpWebSocket(client, { text: call.version < 28, take: run, fault: (error) => Buffer.from(`${errorBody(error).message}\r\n`) }),
   };
 }
 

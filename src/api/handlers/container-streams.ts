@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import type { Call, Handler } from '#api/call.ts';
 import type { HeaderList } from '#api/http/reply.ts';
 import { bytes, ok } from '#api/replies.ts';
-import { streamType, takeover } from '#api/takeover.ts';
+import type { AttachOptions } from '#api/engine-port.ts';
+import { streamType, takeover, webSocketKey, webSocketTakeover } from '#api/takeover.ts';
 import type { PathStat } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
 
@@ -23,18 +24,20 @@ export const logs: Handler = async (call) => {
 const tailLines = (text: string): number => (/^[0-9]{1,15}$/.test(text) ? Number(text) : -1);
 
 export const attach: Handler = async (call) => {
-  const { query } = call;
-  const options = {
-    stdin: query.flag('stdin'), stdout: query.flag('stdout'), stderr: query.flag('stderr'), logs: query.flag('logs'),
-    stream: query.flag('stream'), detachKeys: query.text('detachKeys'),
-  };
-  const prepared = await call.engine.containers.attachPrepare(name(call), options);
+  const prepared = await call.engine.containers.attachPrepare(name(call), attachOptions(call));
   return takeover(call, prepared.tty, (client) => prepared.attach(client));
 };
 
-export const attachWebSocket: Handler = () => {
-  throw new NaruError('unsupported', 'attaching through a WebSocket is not supported', { hint: 'use POST /containers/{id}/attach' });
+export const attachWebSocket: Handler = async (call) => {
+  const key = webSocketKey(call);
+  const prepared = await call.engine.containers.attachPrepare(name(call), { ...attachOptions(call), framed: false });
+  return webSocketTakeover(call, key, (client) => prepared.attach(client));
 };
+
+const attachOptions = ({ query }: Call): AttachOptions => ({
+  stdin: query.flag('stdin'), stdout: query.flag('stdout'), stderr: query.flag('stderr'), logs: query.flag('logs'), stream: query.flag('stream'),
+  detachKeys: query.text('detachKeys'),
+});
 
 export const statArchive: Handler = async (call) => {
   const stat = await call.engine.containers.statPath(name(call), call.query.required('path'));

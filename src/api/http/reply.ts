@@ -30,6 +30,8 @@ export interface TakeoverReply {
   readonly headers: HeaderList;
   /** Nothing may follow the head before the client has read it (bounded: HEAD_READ_DEADLINE_MS). */
   readonly headAlone?: boolean;
+  /** What a 101 switches to; default `tcp`. */
+  readonly upgrade?: string;
   take(client: ClientDescriptor): Promise<void>;
 }
 

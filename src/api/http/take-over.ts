@@ -10,7 +10,7 @@ import { pumpSocket } from './socket-pump.ts';
 export const HEAD_READ_DEADLINE_MS = 50;
 
 const takeoverHead = (reply: TakeoverReply): Buffer =>
-  Buffer.from(`${renderHead(reply.status, reply.headers)}${reply.status === 101 ? 'Connection: Upgrade\r\nUpgrade: tcp\r\n' : ''}\r\n`, 'latin1');
+  Buffer.from(`${renderHead(reply.status, reply.headers)}${reply.status === 101 ? `Connection: Upgrade\r\nUpgrade: ${reply.upgrade ?? 'tcp'}\r\n` : ''}\r\n`, 'latin1');
 
 /**
  * The attach gets a duplicate of the client's own descriptor; `detach` closes ours without shutdown(2), so the connection

@@ -24,7 +24,7 @@ export function prepareAttach(engine: EngineContext, container: Container, optio
   if (status === 'removing' || status === 'dead') throw new NaruError('conflict', `container ${container.name} is marked for removal and cannot be attached to`);
   const tty = config.Tty === true;
   const request: Omit<AttachRequest, 'fd'> = {
-    stdin: options.stdin && config.OpenStdin === true, stdout: options.stdout, stderr: options.stderr, framed: !tty,
+    stdin: options.stdin && config.OpenStdin === true, stdout: options.stdout, stderr: options.stderr, framed: !tty && options.framed !== false,
     closeStdin: config.StdinOnce === true && !tty, detachKeys: tty ? parseDetachKeys(options.detachKeys) : checked(options.detachKeys),
   };
   return {
@@ -74,7 +74,7 @@ async function hand(engine: EngineContext, container: Container, request: Attach
 /** What was written before, from the log. */
 async function replay(engine: EngineContext, container: Container, { fd, options }: { fd: number; options: AttachOptions }): Promise<void> {
   const stream = openLogStream(engine, container, {
-    stdout: options.stdout, stderr: options.stderr, follow: false, timestamps: false, since: 0n, until: 0n, tail: -1, details: false,
+    stdout: options.stdout, stderr: options.stderr, follow: false, timestamps: false, since: 0n, until: 0n, tail: -1, details: false, ...(options.framed === undefined ? {} : { framed: options.framed }),
   }, engine.closing);
   for await (const chunk of stream) await writeDescriptor(fd, chunk as Uint8Array);
 }

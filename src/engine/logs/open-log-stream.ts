@@ -23,7 +23,7 @@ export function openLogStream(engine: EngineContext, container: Container, optio
   const head = options.details ? detailsOf(container) : '';
   const encoder = new TextEncoder();
   const conversion: Conversion = {
-    framed: container.doc.config.Tty !== true, stdout: options.stdout, stderr: options.stderr, since: options.since, until: options.until,
+    framed: container.doc.config.Tty !== true && options.framed !== false, stdout: options.stdout, stderr: options.stderr, since: options.since, until: options.until,
     prefix: !options.timestamps && !options.details ? undefined : (time) => encoder.encode(`${options.timestamps ? `${formatLogTime(time)} ` : ''}${head}`),
   };
   const follow = options.follow && (container.task !== undefined || container.state.status === 'starting');

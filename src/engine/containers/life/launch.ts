@@ -12,7 +12,6 @@ import type { Container } from '../container.ts';
 import { containerDirectory, exitFile, stateDirectory } from '../container-paths.ts';
 import { saveState } from '../container-rows.ts';
 import { portRequests } from '../create/ports.ts';
-import { waitResponse } from '../describe-exit.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
 import { buildTaskRequest } from '../to-spec/build-task-request.ts';
 import { handleExit } from './handle-exit.ts';
@@ -107,7 +106,10 @@ async function failStart(engine: EngineContext, container: Container, { error, f
   } else if (doc.hostConfig.AutoRemove === true) {
     // The removal waits for the mutex that we hold.
     engine.afterExit.remove(container);
-  } else if (!first) container.waiters.exited(waitResponse(container));
+  } else {
+    // Whoever asked for the start is told why; to those who only wait, clients would tell it a second time.
+    container.waiters.exited({ StatusCode: state.exitCode });
+  }
 }
 
 /** undefined: the container has no network of its own. Throws conflict for a port that is taken. */
