@@ -47,7 +47,7 @@ const hostConfig = object({
   GroupAdd: words, IpcMode: text, Cgroup: text, Links: words, OomScoreAdj: integer, PidMode: text, Privileged: flag,
   PublishAllPorts: flag, ReadonlyRootfs: flag, SecurityOpt: words, StorageOpt: labels, Tmpfs: labels, UTSMode: text,
   UsernsMode: text, ShmSize: integer, Sysctls: labels, Runtime: text, Isolation: text, MaskedPaths: words, ReadonlyPaths: words,
-  'naru.Rootfs': text,
+  'naru.Rootfs': text, 'naru.HealthOnFailure': text,
 } satisfies Record<keyof A.HostConfig, unknown>);
 
 const endpoint = object({

@@ -151,7 +151,8 @@ export class BridgeNetwork implements NetworkService {
     }
     const record: EndpointRecord = {
       ...bareRecord(request, endpointId),
-      hostInterface: `nv${request.containerId.slice(0, 11)}`,
+      // Of this run: the kernel takes the pair of the run before away at its own leisure, and a restart does not wait for it.
+      hostInterface: `nv${endpointId.slice(0, 11)}`,
       address: formatIpv4(address),
       prefixLength: this.#pool.network.prefixLength,
       gateway: this.bridge.gateway,

@@ -63,6 +63,8 @@ export interface HostConfig extends Resources {
   Sysctls?: StringMap; Runtime?: string; Isolation?: string; MaskedPaths?: string[] | null; ReadonlyPaths?: string[] | null;
   /** naru's extension (`naru run --rootfs DIR`): a copy-on-write container over this host directory instead of an image. */
   'naru.Rootfs'?: string;
+  /** naru's own: what follows when the container becomes unhealthy: `none`, `kill`, `restart`, `stop`. */
+  'naru.HealthOnFailure'?: string;
 }
 
 export interface EndpointSettings {

@@ -1,6 +1,7 @@
 // node dockerode.mjs SOCKET: what programs do through dockerode. Fails by an exception.
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import Docker from 'dockerode';
 
 const docker = new Docker({ socketPath: process.argv[2] });
@@ -9,7 +10,7 @@ const collect = (stream) => {
   stream.on('data', (bytes) => (got.text += bytes));
   return got;
 };
-const ends = (stream) => new Promise((resolve) => stream.once('end', resolve));
+const ends = (stream) => finished(stream, { writable: false });
 const demux = (stream) => {
   const [out, err] = [new PassThrough(), new PassThrough()];
   docker.modem.demuxStream(stream, out, err);

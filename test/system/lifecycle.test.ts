@@ -29,6 +29,20 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const state = (call: Call, name: string): string => call('inspect', '-f', '{{.State.Status}}', name).out.trim();
 
 describe('states', () => {
+  test('restarts in quick succession: each run has its own place on the bridge', () => {
+    d.ok('run', '-d', '--name', 'quick', '-p', '127.0.0.1::80', 'busybox', 'sleep', '600');
+    for (let i = 0; i < 12; i++) d.ok('restart', '-t', '0', 'quick');
+    assert.equal(d.ok('inspect', '-f', '{{.State.Status}}', 'quick'), 'running');
+  });
+  both('a later start that fails is told once', (call) => {
+    d.ok('create', '--name', 'gone', '--entrypoint', '/prog', 'busybox');
+    d.ok('cp', '/bin/true', 'gone:/prog');
+    call('start', 'gone');
+    d.ok('cp', '/etc/hostname', 'gone:/prog');
+    const ran = call('start', '-a', 'gone');
+    assert.equal(ran.code, 1);
+    assert.doesNotMatch(ran.err, /waiting for container/i);
+  });
   both('create, start, stop, restart, kill, rm', (call) => {
     call('create', '--name', 'cc', 'busybox', 'sh', '-c', 'trap "exit 3" TERM; while :; do sleep 0.05; done');
     assert.equal(state(call, 'cc'), 'created');
@@ -79,6 +93,39 @@ describe('states', () => {
     call('run', '-d', '--name', 'cc', '-m', '64m', 'busybox', 'sleep', '100');
     assert.equal(call('update', '-m', '96m', '--memory-swap', '-1', '--pids-limit', '33', 'cc').code, 0);
     assert.equal(call('exec', 'cc', 'cat', '/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/pids/pids.max').out, '100663296\n33\n');
+  });
+  for (const [action, expected] of [['kill', /^exited 137 0$/], ['stop', /^exited 0 0$/], ['restart', /^running 0 [1-9]/], ['none', /^running 0 0$/]] as const) {
+    test(`--health-on-failure=${action}`, async () => {
+      const flags = ['--name', 'sick', '--health-cmd', 'test ! -e /sick', '--health-interval', '100ms', '--health-retries', '2'];
+      const ran = d.naru('run', '-d', ...flags, `--health-on-failure=${action}`, 'busybox', 'sh', '-c', 'trap "exit 0" TERM; touch /sick; while :; do sleep 0.05; done');
+      assert.equal(ran.code, 0, ran.err);
+      const now = (): string => d.ok('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}', 'sick');
+      const unhealthy = (): string => d.ok('events', '--since', '20s', '--until', '0s', '--filter', 'event=health_status: unhealthy');
+      for (let i = 0; i < 60 && (unhealthy() === '' || !expected.test(now())); i++) await sleep(100);
+      assert.notEqual(unhealthy(), '');
+      assert.match(now(), expected);
+    });
+  }
+  test('a label says the same as --health-on-failure, for clients without the flag; a wrong word is refused', async () => {
+    d.ok('run', '-d', '--name', 'sick', '--label', 'naru.health-on-failure=kill', '--health-cmd', 'false', '--health-interval', '100ms', '--health-retries', '1', 'busybox', 'sleep', '60');
+    assert.equal(d.ok('wait', 'sick'), '137');
+    assert.match(d.naru('create', '--health-on-failure=panic', 'busybox').err, /invalid action on health failure: panic: use one of none, kill, restart, stop/);
+  });
+  both('--link on the default bridge: hosts entries, variables, and the new address after a restart', (call, cli) => {
+    d.ok('run', '-d', '--name', 'db', '-h', 'dbhost', '-e', 'SECRET=x', '--expose', '5432', 'busybox', 'sleep', '600');
+    const seen = call('run', '--rm', '--name', 'app', '--link', 'db:data-base', 'busybox', 'sh', '-c', 'grep data-base /etc/hosts; env | grep DATA_BASE | sort').out;
+    const address = d.ok('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'db');
+    assert.equal(seen, `${address}\tdata-base dbhost db\nDATA_BASE_ENV_SECRET=x\nDATA_BASE_NAME=/app/data-base\nDATA_BASE_PORT=tcp://${address}:5432\nDATA_BASE_PORT_5432_TCP=tcp://${address}:5432\n` +
+      `DATA_BASE_PORT_5432_TCP_ADDR=${address}\nDATA_BASE_PORT_5432_TCP_PORT=5432\nDATA_BASE_PORT_5432_TCP_PROTO=tcp\n`, cli);
+    call('run', '-d', '--name', 'app2', '--link', 'db', 'busybox', 'sleep', '600');
+    assert.equal(d.ok('inspect', '-f', '{{.HostConfig.Links}}', 'app2'), '[/db:/app2/db]');
+    d.ok('stop', '-t', '0', 'db');
+    d.ok('run', '-d', '--name', 'taker', 'busybox', 'sleep', '600');
+    d.ok('start', 'db');
+    assert.match(d.ok('exec', 'app2', 'cat', '/etc/hosts'), new RegExp(`^${d.ok('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'db')}\tdb dbhost$`, 'm'));
+    d.ok('stop', '-t', '0', 'db');
+    assert.match(d.docker('restart', '-t', '0', 'app2').err, /Cannot link to a non running container: \/db AS \/app2\/db/);
+    assert.match(call('create', '--link', 'nonesuch', 'busybox').err, /could not get container for nonesuch/);
   });
   both('restart policies: on-failure gives up, always comes back', async (call) => {
     call('run', '-d', '--name', 'ff', '--restart', 'on-failure:2', 'busybox', 'false');

@@ -42,7 +42,10 @@ async function startAttached(context: CommandContext, name: string): Promise<num
   let stopSize: (() => void) | undefined;
   try {
     const wait = await client.containers.wait(id, container.HostConfig.AutoRemove === true ? 'removed' : 'next-exit');
-    await client.containers.start(id, flags.string('checkpoint') === '' ? {} : { checkpoint: flags.string('checkpoint'), checkpointDir: flags.string('checkpoint-dir') });
+    await client.containers.start(id, flags.string('checkpoint') === '' ? {} : { checkpoint: flags.string('checkpoint'), checkpointDir: flags.string('checkpoint-dir') }).catch((error: unknown) => {
+      // `run` tells the program's failure by its code, `start` only that it failed.
+      throw error instanceof NaruError ? new NaruError(error.kind, error.message, { exitCode: 1, cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) }) : error;
+    });
     if (tty && io.isTerminal(1)) stopSize = watchSize(io, (rows, columns) => client.containers.resize(id, rows, columns));
     if ((await streams.ended) === 'detached') return 0;
     return await exitStatus(wait.done, io);

@@ -16,6 +16,9 @@ const invalid = (message: string): NaruError => new NaruError('invalid', message
  * NaruError invalid.
  */
 export function createRequest(flags: ParsedFlags, image: string, command: readonly string[], env: NodeJS.ProcessEnv): ContainerCreateRequest {
+  for (const name of ['cpu-count', 'cpu-percent', 'io-maxiops', 'io-maxbandwidth']) {
+    if (flags.changed(name)) throw invalid(`"--${name}" is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux`);
+  }
   if (flags.string('mac-address') !== '') checkMac(flags.string('mac-address'));
   const attach = flags.list('attach');
   const interactive = flags.bool('interactive');
@@ -104,6 +107,7 @@ function hostConfig(flags: ParsedFlags, env: NodeJS.ProcessEnv): HostConfig {
     MaskedPaths: security.maskedPaths,
     ReadonlyPaths: security.readonlyPaths,
     ...(flags.changed('init') ? { Init: flags.bool('init') } : {}),
+    ...(flags.changed('health-on-failure') ? { 'naru.HealthOnFailure': flags.string('health-on-failure') } : {}),
     ...(flags.changed('rootfs') ? { 'naru.Rootfs': absolute(flags.string('rootfs'), env) } : {}),
   };
 }

@@ -42,6 +42,7 @@ const shared = (): readonly Flag[] => [
   flag('group-add', 'list', 'Join one more group'),
   flag('health-cmd', 'string', 'Command that checks the container\'s health'),
   flag('health-interval', 'duration', 'Time between checks (ms|s|m|h)'),
+  flag('health-on-failure', 'string', 'What to do when it becomes unhealthy: none, kill, restart or stop', { naru: true }),
   flag('health-retries', 'int', 'Failures in a row that make it unhealthy'),
   flag('health-start-interval', 'duration', 'Time between checks while it starts (ms|s|m|h)'),
   flag('health-start-period', 'duration', 'Time to start before failures count (ms|s|m|h)'),

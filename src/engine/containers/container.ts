@@ -36,6 +36,8 @@ export interface MountRecord {
   readonly flag: string;
 }
 
+export interface ContainerLink { readonly id: string; readonly alias: string }
+
 /** What create decided. Changed only by rename-free verbs: `update` (limits, restart policy). */
 export interface ContainerDoc {
   readonly created: string;
@@ -50,6 +52,8 @@ export interface ContainerDoc {
   readonly mounts: readonly MountRecord[];
   /** By network name. */
   readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** Containers of the default bridge that it knows by an alias. */
+  readonly links?: readonly ContainerLink[];
 }
 
 /** What changes while it lives. */

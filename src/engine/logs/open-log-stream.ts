@@ -108,6 +108,9 @@ async function* followLog({ path, reader, conversion, state, running }: Follow, 
       const last = !running() || (conversion.until !== 0n && nowNano() > conversion.until);
       let some = false;
       for (;;) {
+        // A file that is not the newest any more gets no records: what came just before it was put aside is read first.
+        const next: LogFile | undefined = current === undefined ? (await openLogFiles(path)).at(-1) : await nextLogFile(path, current.inode);
+        if (next !== undefined) opened.push(next);
         if (current !== undefined) {
           const steps = drain(current, { conversion, state, signal });
           for (let step = await steps.next(); ; step = await steps.next()) {
@@ -119,9 +122,7 @@ async function* followLog({ path, reader, conversion, state, running }: Follow, 
             yield step.value;
           }
         }
-        const next: LogFile | undefined = current === undefined ? (await openLogFiles(path)).at(-1) : await nextLogFile(path, current.inode);
         if (next === undefined) break;
-        opened.push(next);
         current = new FileReader(next, 0, 0);
       }
       if (last) return;

@@ -6,13 +6,14 @@ import type { ImageRecord } from '#core/store.ts';
 import { adjustCapabilities, availableCapabilities, DEFAULT_CAPABILITIES } from '#runtime/capabilities/capabilities.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import { formatTime, nowNano } from '../../time/timestamps.ts';
-import type { ContainerDoc } from '../container.ts';
+import type { Container, ContainerDoc } from '../container.ts';
 import { collectMounts } from './collect-mounts.ts';
 import { normalizeHostConfig } from './default-host-config.ts';
 import { checkPlatform, findImage, platformWarning } from './find-image.ts';
+import { resolveLinks } from './resolve-links.ts';
 import { mergeImageConfig } from './merge-image-config.ts';
 import { validateConfig } from './validate-config.ts';
-import { validateHostConfig } from './validate-host-config.ts';
+import { HEALTH_ACTION_LABEL, validateHostConfig } from './validate-host-config.ts';
 import { validateLogConfig } from './validate-log-config.ts';
 import { networkOf, validateModes } from './validate-modes.ts';
 import { validateResources } from './validate-resources.ts';
@@ -46,14 +47,17 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   validateModes(own, given);
   const config = mergeImageConfig(own, image?.config.config);
   validateConfig(config);
+  const action = given['naru.HealthOnFailure'] ?? config.Labels?.[HEALTH_ACTION_LABEL];
+  if (action !== undefined) given['naru.HealthOnFailure'] = action;
   validateHostConfig(given);
   const warnings = validateResources(given);
   adjustCapabilities(DEFAULT_CAPABILITIES, { add: given.CapAdd ?? [], drop: given.CapDrop ?? [], available: availableCapabilities() });
   const host = normalizeHostConfig({ ...given, LogConfig: validateLogConfig(given.LogConfig) });
   resolveModes(engine, host);
+  const links = resolveLinks(engine, host);
   const endpoints = checkEndpoints(engine, request, { config, host });
   const { mounts, volumeOptions } = collectMounts(config, host, {
-    mountsOf: (name) => engine.containers.find(name).doc.mounts,
+    mountsOf: (name) => other(engine, name).doc.mounts,
     image: (name) => findImage(engine.store.images, name),
   });
   for (const mount of mounts) {
@@ -67,7 +71,7 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   const argv = [...((config.Entrypoint as string[] | null) ?? []), ...((config.Cmd as string[] | null) ?? [])];
   return {
     doc: {
-      created: formatTime(nowNano()), config, hostConfig: host, imageName, imageId: image?.id ?? '', path: argv[0]!, args: argv.slice(1), mounts, endpoints,
+      created: formatTime(nowNano()), config, hostConfig: host, imageName, imageId: image?.id ?? '', path: argv[0]!, args: argv.slice(1), mounts, endpoints, ...(links.length === 0 ? {} : { links }),
     },
     image, volumeOptions, warnings,
   };
@@ -78,16 +82,23 @@ function checkRootfs(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw new NaruError('not-found', `--rootfs ${path}: there is no such directory`);
 }
 
+/** Throws invalid, as Docker: clients take not-found for a missing image, and pull it. */
+function other(engine: EngineContext, name: string): Container {
+  const container = engine.containers.tryFind(name);
+  if (container === undefined) throw new NaruError('invalid', `No such container: ${name}`);
+  return container;
+}
+
 /** `container:name` becomes `container:<id>`, so that renames do not matter. Throws not-found. */
 function resolveModes(engine: EngineContext, host: HostConfig): void {
   for (const key of ['NetworkMode', 'IpcMode', 'PidMode'] as const) {
     const mode = host[key] ?? '';
     if (!mode.startsWith('container:')) continue;
-    const other = engine.containers.find(mode.slice('container:'.length));
-    if (key === 'IpcMode' && !['shareable', 'host'].includes(other.doc.hostConfig.IpcMode ?? '') && !other.doc.hostConfig.IpcMode?.startsWith('container:')) {
-      throw new NaruError('invalid', `cannot join IPC namespace of container ${other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`);
+    const donor = other(engine, mode.slice('container:'.length));
+    if (key === 'IpcMode' && !['shareable', 'host'].includes(donor.doc.hostConfig.IpcMode ?? '') && !donor.doc.hostConfig.IpcMode?.startsWith('container:')) {
+      throw new NaruError('invalid', `cannot join IPC namespace of container ${donor.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`);
     }
-    host[key] = `container:${other.id}`;
+    host[key] = `container:${donor.id}`;
   }
 }
 

@@ -8,6 +8,11 @@ const invalid = (message: string): NaruError => new NaruError('invalid', message
 
 export const RUNTIMES: readonly string[] = ['naru', 'runc', 'io.containerd.runc.v2'];
 
+/** What may follow an unhealthy verdict. */
+export const HEALTH_ACTIONS: readonly string[] = ['none', 'kill', 'restart', 'stop'];
+/** The same for clients that have no flag for it (Docker's, Compose). */
+export const HEALTH_ACTION_LABEL = 'naru.health-on-failure';
+
 /** The machine-dependent part of a request (limits and mounts have their own checks). Throws invalid in Docker's words. */
 export function validateHostConfig(host: HostConfig): void {
   if (host.RestartPolicy !== undefined) validateRestartPolicy(host.RestartPolicy);
@@ -28,8 +33,8 @@ export function validateHostConfig(host: HostConfig): void {
   if (Object.keys(host.StorageOpt ?? {}).length > 0) {
     throw new NaruError('unsupported', `--storage-opt is not supported: a container's size cannot be limited by this storage`, { hint: 'limit a volume or a tmpfs instead' });
   }
-  if ((host.Links ?? []).length > 0) {
-    throw new NaruError('unsupported', '--link is not supported on the default bridge', { hint: 'use a user-defined network, where containers find one another by name' });
+  if (!HEALTH_ACTIONS.includes(host['naru.HealthOnFailure'] ?? 'none')) {
+    throw invalid(`invalid action on health failure: ${host['naru.HealthOnFailure']}: use one of ${HEALTH_ACTIONS.join(', ')}`);
   }
   for (const group of host.GroupAdd ?? []) if (group === '' || /[\0:\n]/.test(group)) throw invalid(`invalid group: ${JSON.stringify(group)}`);
   for (const server of host.Dns ?? []) if (!isAddress(server)) throw invalid(`${server} is not an ip address`);

@@ -9,6 +9,8 @@ export interface SecurityOptions {
   readonly noNewPrivileges: boolean;
   /** `systempaths=unconfined`: nothing is masked or read-only. */
   readonly unconfinedPaths: boolean;
+  /** `writable-cgroups=true`: its own cgroups can be written from inside. */
+  readonly writableCgroups: boolean;
 }
 
 /** `--security-opt` values. Throws invalid for what is unknown, unsupported for a security module that is not there. */
@@ -16,6 +18,7 @@ export function parseSecurityOptions(options: readonly string[] | null | undefin
   let seccomp: string | undefined;
   let noNewPrivileges = false;
   let unconfinedPaths = false;
+  let writableCgroups = false;
   for (const option of options ?? []) {
     if (option === 'no-new-privileges') {
       noNewPrivileges = true;
@@ -36,6 +39,10 @@ export function parseSecurityOptions(options: readonly string[] | null | undefin
         if (!['true', 'false'].includes(value)) throw invalid(`invalid --security-opt 2: ${JSON.stringify(option)}`);
         noNewPrivileges = value === 'true';
         break;
+      case 'writable-cgroups':
+        if (!['true', 'false'].includes(value)) throw invalid(`invalid --security-opt 2: ${JSON.stringify(option)}`);
+        writableCgroups = value === 'true';
+        break;
       case 'systempaths':
         if (value !== 'unconfined') throw invalid(`invalid --security-opt 2: ${JSON.stringify(option)}`);
         unconfinedPaths = true;
@@ -47,7 +54,7 @@ export function parseSecurityOptions(options: readonly string[] | null | undefin
         throw invalid(`invalid --security-opt 2: ${JSON.stringify(option)}`);
     }
   }
-  return { seccomp, noNewPrivileges, unconfinedPaths };
+  return { seccomp, noNewPrivileges, unconfinedPaths, writableCgroups };
 }
 
 const MAXIMUM_PROFILE = 4 * 1024 * 1024;

@@ -75,6 +75,7 @@ export function startHealthMonitor(engine: EngineContext, container: Container):
     container.state.health = nextHealth(before, entry, { retries, starting });
     const status = container.state.health.Status;
     if (status !== before.Status) containerEvent(engine, container, `health_status: ${status}`);
+    if (status === 'unhealthy' && before.Status !== 'unhealthy') engine.afterExit.unhealthy(container);
     schedule();
   };
   schedule();

@@ -14,6 +14,7 @@ import { saveState } from '../container-rows.ts';
 import { portRequests } from '../create/ports.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
 import { buildTaskRequest } from '../to-spec/build-task-request.ts';
+import { updateLinkedHosts } from '../to-spec/links.ts';
 import { handleExit } from './handle-exit.ts';
 import { networkEvent, releaseRun } from './release-run.ts';
 import { nextDelay, wantsRestart } from './restart-policy.ts';
@@ -57,6 +58,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
     containerEvent(engine, container, 'start');
     watchTask(engine, container, task);
     startHealthMonitor(engine, container);
+    updateLinkedHosts(engine, container);
   } catch (error) {
     prepared?.abandon();
     await failStart(engine, container, { error, first });

@@ -4,11 +4,12 @@ import { DEFAULT_SHM_SIZE } from '../create/default-host-config.ts';
 import type { SpecBuilder, SpecInput } from './spec-draft.ts';
 
 /** Docker's mounts with what the modes change. Privileged: sysfs and cgroups can be written. */
-function baseMounts({ doc, sharedMemory }: SpecInput): OciMount[] {
+function baseMounts({ doc, sharedMemory, security }: SpecInput): OciMount[] {
   const { hostConfig } = doc;
   const mounts: OciMount[] = [];
   for (const mount of defaultMounts()) {
-    const options = hostConfig.Privileged === true ? mount.options?.map((option) => (option === 'ro' ? 'rw' : option)) : mount.options;
+    const writable = hostConfig.Privileged === true || (mount.type === 'cgroup' && security.writableCgroups);
+    const options = writable ? mount.options?.map((option) => (option === 'ro' ? 'rw' : option)) : mount.options;
     if (mount.destination !== '/dev/shm') mounts.push(options === undefined ? mount : { ...mount, options });
     else if (sharedMemory !== undefined) mounts.push({ destination: '/dev/shm', type: 'bind', source: sharedMemory, options: ['rbind', 'rprivate', 'nosuid', 'noexec', 'nodev'] });
     else if (hostConfig.IpcMode !== 'none') {

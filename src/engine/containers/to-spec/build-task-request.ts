@@ -11,6 +11,7 @@ import { logLimits } from '../create/validate-log-config.ts';
 import { parseSecurityOptions } from '../create/validate-security.ts';
 import { blockDevice, devicesAt, hostDevices } from './host-devices.ts';
 import { joined, sharedMemory, writeHostFiles } from './host-files.ts';
+import { linkEnvironment } from './links.ts';
 import { findProcessUser } from './process-user.ts';
 import { toSpec } from './to-spec.ts';
 import { resolveUserMounts } from './user-mounts.ts';
@@ -32,7 +33,7 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   const { spec, sources } = toSpec({
     id, doc, kernel, user, home, join, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
     userMounts: resolveUserMounts(engine, container, { dry }), files: writeHostFiles(engine, container, endpoint), sharedMemory: sharedMemory(engine, container),
-    hostDevices, devicesAt, blockDevice, networkSysctls: endpoint === undefined ? {} : engine.network.sysctls(endpoint), environment: chainEnvironment(container),
+    hostDevices, devicesAt, blockDevice, networkSysctls: endpoint === undefined ? {} : engine.network.sysctls(endpoint), environment: [...chainEnvironment(container), ...linkEnvironment(engine, container)],
   });
   const request: TaskRequest = {
     id, spec, sources, stateDir: stateDirectory(engine, id), exitFile: exitFile(engine, container), durable: hostConfig.AutoRemove !== true,

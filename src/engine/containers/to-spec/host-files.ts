@@ -7,6 +7,7 @@ import { buildResolvConf, hostResolvConf } from '#net/resolv-conf.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import type { Container } from '../container.ts';
 import { stateDirectory } from '../container-paths.ts';
+import { linkHosts } from './links.ts';
 import type { SpecInput } from './spec-draft.ts';
 
 /** The container whose namespace is joined. Throws conflict when it does not run: there is nothing to join. */
@@ -33,7 +34,7 @@ export function writeHostFiles(engine: EngineContext, container: Container, endp
   writeFileSync(files.resolvConf, host && !ownDns ? hostDns : buildResolvConf(hostDns, dns), { mode: 0o644 });
   writeFileSync(files.hosts, host
     ? extendHosts(readText('/etc/hosts') ?? '', names)
-    : buildHosts({ ...names, hostname, domainname: config.Domainname ?? '', ...(endpoint === undefined ? {} : { address: endpoint.address }) }), { mode: 0o644 });
+    : buildHosts({ ...names, hostname, domainname: config.Domainname ?? '', ...(endpoint === undefined ? {} : { address: endpoint.address }) }) + linkHosts(engine, container), { mode: 0o644 });
   return files;
 }
 

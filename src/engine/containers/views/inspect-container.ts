@@ -28,11 +28,18 @@ export async function inspectContainer(engine: EngineContext, container: Contain
     ResolvConfPath: own ? `${state}/resolv.conf` : '', HostnamePath: own ? `${state}/hostname` : '', HostsPath: own ? `${state}/hosts` : '',
     LogPath: doc.hostConfig.LogConfig?.Type === 'none' ? '' : logPath(engine, id), Name: `/${container.name}`, RestartCount: container.state.restartCount,
     Driver: 'overlay2', Platform: 'linux', MountLabel: '', ProcessLabel: '', AppArmorProfile: '', ExecIDs: engine.execs.idsOf(id),
-    HostConfig: hostConfigView(doc.hostConfig),
+    HostConfig: { ...hostConfigView(doc.hostConfig), ...(doc.links === undefined ? {} : { Links: linkNames(engine, container) }) },
     GraphDriver: { Name: 'overlay2', Data: mount === undefined ? null : { LowerDir: mount.lowers.join(':'), UpperDir: mount.upper, WorkDir: mount.work, ID: id } },
     ...sizes, Mounts: mountPoints(engine, container), Config: configView(doc.config), NetworkSettings: networkSettings(engine, container),
   };
 }
+
+/** `/other:/self/alias`, as Docker shows them. */
+const linkNames = (engine: EngineContext, { doc, name }: Container): string[] =>
+  (doc.links ?? []).flatMap(({ id, alias }) => {
+    const other = engine.containers.get(id);
+    return other === undefined ? [] : [`/${other.name}:/${name}/${alias}`];
+  });
 
 /** Bytes that the container wrote, and those with its image. */
 export async function containerSizes({ store }: EngineContext, container: Container): Promise<{ SizeRw: number; SizeRootFs: number }> {
