@@ -12,7 +12,7 @@ export async function diskUsage(engine: EngineContext, types: readonly string[])
     wants('image') ? listImages(engine, { all: false, filters: new Map(), sharedSize: true, digests: false }) : ([] as ImageSummary[]),
     wants('volume') ? volumesWithUsage(engine) : ([] as Volume[]),
   ]);
-  return { LayersSize: wants('image') ? engine.store.images.layersSize() : 0, Images: images, Containers: containers, Volumes: volumes, BuildCache: [], BuilderSize: 0 };
+  return { LayersSize: wants('image') ? engine.store.images.layersSize() : 0, Images: images, Containers: containers, Volumes: volumes, BuildCache: [] };
 }
 
 const volumesWithUsage = (engine: EngineContext): Promise<Volume[]> =>

@@ -19,10 +19,10 @@ export function infoView(engine: EngineContext, daemonId: string): Json {
   return {
     ID: daemonId, Name: hostname(), ServerVersion: engine.version, Containers: containers.length, ContainersRunning: count('running', 'restarting'),
     ContainersPaused: count('paused'), ContainersStopped: count('created', 'starting', 'exited', 'dead', 'removing'), Images: engine.store.images.list().length,
-    Driver: 'overlay2', DriverStatus: [['Supports d_type', 'true'], ['Native Overlay Diff', 'true'], ['Host mount table', 'never touched']], SystemStatus: null,
+    Driver: 'overlay2', DriverStatus: [['Supports d_type', 'true'], ['Native Overlay Diff', 'true'], ['Host mount table', 'never touched']],
     Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'null'], Authorization: null, Log: [...LOG_DRIVERS] },
     MemoryLimit: has('memory'), SwapLimit: has('memory'), KernelMemoryTCP: false, CpuCfsPeriod: has('cpu'), CpuCfsQuota: has('cpu'), CPUShares: has('cpu'), CPUSet: has('cpuset'),
-    PidsLimit: has('pids'), IPv4Forwarding: true, BridgeNfIptables: false, BridgeNfIp6tables: false, Debug: false, NFd: -1, OomKillDisable: host.cgroupVersion === 1 && has('memory'),
+    PidsLimit: has('pids'), IPv4Forwarding: true, Debug: false, NFd: -1, OomKillDisable: host.cgroupVersion === 1 && has('memory'),
     NGoroutines: -1, SystemTime: formatTime(nowNano()), LoggingDriver: 'json-file', CgroupDriver: 'cgroupfs', CgroupVersion: String(host.cgroupVersion), NEventsListener: 0,
     KernelVersion: release(), OperatingSystem: operatingSystem(), OSVersion: '', OSType: 'linux', Architecture: ARCHITECTURES[architecture()] ?? architecture(),
     IndexServerAddress: 'https://index.docker.io/v1/', RegistryConfig: { InsecureRegistryCIDRs: ['127.0.0.0/8'], IndexConfigs: {}, Mirrors: [] },
