@@ -193,6 +193,7 @@ const GROUP = 'root:x:0:\nalice:x:1000:\nstaff:x:50:alice\n';
 export const fakeTrees: Trees = {
   stat: () => ({ name: 'x', size: 0, mode: 0, mtime: 0n, uid: 0, gid: 0, isDirectory: true, linkTarget: '' }),
   pack: () => Readable.from([]), unpack: async () => undefined, copyInto: async () => undefined,
+  readLink: () => undefined,
   readFile: (_root, path) => new TextEncoder().encode(path === '/etc/passwd' ? PASSWD : GROUP),
 };
 

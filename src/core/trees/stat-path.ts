@@ -44,6 +44,20 @@ export function statPath(root: number, path: string): PathStatResult {
   }
 }
 
+/** See Trees.readLink. */
+export function readLinkText(root: number, path: string): string | undefined {
+  const { parent, base } = splitPath(rawFromText(path).replace(/\/+$/, ''));
+  if (base === '') return undefined;
+  const dir = openInRoot(root, parent === '' ? '/' : parent, { flags: O_PATH | O_DIRECTORY });
+  if (dir < 0) return undefined;
+  try {
+    const target = readlinkAt(dir, base);
+    return typeof target === 'number' ? undefined : textFromRaw(target);
+  } finally {
+    closeSync(dir);
+  }
+}
+
 /** Where a link leads in the end, as an absolute path in the root; for a dangling one, where it points to. */
 function linkTarget(root: number, link: { dir: number; base: string; raw: string; stat: FileStat }): string {
   const end = openInRoot(root, link.raw, { flags: O_PATH });

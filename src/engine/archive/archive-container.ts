@@ -12,7 +12,7 @@ import { openContainerTree, type ContainerTree } from './container-tree.ts';
 function statIn(engine: EngineContext, container: Container, { tree, path }: { tree: ContainerTree; path: string }): PathStat {
   try {
     const stat = engine.trees.stat(tree.root, tree.path);
-    return { name: tree.name ?? stat.name, size: stat.size, mode: stat.mode, mtime: formatTime(stat.mtime), linkTarget: stat.linkTarget };
+    return { name: tree.name ?? stat.name, size: stat.size, mode: stat.mode, mtime: formatTime(stat.mtime), linkTarget: stat.linkTarget === '' || tree.linkTarget === undefined ? stat.linkTarget : tree.linkTarget(path) };
   } catch (error) {
     throw isKind(error, 'not-found') ? new NaruError('not-found', `Could not find the file ${path} in container ${container.name}`, { cause: error }) : error;
   }
@@ -32,7 +32,7 @@ export function getArchive(engine: EngineContext, container: Container, path: st
   const tree = openContainerTree(engine, container, { path, write: false });
   try {
     const stat = statIn(engine, container, { tree, path });
-    const stream = engine.trees.pack(tree.root, tree.path);
+    const stream = engine.trees.pack(tree.root, tree.path, tree.name);
     stream.once('close', () => closeSync(tree.root));
     containerEvent(engine, container, 'archive-path', { path });
     return { stat, stream };
@@ -44,7 +44,7 @@ export function getArchive(engine: EngineContext, container: Container, path: st
 
 /** Extracts a tar into a directory of the container. Throws forbidden where the container may not write, in Docker's words. */
 export async function putArchive(engine: EngineContext, container: Container, path: string, { archive, noOverwriteDirNonDir }: { archive: Readable; noOverwriteDirNonDir: boolean }): Promise<void> {
-  const tree = openContainerTree(engine, container, { path, write: true });
+  const tree = openContainerTree(engine, container, { path, write: true, follow: true });
   try {
     if (tree.mount !== undefined && !tree.mount.rw) throw new NaruError('forbidden', 'mounted volume is marked read-only');
     if (tree.mount === undefined && container.doc.hostConfig.ReadonlyRootfs === true) throw new NaruError('forbidden', 'container rootfs is marked read-only');

@@ -1,10 +1,13 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { posix } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
+import { closeQuietly } from '#sys/descriptors.ts';
+import { openInRoot } from '#sys/files.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { volumeDirectory } from '../volumes/volume-source.ts';
 import type { Container, MountRecord } from '../containers/container.ts';
 import { openProcessRoot } from '../containers/to-spec/process-user.ts';
+import { resolveAcrossMounts, type Resolved } from './resolve-across-mounts.ts';
 
 /** A directory descriptor and the path in it that a path in the container means. */
 export interface ContainerTree {
@@ -12,38 +15,75 @@ export interface ContainerTree {
   readonly path: string;
   /** The mount it lies in; undefined: the root file system. */
   readonly mount: MountRecord | undefined;
-  /** Between mount and destination: what the path's last name is called, when the path is the mount point itself. */
+  /** What the path's last name is called, when the path is a mount point itself. */
   readonly name: string | undefined;
+  /** Where a link at the path leads, as the container sees it; undefined: the tree itself knows. */
+  readonly linkTarget: ((path: string) => string) | undefined;
 }
 
 /**
  * Where a path of a container lies. A running container is seen through its first process, with all mounts. One that does not run is
- * its snapshot; a path below one of its volumes or binds is looked up there. `write`: for changes. The caller closes `root`.
+ * its snapshot with its volumes and binds where they would be mounted. `write`: for changes; `follow`: a link at the end too. The
+ * caller closes `root`.
  */
-export function openContainerTree(engine: EngineContext, container: Container, { path, write }: { path: string; write: boolean }): ContainerTree {
+export function openContainerTree(engine: EngineContext, container: Container, { path, write, follow = false }: { path: string; write: boolean; follow?: boolean }): ContainerTree {
   if (path === '' || path.includes('\0')) throw new NaruError('invalid', `invalid path: ${JSON.stringify(path)}`);
   const absolute = path.startsWith('/') ? path : `/${path}`;
-  const mount = mountOf(container, absolute);
   const { task } = container;
   if (task !== undefined) {
     const root = openProcessRoot(task.pid);
     // The number could have been given to another process before it was opened: the task must still be there.
-    if (container.task === task) return { root, path: absolute, mount, name: undefined };
+    if (container.task === task) return { root, path: absolute, mount: mountOf(container, absolute), name: undefined, linkTarget: undefined };
     closeSync(root);
   }
   if (container.state.status === 'removing' || container.state.status === 'dead') throw new NaruError('conflict', `container ${container.name} is marked for removal`);
-  const directory = mount === undefined ? undefined : hostDirectory(engine, mount);
-  if (mount !== undefined && directory !== undefined) {
-    const inside = relative(mount.destination, absolute);
-    try {
-      return { root: openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY), path: inside, mount, name: inside === '/' ? posix.basename(mount.destination) : undefined };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOTDIR') throw new NaruError('not-found', `Could not find the file ${path} in container ${container.name}`, { cause: error });
-      // A file is mounted: its directory stands in for it.
-      return { root: openSync(posix.dirname(directory), constants.O_RDONLY | constants.O_DIRECTORY), path: `/${posix.basename(directory)}`, mount, name: posix.basename(mount.destination) };
+  return openStopped(engine, container, { absolute, write, follow });
+}
+
+function openStopped(engine: EngineContext, container: Container, { absolute, write, follow }: { absolute: string; write: boolean; follow: boolean }): ContainerTree {
+  const mounts = container.doc.mounts.filter((mount) => mount.type === 'bind' || mount.type === 'volume');
+  const roots = new Map<MountRecord | undefined, { fd: number; file: string | undefined }>();
+  const open = (mount: MountRecord | undefined): number => {
+    let found = roots.get(mount);
+    if (found === undefined) {
+      found = mount === undefined ? { fd: engine.store.snapshots.open(container.id, { readOnly: !write }), file: undefined } : openMount(engine, container, mount);
+      roots.set(mount, found);
     }
+    return found.fd;
+  };
+  let kept = -1;
+  try {
+    const resolve = (path: string, last: boolean): Resolved => resolveAcrossMounts(engine.trees, path, { mounts, open, follow: last });
+    const { root, mount, inside, logical } = resolve(absolute, follow);
+    // A file is mounted: its directory stands in for it.
+    const file = roots.get(mount)?.file;
+    const linkTarget = resolve(absolute, true).logical;
+    kept = root;
+    return {
+      root, mount, path: file === undefined ? inside : `/${file}`, name: inside === '/' && mount !== undefined ? posix.basename(absolute) : undefined,
+      linkTarget: () => (linkTarget === logical ? '' : linkTarget),
+    };
+  } finally {
+    for (const { fd } of roots.values()) if (fd !== kept) closeQuietly(fd);
   }
-  return { root: engine.store.snapshots.open(container.id, { readOnly: !write }), path: absolute, mount, name: undefined };
+}
+
+/** The root of a mount's source. `file`: the source is a file of this name in it. Throws not-found. */
+function openMount(engine: EngineContext, container: Container, mount: MountRecord): { fd: number; file: string | undefined } {
+  const directory = hostDirectory(engine, mount);
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY;
+  try {
+    if (directory === undefined) throw new Error('its file system is mounted only while the container runs');
+    if (mount.subpath === undefined) return { fd: openSync(directory, flags), file: undefined };
+    const volume = openSync(directory, flags);
+    const fd = openInRoot(volume, mount.subpath, { flags });
+    closeSync(volume);
+    if (fd < 0) throw new Error('its subpath is not there, or is a file');
+    return { fd, file: undefined };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR' && directory !== undefined) return { fd: openSync(posix.dirname(directory), flags), file: posix.basename(directory) };
+    throw new NaruError('not-found', `Could not find the file ${mount.destination} in container ${container.name}`, { cause: error });
+  }
 }
 
 /** The innermost mount at or above a path, judged by its text. */
@@ -58,15 +98,7 @@ export function mountOf({ doc }: Container, path: string): MountRecord | undefin
 }
 
 function hostDirectory({ volumes }: EngineContext, mount: MountRecord): string | undefined {
-  if (mount.subpath !== undefined) return undefined;
   if (mount.type === 'bind') return mount.source;
   const record = mount.type === 'volume' ? volumes.get(mount.name!) : undefined;
   return record === undefined ? undefined : volumeDirectory(volumes, record);
-}
-
-/** The rest of the path; a trailing slash or dot is kept, since it means something. */
-function relative(destination: string, path: string): string {
-  const rest = posix.normalize(path).slice(destination.length);
-  const tail = path.endsWith('/.') ? '/.' : path.endsWith('/') ? '/' : '';
-  return `${rest === '' || rest === '/' ? '' : rest.replace(/\/$/, '')}${tail}` || '/';
 }
