@@ -20,13 +20,21 @@ static const char *nth(const struct op *op, int i, u32 which) {
   return list < end ? list : NULL;
 }
 
+/* As it stands in the address: in network order. */
+static int local_port(int socket) {
+  u16 address[14];
+  int n = sizeof address, error = (int)sys(getsockname, socket, address, &n);
+  return error < 0 ? error : address[1];
+}
+
 static int patch(struct task *task, const struct op *op, int socket, u8 *batch, size_t size) {
-  enum { PATCH_SLOT = 1, PATCH_IFINDEX, PATCH_PID };
+  enum { PATCH_SLOT = 1, PATCH_IFINDEX, PATCH_PID, PATCH_PORT };
   size_t n;
   const u32 *patches = arg_bytes(op, 3, &n);
   for (n /= 4; n >= 3; n -= 3, patches += 3) {
     u32 offset = patches[1], operand = patches[2];
     i32 value = -EINVAL;
+    size_t width = patches[0] == PATCH_PORT ? 2 : 4;
     if (size < 4 || offset > size - 4) return -ERANGE;
     if (patches[0] == PATCH_SLOT && operand < SLOTS) {
       value = task->slots[operand];
@@ -36,9 +44,11 @@ static int patch(struct task *task, const struct op *op, int socket, u8 *batch, 
       if (name) value = ifindex(socket, name);
     } else if (patches[0] == PATCH_PID) {
       value = host_pid(task);
+    } else if (patches[0] == PATCH_PORT && operand < SLOTS) {
+      value = local_port(task->slots[operand]);
     }
     if (value < 0) return value;
-    memcpy(batch + offset, &value, 4);
+    memcpy(batch + offset, &value, width);
   }
   return n == 0 ? 0 : -EINVAL;
 }
@@ -101,6 +111,36 @@ int op_netlink(struct task *task, const struct op *op) {
   }
   pages_free(batch, size + 1);
   return error;
+}
+
+int op_socket(struct task *task, const struct op *op) {
+  size_t n;
+  const void *address = arg_bytes(op, 3, &n);
+  AUTO_FD fd = (int)sys(socket, arg_int(op, 1), arg_int(op, 2) | O_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  int error = (int)sys(bind, fd, address, n);
+  if (error == 0 && arg_int(op, 4) > 0) error = (int)sys(listen, fd, arg_int(op, 4));
+  return error < 0 ? error : fill_slot(task, op, 0, take_fd(&fd));
+}
+
+int op_send_fds(struct task *task, const struct op *op) {
+  int fds[MAX_FDS];
+  size_t count, n;
+  const u32 *slots = arg_bytes(op, 1, &count);
+  const void *data = arg_bytes(op, 2, &n);
+  count /= 4;
+  if (count > MAX_FDS) return -EINVAL;
+  for (size_t i = 0; i < count; i++) {
+    if (slots[i] >= SLOTS) return -EINVAL;
+    fds[i] = task->slots[slots[i]];
+    if (fds[i] < 0) return -EBADF;
+  }
+  AUTO_FD socket = (int)sys(socket, AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC | O_NONBLOCK, 0);
+  if (socket < 0) return socket;
+  int error = unix_address(socket, arg_str(op, 0), 1);
+  if (error < 0) return error;
+  long sent = send_fds(socket, data, n, fds, count, 0);
+  return sent < 0 ? (int)sent : 0;
 }
 
 int op_bpf_device(struct task *task, const struct op *op) {

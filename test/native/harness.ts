@@ -440,13 +440,13 @@ export function receive(fd: number): { text: string; descriptors: number[] } {
   return { text: new TextDecoder().decode(bytes.subarray(0, n + 0 * iov.byteLength)), descriptors };
 }
 
-/** Listen on a unix stream socket; the function waits for one connection and gives its descriptor. */
-export function listenStream(path: string): () => number {
+/** Listen on a unix socket; the function waits for one connection and gives its descriptor. */
+export function listenUnix(path: string, type: 'stream' | 'seqpacket' = 'stream'): () => number {
   const name = new TextEncoder().encode(`${path}\0`);
   const address = new Uint8Array(2 + name.byteLength);
   address[0] = 1;
   address.set(name, 2);
-  const fd = check(syscall(NR.socket, 1, 1, 0), 'socket');
+  const fd = check(syscall(NR.socket, 1, type === 'stream' ? 1 : 5, 0), 'socket');
   check(syscall(NR.bind, fd, address, address.byteLength), 'bind');
   check(syscall(NR.listen, fd, 1), 'listen');
   return () => {

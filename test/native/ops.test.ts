@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { resolverTable } from '#net/dns/resolver-table.ts';
 import { encodePlan } from '#runtime/plan/encode.ts';
 import type { PlanOp } from '#runtime/plan/plan.ts';
 import { sealedMemfd, socketpair } from '#sys/descriptors.ts';
 import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_REC } from '#sys/numbers.ts';
 import {
-  MSG, SIGKILL, SLOT, Scratch, Spawner, child, cleanup, clone, container, exec, exit, failure, helper, listenStream, logText, parent, pidOf, prepare, receive, sh,
+  ENOENT, MSG, SIGKILL, SLOT, Scratch, Spawner, child, cleanup, clone, container, exec, exit, failure, helper, listenUnix, logText, parent, pidOf, prepare, receive, sh,
 } from './harness.ts';
 
 const output = (scratch: Scratch): PlanOp[] => [
@@ -115,7 +116,7 @@ test('kill_procs empties a cgroup, rmdir removes it', async () => {
 test('the console goes to a console socket (OCI), and the shim lets go of it', async () => {
   using scratch = new Scratch();
   const path = scratch.path('console.sock');
-  const accept = listenStream(path);
+  const accept = listenUnix(path);
   using spawner = new Spawner();
   const shim = await spawner.spawn([
     prepare('stdio', { mode: 2, stdin: 1 }),
@@ -331,4 +332,40 @@ test('run: one plan on given descriptors', async () => {
   assert.equal(exit(await connection.expect(MSG.EXITED)).code, 2);
   assert.equal(scratch.read('out').toString(), 'in\nout\n');
   assert.equal(scratch.read('err').toString(), 'err\n');
+});
+
+test('socket, its port, send_fds: a server outside gets sockets from within', async () => {
+  using scratch = new Scratch();
+  const loopback = Uint8Array.from([2, 0, 0, 0, 127, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0]);
+  const path = scratch.path('taker.sock');
+  const accept = listenUnix(path, 'seqpacket');
+  const table = resolverTable();
+  const patches = table.writer.labels.flatMap(({ name, offset }) => [4, offset, name === 'udp' ? 40 : 41]);
+  const ECONNREFUSED = 111;
+  const rules = await run(scratch, [
+    clone(CLONE_NEWNET),
+    child('netlink', { protocol: 0, acks: 1, batch: linkUp(1, 1), patches: [], names: [] }),
+    child('socket', { slot: 40, domain: 2, type: 2, address: loopback, backlog: 0 }),
+    child('socket', { slot: 41, domain: 2, type: 1, address: loopback, backlog: 3 }),
+    child('netlink', { protocol: 12, acks: 1, batch: table.writer.finish(), patches, names: [] }),
+    child('send_fds', { path, slots: [40, 41], data: 'hello' }),
+    child('send_fds', { path: scratch.path('nobody'), slots: [40], data: 'x' }, { tolerate: [2, ECONNREFUSED] }),
+    child('exec', { candidates: ['/bin/sh'], argv: ['sh', '-c', 'nft list ruleset; ss -lunH'], env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'] }),
+  ]);
+  const port = /127\.0\.0\.11:(\d+)/.exec(rules)?.[1];
+  assert.match(rules, new RegExp(`ip daddr 127\\.0\\.0\\.11 udp dport 53 notrack udp dport set ${port} `), rules);
+  assert.match(rules, /ip saddr 127\.0\.0\.11 tcp sport [1-9]\d+ notrack tcp sport set 53 /, rules);
+  const connection = accept();
+  const { text, descriptors } = receive(connection);
+  assert.equal(text, 'hello');
+  assert.equal(descriptors.length, 2);
+  for (const fd of [connection, ...descriptors]) closeSync(fd);
+});
+
+test('send_fds: an empty slot and a missing listener say so', async () => {
+  using scratch = new Scratch();
+  const empty = await fails([clone(), child('send_fds', { path: scratch.path('x'), slots: [40], data: 'x' }), sh('')]);
+  assert.equal(empty.errno, 9);
+  const missing = await fails([clone(), child('socket', { slot: 40, domain: 2, type: 2, address: new Uint8Array(16).fill(2, 0, 1), backlog: 0 }), child('send_fds', { path: scratch.path('x'), slots: [40], data: 'x' }), sh('')]);
+  assert.equal(missing.errno, ENOENT);
 });

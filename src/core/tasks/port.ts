@@ -1,5 +1,5 @@
 import type { OciSpec } from '#spec/oci-runtime.ts';
-import type { NetlinkStep } from '#spec/network-steps.ts';
+import type { NetworkStep } from '#spec/network-steps.ts';
 
 /**
  * Tasks: running processes, as containerd means the word. This is core's port to a runtime: naru's own (runtime/driver),
@@ -48,7 +48,7 @@ export interface TaskRequest {
   readonly durable: boolean;
   readonly log?: { readonly path: string; readonly maxSize: number; readonly maxFiles: number };
   readonly io: TaskIo;
-  readonly network: readonly NetlinkStep[];
+  readonly network: readonly NetworkStep[];
   /** A reaper of our own as PID 1. */
   readonly init: boolean;
   /** config.json pointer (`/mounts/3`, `/process/rlimits/0`) -> the user's flag, for `naru plan`. */

@@ -42,5 +42,7 @@ export const SLOT = {
 
 /** The shim's own namespaces, saved while it joins others before clone: one slot for each type. */
 export const SAVED_NAMESPACE_SLOTS = { network: 32, ipc: 33, uts: 34, pid: 35, time: 36 } as const;
+/** Sockets that the network's steps make and hand on. */
+export const SOCKET_SLOTS = { first: 60, last: 61 } as const;
 /** Mounts whose sources must be opened by the shim (user namespaces, idmapped mounts): first and last slot. */
-export const PREPARED_MOUNT_SLOTS = { first: 37, last: 61 } as const;
+export const PREPARED_MOUNT_SLOTS = { first: 37, last: 59 } as const;

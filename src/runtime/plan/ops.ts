@@ -185,10 +185,17 @@ export const OPS = {
   /** Open a netlink socket of `protocol` in the current network namespace, send the batch (whole messages, one sendto),
    *  read one acknowledgement for each of `acks` messages; the first error fails the op (its extra value is the index of
    *  the message). patches: triples of u32 (kind, offset, operand): kind 1 write slot `operand`'s descriptor number as
-   *  u32 at offset; kind 2 write the ifindex of the operand-th string of names; kind 3 the child's pid. */
+   *  u32 at offset; kind 2 write the ifindex of the operand-th string of names; kind 3 the child's pid; kind 4 write the
+   *  local port of the socket in slot `operand` as u16 in network order. */
   netlink: op(100, ['protocol', 'int'], ['acks', 'int'], ['batch', 'bytes'], ['patches', 'ints'], ['names', 'list']),
   /** bpf(PROG_LOAD, CGROUP_DEVICE) and BPF_PROG_ATTACH (flags) to the cgroup directory at path. */
   bpf_device: op(101, ['path', 'str'], ['program', 'bytes'], ['attachFlags', 'int']),
+  /** socket(domain, type | SOCK_CLOEXEC, 0) in the current network namespace, bound to the sockaddr `address`, into slot;
+   *  backlog > 0: listen(backlog). */
+  socket: op(102, ['slot', 'slot'], ['domain', 'int'], ['type', 'int'], ['address', 'bytes'], ['backlog', 'int']),
+  /** Connect to the unix SEQPACKET socket at path and send one message, `data`, with the descriptors in these slots. Never
+   *  waits: EAGAIN when whoever listens has a full queue. */
+  send_fds: op(103, ['path', 'str'], ['slots', 'ints'], ['data', 'bytes']),
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpName = keyof typeof OPS;

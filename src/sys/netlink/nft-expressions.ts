@@ -38,6 +38,41 @@ export const payload = (base: number, offset: number, length: number, register: 
     w.be32(N.NFTA_PAYLOAD_LEN, length);
   });
 
+/** Write a register into the packet; the Internet checksum at `checksum` (from the same base) follows. */
+export const setPayload = (base: number, at: { offset: number; length: number; checksum: number }, register: number = N.NFT_REG32): Expression =>
+  expression('payload', (w) => {
+    w.be32(N.NFTA_PAYLOAD_SREG, register);
+    w.be32(N.NFTA_PAYLOAD_BASE, base);
+    w.be32(N.NFTA_PAYLOAD_OFFSET, at.offset);
+    w.be32(N.NFTA_PAYLOAD_LEN, at.length);
+    w.be32(N.NFTA_PAYLOAD_CSUM_TYPE, N.NFT_PAYLOAD_CSUM_INET);
+    w.be32(N.NFTA_PAYLOAD_CSUM_OFFSET, at.checksum);
+  });
+
+/** Load a constant; with a label it is filled in at run time. */
+export const immediate = (bytes: Uint8Array, register: number = N.NFT_REG32, label?: string): Expression =>
+  expression('immediate', (w) => {
+    w.be32(N.NFTA_IMMEDIATE_DREG, register);
+    w.nest(N.NFTA_IMMEDIATE_DATA, () => {
+      w.attribute(N.NFTA_DATA_VALUE, bytes);
+      if (label !== undefined) w.labelBack(label, (bytes.byteLength + 3) & ~3);
+    });
+  });
+
+/** Continue only when the register holds what is filled in at run time at the label. */
+export const compareLabelled = (label: string, length: number, register: number = N.NFT_REG32): Expression =>
+  expression('cmp', (w) => {
+    w.be32(N.NFTA_CMP_SREG, register);
+    w.be32(N.NFTA_CMP_OP, N.NFT_CMP_EQ);
+    w.nest(N.NFTA_CMP_DATA, () => {
+      w.attribute(N.NFTA_DATA_VALUE, new Uint8Array(length));
+      w.labelBack(label, (length + 3) & ~3);
+    });
+  });
+
+/** Connection tracking passes the packet by. */
+export const notrack: Expression = expression('notrack', () => {});
+
 export const compare = (bytes: Uint8Array, op: number = N.NFT_CMP_EQ, register: number = N.NFT_REG32): Expression =>
   expression('cmp', (w) => {
     w.be32(N.NFTA_CMP_SREG, register);
