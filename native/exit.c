@@ -12,6 +12,11 @@ int op_pid_file(struct task *task, const struct op *op) {
   return 0;
 }
 
+int op_leave(struct task *task, const struct op *op) {
+  task->leave = (int)arg_int(op, 0);
+  return 0;
+}
+
 /* The directory a path lies in, synced: only then is a rename durable. */
 static void sync_parent(const char *path) {
   char parent[PAGE];

@@ -143,14 +143,17 @@ int op_label(struct task *task, const struct op *op) {
 int op_send_fd(struct task *task, const struct op *op) {
   int fd = arg_slot(task, op, 1, -1);
   if (fd < 0) return -EBADF;
-  AUTO_FD socket = (int)sys(socket, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0);
-  if (socket < 0) return socket;
-  int error = unix_address(socket, arg_str(op, 0), 1);
-  if (error < 0) return error;
+  int connected = arg_slot(task, op, 3, -1);
+  AUTO_FD socket = connected < 0 ? (int)sys(socket, AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0) : -1;
+  if (connected < 0) {
+    int error = socket < 0 ? socket : unix_address(socket, arg_str(op, 0), 1);
+    if (error < 0) return error;
+    connected = socket;
+  }
   const char *name = arg_str(op, 2);
   size_t n = strlen(name);
   /* A descriptor needs at least one byte to travel with. */
-  long sent = send_fds(socket, n ? name : "\0", n ? n : 1, &fd, 1, 0);
+  long sent = send_fds(connected, n ? name : "\0", n ? n : 1, &fd, 1, 0);
   return sent < 0 ? (int)sent : 0;
 }
 

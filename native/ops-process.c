@@ -1,5 +1,5 @@
 /* Operations on what a process is: namespaces, identity, limits, and the last one, exec. */
-#include "task.h"
+#include "shim.h"
 
 int op_clone(struct task *task, const struct op *op) {
   (void)task, (void)op;
@@ -221,12 +221,27 @@ int op_cloexec_from(struct task *task, const struct op *op) {
   return 0;
 }
 
+/* The shim has gone, or will not be asked: whoever connects first starts us, and hears what becomes of it. */
+static int await_starter(struct task *task, int listener) {
+  u32 created[6] = {MSG_CREATED, 0, (u32)host_pid(task), 0, 0, 0};
+  int fd;
+  do fd = (int)sys(accept4, listener, 0, 0, O_CLOEXEC);
+  while (fd == -EINTR);
+  if (fd < 0) return fd;
+  sys(sendto, fd, created, sizeof created, MSG_NOSIGNAL, 0, 0);
+  task->starter = fd;
+  return 0;
+}
+
 int op_await(struct task *task, const struct op *op) {
   struct sync_message message;
   u32 kind = (u32)arg_int(op, 0);
+  int listener = arg_slot(task, op, 2, -1);
+  if (kind == 2 && listener < 0) return -EBADF;
   int error = sync_send(task, SYNC_AWAIT, kind, -1);
   if (error < 0) return error;
   if (kind == 1) return write_path(arg_str(op, 1), 0, "0", 1);
+  if (kind == 2) return await_starter(task, listener);
   if (sys(read, task->sync, &message, sizeof message) != sizeof message) quit(1); /* the shim died */
   return 0;
 }
@@ -247,10 +262,14 @@ static int place_inherited(struct task *task) {
   if (task->inherits == 0) return 0;
   for (u32 i = 0; i < task->inherits; i++)
     if (task->inherit[i].number >= above) above = task->inherit[i].number + 1;
-  int sync = (int)sys(fcntl, task->sync, F_DUPFD_CLOEXEC, above);
-  if (sync < 0) return sync;
-  sys(close, task->sync);
-  task->sync = sync;
+  int *ours[] = {&task->sync, &task->starter};
+  for (size_t i = 0; i < COUNT(ours); i++) {
+    if (*ours[i] < 0) continue;
+    int moved = (int)sys(fcntl, *ours[i], F_DUPFD_CLOEXEC, above);
+    if (moved < 0) return moved;
+    sys(close, *ours[i]);
+    *ours[i] = moved;
+  }
   for (u32 i = 0; i < task->inherits; i++) {
     int fd = (int)sys(fcntl, task->inherit[i].fd, F_DUPFD_CLOEXEC, above);
     if (fd < 0) return fd;
@@ -302,6 +321,24 @@ int op_exec(struct task *task, const struct op *op) {
     if (error != -ENOENT && error != -ENOTDIR && error != -EACCES && error != -EISDIR) return error;
   }
   return denied ? -EACCES : directory ? -EISDIR : error;
+}
+
+int op_find(struct task *task, const struct op *op) {
+  (void)task;
+  size_t n;
+  const char *path = arg_bytes(op, 0, &n), *end = path + n;
+  int denied = 0, directory = 0;
+  for (; path < end; path += strlen(path) + 1) {
+    if (is_directory(path)) {
+      directory = 1;
+      continue;
+    }
+    int error = (int)sys(faccessat, AT_FDCWD, path, 1 /* X_OK */);
+    if (error == 0) return 0;
+    denied |= error == -EACCES;
+    if (error != -ENOENT && error != -ENOTDIR && error != -EACCES) return error;
+  }
+  return denied ? -EACCES : directory ? -EISDIR : -ENOENT;
 }
 
 int op_assert_uid(struct task *task, const struct op *op) {

@@ -1,5 +1,5 @@
 /* Executing sections of a plan, on either side of the clone. */
-#include "task.h"
+#include "shim.h"
 
 static op_function *const functions[OP_CODES] = {
 #define X(name, code, args) [code] = op_##name,
@@ -140,6 +140,10 @@ _Noreturn void child_main(struct task *task) {
   board->index = index;
   board->error = -error;
   board->extra = task->extra;
+  if (error < 0 && task->starter >= 0) {
+    u32 failed[6] = {MSG_FAILED, 0, SECTION_CHILD, index, (u32)-error, task->extra};
+    sys(sendto, task->starter, failed, sizeof failed, MSG_NOSIGNAL, 0, 0);
+  }
   __atomic_store_n(&board->stage, error < 0 ? STAGE_FAILED : STAGE_DONE, __ATOMIC_RELEASE);
   quit(error < 0);
 }

@@ -114,6 +114,7 @@ static void sync_ended(struct shim *shim) {
   if (!shim->created) write_pid_file(task);
   tell_trace(shim);
   tell_started(shim, -1);
+  if (task->leave) leave(shim);
   release_plan(shim);
 }
 
@@ -124,7 +125,9 @@ static void sync_message(struct shim *shim, const struct sync_message *message, 
       shim->created = 1;
       shim->created_ns = now_ns(CLOCK_REALTIME);
       write_pid_file(task);
+      if (task->leave == 1) tell_trace(shim);
       tell_created(shim, -1);
+      if (task->leave == 1) leave(shim);
       if (message->value != 0) break;
       if (shim->start_asked) sync_send(task, SYNC_GO, 0, -1);
       else shim->awaiting = 1;
@@ -263,7 +266,7 @@ static void begin(struct shim *shim, const int *slots, size_t count, int target_
   task->slots[SLOT_TARGET_PIDFD] = target_pidfd;
   for (int i = 0; i < 3; i++) task->io[i] = task->child_io[i] = shim->streams[i].fd = -1;
   for (int i = 0; i < MAX_PEERS; i++) shim->peers[i].fd = -1;
-  task->sync = task->other = task->master = task->mask_tmpfs = task->log_fd = task->listen_fd = -1;
+  task->starter = task->sync = task->other = task->master = task->mask_tmpfs = task->log_fd = task->listen_fd = -1;
   task->oom_fd = task->oom_event = shim->signals = shim->input = -1;
 }
 

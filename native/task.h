@@ -65,6 +65,8 @@ struct task {
   const char *listen_path;
   int listen_fd;
   const char *pid_path;
+  int leave; /* 1: once created, 2: once started */
+  int starter; /* in the child: who asked for the start (await kind 2) */
   int oom_fd, oom_event;
 
   u32 inherits;

@@ -1,5 +1,8 @@
 import { basename } from 'node:path';
 
+/** Called by one of these names it is an OCI runtime, whatever the first word is. */
+const RUNTIME_NAMES = new Set(['runc', 'crun', 'naru-runtime']);
+
 /**
  * The executable's one entrance: chooses the link of the chain by the name it was called by and by the first word, and loads
  * only that. `docker` (an executable or link of that name) is Docker's command line.
@@ -11,6 +14,11 @@ async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const self = compiled ? [process.execPath] : [process.execPath, process.argv[1] as string];
 
+  const runtime = RUNTIME_NAMES.has(program);
+  if (runtime || (args[0] === 'runtime' && program !== 'docker')) {
+    const [{ runRuntime }, { embeddedHelper }, { VERSION }] = await Promise.all([import('#runtime/cli/main.ts'), import('#daemon/embedded.ts'), import('#daemon/version.ts')]);
+    process.exit(await runRuntime({ args: runtime ? args : args.slice(1), version: VERSION, helper: embeddedHelper }));
+  }
   if (args[0] === 'internal') {
     const { runInternal } = await import('#daemon/internal.ts');
     await runInternal(args.slice(1));

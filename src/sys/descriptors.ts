@@ -37,15 +37,29 @@ export function socketpair(type: 'stream' | 'seqpacket'): [number, number] {
 
 /** Connect to a unix SEQPACKET socket at `path` (through /proc/self/fd when the path is too long for sun_path is the caller's
  *  business: at most 107 bytes). Throws when nobody listens. */
-export function connectSeqpacket(path: string): number {
-  const fd = check(syscall(NR.socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), 'socket');
+export const connectSeqpacket = (path: string): number => unixSocket(SOCK_SEQPACKET, path, 'connect');
+
+/** The same, a stream. */
+export const connectUnix = (path: string): number => unixSocket(SOCK_STREAM, path, 'connect');
+
+/** A SEQPACKET socket that listens at `path` (at most 107 bytes), which only its owner may connect to. */
+export function listenSeqpacket(path: string): number {
+  const fd = unixSocket(SOCK_SEQPACKET, path, 'bind');
+  check(syscall(NR.listen, fd, 8), `listen ${path}`);
+  return fd;
+}
+
+function unixSocket(type: number, path: string, call: 'bind' | 'connect'): number {
+  const fd = check(syscall(NR.socket, AF_UNIX, type | SOCK_CLOEXEC, 0), 'socket');
   const name = cstring(path);
   const address = new Uint8Array(2 + name.byteLength);
   address[0] = AF_UNIX;
   address.set(name, 2);
-  const result = syscall(NR.connect, fd, address, address.byteLength);
+  // Before it has a name: the socket's file takes the mode from here.
+  if (call === 'bind') syscall(NR.fchmod, fd, 0o600);
+  const result = syscall(NR[call], fd, address, address.byteLength);
   if (result < 0) closeSync(fd);
-  check(result, `connect ${path}`);
+  check(result, `${call} ${path}`);
   return fd;
 }
 

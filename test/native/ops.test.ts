@@ -122,7 +122,7 @@ test('the console goes to a console socket (OCI), and the shim lets go of it', a
     prepare('stdio', { mode: 2, stdin: 1 }),
     clone(), child('fs_mount', { slot: SLOT.PTS, type: 'devpts', options: ['newinstance', 'ptmxmode=0666'], attr: 0 }),
     child('pty', { devpts: SLOT.PTS, slave: SLOT.SLAVE, rows: 12, cols: 34, uid: -1, gid: -1 }),
-    child('master', { slot: 41 }), child('send_fd', { path, slot: 41, name: '/dev/ptmx' }), child('close', { slot: 41 }),
+    child('master', { slot: 41 }), child('send_fd', { path, slot: 41, name: '/dev/ptmx', socket: -1 }), child('close', { slot: 41 }),
     child('setsid', {}), child('tty', { slave: SLOT.SLAVE, ctty: 1 }), sh('stty size; sleep 5'),
   ]);
   const socket = accept();

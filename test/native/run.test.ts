@@ -155,7 +155,7 @@ test('tolerated errors skip what depends on them', async () => {
 test('a child killed before its exec is a failed start', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();
-  const shim = await spawner.spawn([clone(), child('await', { kind: 0, path: '' }), sh('')]);
+  const shim = await spawner.spawn([clone(), child('await', { kind: 0, path: '', slot: -1 }), sh('')]);
   await shim.expect(MSG.CREATED);
   shim.send(MSG.SIGNAL, [SIGKILL]);
   assert.deepEqual(failure(await shim.expect(MSG.FAILED)), { section: 2, index: 1, errno: 10, extra: SIGKILL });
@@ -178,7 +178,7 @@ test('create, then start', async () => {
   const shim = await spawner.spawn([
     prepare('stdio', { mode: 1, stdin: 0 }), prepare('log', { path: scratch.path('log'), maxSize: 0, maxFiles: 1 }),
     prepare('pid_file', { path: scratch.path('pid') }), prepare('listen', { path: scratch.path('sock') }),
-    ...container(scratch), child('await', { kind: 0, path: '' }), exec(['/bin/echo', 'late']),
+    ...container(scratch), child('await', { kind: 0, path: '', slot: -1 }), exec(['/bin/echo', 'late']),
   ]);
   const created = await shim.expect(MSG.CREATED);
   assert.equal(scratch.read('pid').toString(), String(pidOf(created)));

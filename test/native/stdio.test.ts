@@ -16,7 +16,7 @@ const piped = (scratch: Scratch, stdin: number, body: PlanOp[]): PlanOp[] => [
   prepare('stdio', { mode: 1, stdin }), prepare('log', { path: scratch.path('log'), maxSize: 0, maxFiles: 1 }), clone(), ...body,
 ];
 const waiting = (scratch: Scratch, stdin: number, script: string): PlanOp[] =>
-  piped(scratch, stdin, [child('await', { kind: 0, path: '' }), sh(script)]);
+  piped(scratch, stdin, [child('await', { kind: 0, path: '', slot: -1 }), sh(script)]);
 
 /** The pty inside a container with its own devpts. */
 const terminal = (scratch: Scratch, script: string): PlanOp[] => [
@@ -266,7 +266,7 @@ test('a client that never reads gets ten seconds after the end, and holds nobody
   const shim = await spawner.spawn([
     prepare('stdio', { mode: 1, stdin: 0 }), prepare('log', { path: scratch.path('log'), maxSize: 0, maxFiles: 1 }),
     prepare('exit_file', { path: scratch.path('exit'), sync: 0 }), prepare('mkdir', { path: scratch.path('made'), mode: 0o755 }),
-    clone(), child('await', { kind: 0, path: '' }), sh('busybox head -c 400000 /dev/zero & sleep 0.2; exit 3'),
+    clone(), child('await', { kind: 0, path: '', slot: -1 }), sh('busybox head -c 400000 /dev/zero & sleep 0.2; exit 3'),
     cleanup('rmdir', { path: scratch.path('made') }),
   ]);
   const client = await shim.attach(STDOUT);

@@ -63,7 +63,7 @@ test('the caller\'s own streams, and descriptors that are kept', async () => {
   writeFileSync(extra, 'from 3\n');
   const fds = [openSync(input, 'r'), openSync(output, 'a'), openSync(output, 'a'), openSync(extra, 'r')];
   const request = bench.request('cat; cat <&3; echo err >&2; ls /proc/self/fd | wc -l');
-  const task = launch(request, { inheritStreams: true, preserveDescriptors: 1 }, fds);
+  const task = launch(request, { inheritStreams: true, preserve: { slot: 3, count: 1 } }, fds);
   await task.start();
   assert.equal((await task.exited).code, 0);
   for (const fd of fds) closeSync(fd);

@@ -21,6 +21,8 @@ export interface CgroupPlanRequest {
   readonly defaultDevices?: readonly DeviceRule[];
   /** `ensureParents` has made the groups above; without it the plan does. */
   readonly parentsReady?: boolean;
+  /** The group itself may exist: then it is used as it is found, limits changed. */
+  readonly mayExist?: boolean;
 }
 
 export interface CgroupPlan {
@@ -71,7 +73,7 @@ export function cgroupPlan(host: CgroupHost, request: CgroupPlanRequest): Cgroup
     if (request.parentsReady !== true) prepare.push(...parentOps(host, hierarchy, path));
     // On v2 `ensureParents` has done this too; on a hybrid machine it depends on the limits.
     if (request.parentsReady !== true || host.version === 1) prepare.push(...delegateOps(host, hierarchy, { path, limits }));
-    prepare.push(op('prepare', 'mkdir', { path: directory, mode: 0o755 }, { why: `cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath' }));
+    prepare.push(op('prepare', 'mkdir', { path: directory, mode: 0o755 }, { why: `cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath', ...(request.mayExist === true && { tolerate: [EEXIST] }) }));
   }
   for (const { hierarchy, file, value, initial, pointer } of limits) {
     if (!initial) prepare.push(write(`${groupDirectory(hierarchy, path)}/${file}`, value, { why: `limit ${file}`, source: `/linux/resources${pointer}` }));

@@ -8,16 +8,28 @@ import type { CompileHost } from './compile-host.ts';
 import { NAMESPACE_FLAGS } from './compile-namespaces.ts';
 import { labelsOf } from './compile-proc.ts';
 import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
-import { addCloneTarget, addOomScore, cgroupPathOf, DEFAULT_UMASK, STDIN_MODES, STDIO_MODES } from './compile-task.ts';
+import {
+  addCloneTarget, addConsoleSocket, addOomScore, addPreserved, cgroupPathOf, DEFAULT_UMASK, INHERIT_STREAMS, type RuntimeOptions, STDIN_MODES, STDIO_MODES,
+} from './compile-task.ts';
 import { planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 import { validateProcess } from './validate-spec.ts';
 
+export interface ExecContext extends Pick<RuntimeOptions, 'leave' | 'inheritStreams' | 'preserve' | 'pidFile' | 'consoleSlot' | 'noNewKeyring'> {
+  /** Names the cgroup when the configuration does not. */
+  readonly containerId: string;
+  /** The slot with the pidfd of the container's first process. Default: SLOT_TARGET_PIDFD, which the container's shim fills. */
+  readonly targetSlot?: number;
+}
+
 /**
- * Another process inside a running container: the plan is executed by the container's shim, and enters through the pidfd
- * of the container's first process (SLOT_TARGET_PIDFD). `containerId` names the cgroup when the configuration does not.
+ * Another process inside a running container: the plan is executed by the container's shim (or, for the OCI command line, by
+ * one of its own), and enters through the pidfd of the container's first process.
  */
-export function compileExec(request: ExecRequest, containerId: string, host: CompileHost): Plan {
+export function compileExec(request: ExecRequest, context: ExecContext, host: CompileHost): Plan {
+  const { containerId } = context;
+  const targetSlot = context.targetSlot ?? SLOT_TARGET_PIDFD;
+  const inherited = context.inheritStreams === true;
   const { process, spec, io } = request;
   validateProcess(process);
   const plan = planBuilder(undefined);
@@ -28,8 +40,10 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
   const cgroups = cgroupPlan(host.cgroups, { path: cgroupPathOf(containerId, spec.linux?.cgroupsPath), parentsReady: true });
 
   // ── prepare ──────────────────────────────────────────────────────────────────────────────────────────────────────
-  plan.add('prepare', 'stdio', { mode: STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${io.mode}`, pointer: '/process/terminal' });
+  plan.add('prepare', 'stdio', { mode: inherited ? INHERIT_STREAMS : STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${inherited ? 'the caller\'s' : io.mode}`, pointer: '/process/terminal' });
   if (request.exitFile !== undefined) plan.add('prepare', 'exit_file', { path: request.exitFile, sync: 0 }, { why: 'where the exit status is kept' });
+  if (context.pidFile !== undefined) plan.add('prepare', 'pid_file', { path: context.pidFile }, { why: '--pid-file' });
+  if (context.leave !== undefined) plan.add('prepare', 'leave', { when: context.leave === 'created' ? 1 : 2 }, { why: `the shim leaves once the process is ${context.leave}` });
   addSeccompListener(plan, spec.linux?.seccomp);
   plan.add('prepare', 'clone', { flags: 0, cgroup: addCloneTarget(plan, cgroups.cloneInto) }, { why: 'the child', pointer: '/process' });
 
@@ -38,9 +52,9 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
 
   // ── child: first what is said through the host's /proc, then in ──────────────────────────────────────────────────
   plan.splice(cgroups.join);
-  addStreamOwner(plan, io, ids === undefined ? process.user : { ...process.user, uid: ids.hostID + process.user.uid - ids.containerID });
+  if (!inherited) addStreamOwner(plan, io, ids === undefined ? process.user : { ...process.user, uid: ids.hostID + process.user.uid - ids.containerID });
   for (const { path, label, pointer } of labelsOf(process, host)) plan.add('child', 'label', { path: `/proc/self/${path}`, label }, { why: 'label of the program', pointer });
-  plan.add('child', 'setns', { slot: SLOT_TARGET_PIDFD, nstype: flags }, { why: `the container's namespaces: ${[...types].join(', ')}`, pointer: '/linux/namespaces' });
+  plan.add('child', 'setns', { slot: targetSlot, nstype: flags }, { why: `the container's namespaces: ${[...types].join(', ')}`, pointer: '/linux/namespaces' });
   // One is born into a pid namespace. Last, so that whoever may trace processes in there only ever sees one that has left
   // the host's files behind (CVE-2016-9962).
   if (types.has('pid')) plan.add('child', 'reclone', { flags: 0 }, { why: 'pid namespace: born in it', pointer: '/linux/namespaces' });
@@ -49,15 +63,17 @@ export function compileExec(request: ExecRequest, containerId: string, host: Com
     plan.add('child', 'setresgid', { gid: 0 }, { why: 'root of the user namespace', pointer: '/linux/gidMappings' });
     plan.add('child', 'setresuid', { uid: 0 }, { why: 'root of the user namespace', pointer: '/linux/uidMappings' });
   }
-  addKeyring(plan, `_ses.${containerId}`);
+  if (context.noNewKeyring !== true) addKeyring(plan, `_ses.${containerId}`);
   if (io.mode === 'pty') {
     plan.add('child', 'pty', { devpts: SLOT.none, slave: SLOT.slave, rows: io.rows ?? 0, cols: io.columns ?? 0, uid: process.user.uid, gid: -1 }, { why: 'a pseudo terminal of the container\'s', pointer: '/process/terminal' });
+    if (context.consoleSlot !== undefined) addConsoleSocket(plan, context.consoleSlot);
     plan.add('child', 'tty', { slave: SLOT.slave, ctty: 1 }, { why: 'the terminal is stdin, stdout and stderr', pointer: '/process/terminal' });
   }
   plan.add('child', 'chdir', { path: process.cwd, create: 0 }, { why: 'working directory', pointer: '/process/cwd' });
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
   const step = { process, spec, host, init: false, state: { id: containerId, bundle: '', status: 'running' as const, pid: HOOK_PID } };
   addAttributes(plan, step);
+  addPreserved(plan, context.preserve);
   addIdentity(plan, step);
   return { ops: plan.build() };
 }

@@ -70,7 +70,8 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
     plan.add('child', 'capset', {
       effective: mask(caps.effective), permitted: mask(caps.permitted), inheritable: mask(caps.inheritable),
     }, { why: 'capabilities', pointer: '/process/capabilities' });
-    plan.add('child', 'cap_ambient', { mask: mask(caps.ambient) }, { why: 'ambient capabilities', pointer: '/process/capabilities/ambient' });
+    // One that is not inheritable cannot be ambient; configurations that other runtimes take ask for such.
+    plan.add('child', 'cap_ambient', { mask: mask(caps.ambient) & mask(caps.permitted) & mask(caps.inheritable) }, { why: 'ambient capabilities', pointer: '/process/capabilities/ambient' });
   }
   // The reaper is the user's process too: same rights, and only then the fork.
   if (step.init) plan.add('child', 'init', {}, { why: 'a reaper as PID 1', pointer: '/process/args' });

@@ -170,7 +170,7 @@ test('network steps: patches become triples, names are listed once', () => {
 
 test('exec: joins its cgroup, then the namespaces, and is seen in there only after that', () => {
   const { spec } = fakeRequest();
-  const plan = compileExec({ execId: 'e', process: { ...spec.process!, args: ['/bin/id'] }, spec, io: { mode: 'null', stdin: 'none' } }, 'c1', FAKE_HOST);
+  const plan = compileExec({ execId: 'e', process: { ...spec.process!, args: ['/bin/id'] }, spec, io: { mode: 'null', stdin: 'none' } }, { containerId: 'c1' }, FAKE_HOST);
   assert.deepEqual(names(plan, 'prepare'), ['stdio', 'open', 'clone']);
   assert.deepEqual(names(plan, 'child'), ['setns', 'reclone', 'setsid', 'keyring', 'chdir', 'umask', 'setgroups', 'setresgid', 'setresuid', 'cloexec_from', 'exec']);
   assert.deepEqual(find(plan, 'setns').map((op) => [op.args.slot, op.args.nstype]), [[62, 0x20020000]]);

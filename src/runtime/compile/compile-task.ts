@@ -12,6 +12,7 @@ import { addContainerNetwork, addHostNetwork } from './compile-network.ts';
 import { addProcWrites, addProtectedPaths } from './compile-proc.ts';
 import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
 import { addPivot, addReadonlyRoot, addRootAttach, addRootfs } from './compile-rootfs.ts';
+import { execCandidates } from './exec-candidates.ts';
 import { type PlanBuilder, planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 import { validateSpec } from './validate-spec.ts';
@@ -20,24 +21,33 @@ import { validateSpec } from './validate-spec.ts';
 export interface RuntimeOptions {
   /** The groups above the task's cgroup exist. */
   readonly cgroupParentsReady?: boolean;
+  /** The task's own group may be there already (the caller made it). */
+  readonly cgroupMayExist?: boolean;
+  /** No daemon will look for the task: nothing listens, no exit is recorded, no memory is watched. */
+  readonly standalone?: boolean;
   readonly bundle?: string;
-  /** OCI create: say CREATED, then wait for START before the program. */
-  readonly await?: boolean;
+  /** OCI create: say CREATED, then wait for START before the program. A number: the slot of the listening socket where
+   *  `start` will come, when the shim does not stay. */
+  readonly await?: boolean | number;
+  /** The shim ends at this point and leaves the task to whoever reaps orphans. */
+  readonly leave?: 'created' | 'started';
   /** The program's streams are the descriptors in slots 0, 1 and 2 (a foreground `runtime run`). */
   readonly inheritStreams?: boolean;
-  /** The descriptors in slots 3.. become the program's 3.. (--preserve-fds). At most MAX_PRESERVED. */
-  readonly preserveDescriptors?: number;
+  /** Descriptors that become the program's 3.. (--preserve-fds): the first slot, and their number. */
+  readonly preserve?: { readonly slot: number; readonly count: number };
   readonly noPivot?: boolean;
   readonly noNewKeyring?: boolean;
   readonly pidFile?: string;
-  /** Send the pty's master over this unix socket instead of keeping it. */
-  readonly consoleSocket?: string;
+  /** An existing file into which the child's pid is written before it does anything. */
+  readonly childFile?: string;
+  /** Send the pty's master over the connected unix socket in this slot instead of keeping it. */
+  readonly consoleSlot?: number;
 }
 
 export const STDIO_MODES = { null: 0, pipes: 1, pty: 2 } as const;
-const INHERIT_STREAMS = 3;
-/** Slots 3..13 are the request's. */
-export const MAX_PRESERVED = 11;
+export const INHERIT_STREAMS = 3;
+/** Slots 3..13 are the request's: two at most for sockets, the rest for --preserve-fds. */
+export const MAX_PRESERVED = 9;
 export const STDIN_MODES = { none: 0, open: 1, once: 2 } as const;
 export const DEFAULT_UMASK = 0o022;
 /** The shim is the last to be killed for memory: with it an exit status would be lost. */
@@ -72,13 +82,16 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.add('prepare', 'umask', { mask: 0 }, { why: 'modes mean what they say' });
   plan.add('prepare', 'stdio', { mode: options.inheritStreams === true ? INHERIT_STREAMS : STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${options.inheritStreams === true ? 'the caller\'s' : io.mode}`, pointer: '/process/terminal' });
   if (request.log !== undefined) plan.add('prepare', 'log', { path: request.log.path, maxSize: request.log.maxSize, maxFiles: request.log.maxFiles }, { why: 'the log' });
-  plan.add('prepare', 'exit_file', { path: request.exitFile, sync: request.durable ? 1 : 0 }, { why: 'where the exit status is kept' });
-  plan.add('prepare', 'listen', { path: `${request.stateDir}/shim.sock` }, { why: 'a new daemon finds the shim here' });
+  if (options.standalone !== true) {
+    plan.add('prepare', 'exit_file', { path: request.exitFile, sync: request.durable ? 1 : 0 }, { why: 'where the exit status is kept' });
+    plan.add('prepare', 'listen', { path: `${request.stateDir}/shim.sock` }, { why: 'a new daemon finds the shim here' });
+  }
+  if (options.leave !== undefined) plan.add('prepare', 'leave', { when: options.leave === 'created' ? 1 : 2 }, { why: `the shim leaves once the task is ${options.leave}` });
   if (options.pidFile !== undefined) plan.add('prepare', 'pid_file', { path: options.pidFile }, { why: '--pid-file' });
   // The cgroup and its limits before the child, which must not run a moment outside of them.
-  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPath, resources: linux.resources ?? {}, parentsReady: options.cgroupParentsReady === true });
+  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPath, resources: linux.resources ?? {}, parentsReady: options.cgroupParentsReady === true, mayExist: options.cgroupMayExist === true });
   plan.splice(cgroups.prepare);
-  if (cgroups.oom !== undefined) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
+  if (cgroups.oom !== undefined && options.standalone !== true) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
   // Detached mounts that only the host's root can make; the child inherits their descriptors.
   addRootfs(plan, request.rootfs, request.stateDir, host);
   addPreparedMounts(plan, mounts, spec);
@@ -88,6 +101,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
 
   // ── parent: what only the host's root may do for the child, which waits meanwhile ────────────────────────────────
   // (addNamespaces began it: back to our own namespaces, then the id mappings, without which the child is nobody.)
+  if (options.childFile !== undefined) plan.add('parent', 'write_pid', { path: options.childFile }, { why: 'whatever happens now, the child can be found' });
   plan.splice(cgroups.parent);
   addOomScore(plan, host, process.oomScoreAdj);
   addHostNetwork(plan, request.network);
@@ -115,10 +129,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   addDevices(plan, spec);
   if (io.mode === 'pty') {
     addConsole(plan, spec, { rows: io.rows ?? 0, columns: io.columns ?? 0 });
-    if (options.consoleSocket !== undefined) {
-      plan.add('child', 'master', { slot: SLOT.mount }, { why: '--console-socket' });
-      plan.add('child', 'send_fd', { path: options.consoleSocket, slot: SLOT.mount, name: '/dev/ptmx' }, { why: '--console-socket' });
-    }
+    if (options.consoleSlot !== undefined) addConsoleSocket(plan, options.consoleSlot);
     plan.add('child', 'tty', { slave: SLOT.slave, ctty: 1 }, { why: 'the terminal is stdin, stdout and stderr', pointer: '/process/terminal' });
   }
   // After all mounts, so that none can uncover what is hidden.
@@ -132,12 +143,16 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
   const step = { process, spec, host, init: request.init, state: stateOf('creating') };
   addAttributes(plan, step);
-  if (options.await === true) plan.add('child', 'await', { kind: 0, path: '' }, { why: 'created; waits for start' });
+  // Engines want to hear at create what start could not run.
+  if (options.await !== undefined && options.await !== false) {
+    plan.add('child', 'find', { candidates: execCandidates(process.args?.[0] ?? '', process.env ?? []) }, { why: 'the program is there', pointer: '/process/args' });
+    const slot = options.await === true ? SLOT.none : options.await;
+    plan.add('child', 'await', { kind: slot < 0 ? 0 : 2, path: '', slot }, { why: 'created; waits for start' });
+    if (slot >= 0) plan.add('child', 'close', { slot }, { why: 'nobody else can start it' });
+  }
   // Runtime-spec: in the container, after start, before the program.
   hooks('startContainer', 'child', 'created');
-  const preserved = options.preserveDescriptors ?? 0;
-  if (preserved > MAX_PRESERVED) throw new NaruError('invalid', `--preserve-fds: at most ${MAX_PRESERVED}`);
-  for (let fd = 3; fd < 3 + preserved; fd++) plan.add('child', 'inherit', { slot: fd, fd }, { why: `descriptor ${fd}`, pointer: '--preserve-fds' });
+  addPreserved(plan, options.preserve);
   // Only now the rights go, and with the last of them the program comes.
   addIdentity(plan, step);
 
@@ -145,6 +160,20 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.splice(cgroups.cleanup);
   hooks('poststop', 'cleanup', 'stopped');
   return { ops: plan.build() };
+}
+
+/** --preserve-fds. Throws `invalid` for more than MAX_PRESERVED. */
+export function addPreserved(plan: PlanBuilder, preserve: { readonly slot: number; readonly count: number } | undefined): void {
+  if (preserve === undefined) return;
+  if (preserve.count > MAX_PRESERVED) throw new NaruError('invalid', `--preserve-fds: at most ${MAX_PRESERVED}`);
+  for (let i = 0; i < preserve.count; i++) plan.add('child', 'inherit', { slot: preserve.slot + i, fd: 3 + i }, { why: `descriptor ${3 + i}`, pointer: '--preserve-fds' });
+}
+
+/** --console-socket: the pty's master leaves through the connected socket in `socket`. */
+export function addConsoleSocket(plan: PlanBuilder, socket: number): void {
+  plan.add('child', 'master', { slot: SLOT.mount }, { why: '--console-socket' });
+  plan.add('child', 'send_fd', { path: '', slot: SLOT.mount, name: '/dev/ptmx', socket }, { why: '--console-socket' });
+  plan.add('child', 'close', { slot: SLOT.mount }, { why: '--console-socket' });
 }
 
 /** Through the host's procfs, never the container's (CVE-2025-52881). Also when nothing was asked for: the shim's is its own. */

@@ -57,7 +57,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
   function prepareExec(container: RunningTask, request: ExecRequest): RunningTask {
     return new RunningTask({
       id: request.execId, spec: request.spec, verb: 'exec',
-      compile: () => compileExec(request, container.id, facts),
+      compile: () => compileExec(request, { containerId: container.id }, facts),
       spawn: (descriptors) => container.spawnInside(descriptors),
       exec: () => {
         throw new NaruError('unsupported', 'exec inside an exec: use the container');

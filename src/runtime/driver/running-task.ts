@@ -8,7 +8,7 @@ import type { Plan } from '#runtime/plan/plan.ts';
 import { exitCode } from './exit-record.ts';
 import { type ShimMessage, TO_SHIM } from './messages.ts';
 import { ShimConnection } from './shim-connection.ts';
-import { startError } from './start-errors.ts';
+import { startError, type StartVerb } from './start-errors.ts';
 import { type TaskEvent, type TaskState, transition } from './task-states.ts';
 
 /** A start includes hooks, which may have their own limits; beyond this the shim is taken for hung. */
@@ -18,7 +18,7 @@ const SIGKILL = 9;
 export interface Launch {
   readonly id: string;
   readonly spec: OciSpec;
-  readonly verb: 'create' | 'exec';
+  readonly verb: StartVerb;
   /** Compiled only now: at `start`. */
   compile(): Plan;
   /** Ask for a shim: the spawner, or a container's shim. The descriptors (those for slots 0.. last) stay the caller's. */

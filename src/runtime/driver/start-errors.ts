@@ -23,35 +23,45 @@ interface Explained { readonly text: string; readonly kind: ErrorKind; readonly 
  * What failed, in the words that Docker's users (and programs that match on them) know; the hint names the operation and
  * the flag that caused it. `verb` exec: inside a running container.
  */
-export function startError(plan: Plan, failure: StartFailure, context: { spec: OciSpec; verb: 'create' | 'exec' }): NaruError {
+export function startError(plan: Plan, failure: StartFailure, context: { spec: OciSpec; verb: StartVerb }): NaruError {
   const op = plan.ops[failure.op];
   const explained = op === undefined
     ? { text: `the shim failed before the first operation: ${errnoText(failure.errno)}`, kind: 'internal' as const, exitCode: FAILED }
     : explain(op, failure, context);
-  const prefix = context.verb === 'create'
-    ? 'failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: '
-    : 'OCI runtime exec failed: exec failed: unable to start container process: ';
+  const { before, after } = FRAMES[context.verb];
   const tail = explained.tail === undefined ? '' : `: ${explained.tail}`;
-  return new NaruError(explained.kind, `${prefix}${explained.text}: unknown${tail}`, {
+  return new NaruError(explained.kind, `${before}unable to start container process: ${explained.text}${after}${tail}`, {
     errno: failure.errno, exitCode: explained.exitCode, ...(op !== undefined && { hint: hintOf(op, failure) }),
   });
 }
+
+/** What is being started, and by whom: an engine, or the command line of an OCI runtime. */
+export type StartVerb = 'create' | 'exec' | 'runtime create' | 'runtime exec';
+
+/** As Docker, containerd and runc put their names around it. */
+const FRAMES: Readonly<Record<StartVerb, { readonly before: string; readonly after: string }>> = {
+  create: { before: 'failed to create task for container: failed to create shim task: OCI runtime create failed: ', after: ': unknown' },
+  exec: { before: 'OCI runtime exec failed: exec failed: ', after: ': unknown' },
+  'runtime create': { before: '', after: '' },
+  'runtime exec': { before: '', after: '' },
+};
 
 const hintOf = (op: PlanOp, { op: index, errno }: StartFailure): string =>
   `operation ${index} of the plan (${op.section}: ${op.name}, "${op.why}")${op.source === undefined ? '' : `, from ${op.source}`} failed with ${errnoName(errno)}`;
 
 /** One entry for each operation whose failure has words of its own. */
-function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciSpec; verb: 'create' | 'exec' }): Explained {
+function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciSpec; verb: StartVerb }): Explained {
   const { errno } = failure;
   const reason = errnoText(errno);
   switch (op.name) {
     case 'exec':
-      return explainExec(op as PlanOp<'exec'>, errno);
+    case 'find':
+      return explainExec(op.name === 'exec' ? (op as PlanOp<'exec'>).args : { ...(op as PlanOp<'find'>).args, argv: spec.process?.args ?? [] }, errno);
     case 'chdir': {
       const { path } = (op as PlanOp<'chdir'>).args;
       return errno === ERRNO.ENOTDIR && (op as PlanOp<'chdir'>).args.create
         ? { text: `error during container init: mkdir ${path}: not a directory`, kind: 'invalid', exitCode: NOT_FOUND }
-        : { text: `${verb === 'create' ? 'error during container init: ' : ''}chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason}`, kind: 'invalid', exitCode: errno === ERRNO.EACCES ? NOT_EXECUTABLE : NOT_FOUND };
+        : { text: `${verb.endsWith('create') ? 'error during container init: ' : ''}chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason}`, kind: 'invalid', exitCode: errno === ERRNO.EACCES ? NOT_EXECUTABLE : NOT_FOUND };
     }
     case 'rlimit':
       return { text: `error setting rlimits for ready process: error setting rlimit type ${(op as PlanOp<'rlimit'>).args.resource}: ${reason}`, kind: 'internal', exitCode: FAILED };
@@ -82,7 +92,7 @@ function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciS
   }
 }
 
-function explainExec({ args: { argv, candidates } }: PlanOp<'exec'>, errno: number): Explained {
+function explainExec({ argv, candidates }: { readonly argv: readonly string[]; readonly candidates: readonly string[] }, errno: number): Explained {
   const name = argv[0] ?? '';
   const quoted = JSON.stringify(name);
   if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR || candidates.length === 0 || (errno === ERRNO.EISDIR && !name.includes('/'))) {

@@ -74,6 +74,9 @@ export const OPS = {
   shim: op(25, ['comm', 'str'], ['oomScoreAdj', 'int']),
   /** Write the decimal host pid of the child to path once it exists (OCI --pid-file). */
   pid_file: op(26, ['path', 'str']),
+  /** The shim ends, and leaves the child to whoever reaps orphans: 1 once it is created (`await` kind 2), 2 once its program
+   *  runs. Without this it stays until the child has ended. */
+  leave: op(27, ['when', 'int']),
 
   // --- process
   /** clone3(flags | CLONE_PIDFD); cgroup: a slot holding a cgroup2 directory for CLONE_INTO_CGROUP, or -1. */
@@ -116,8 +119,9 @@ export const OPS = {
   /** Write path's attribute before exec: /proc/self/attr/exec style labels (path, label). */
   label: op(55, ['path', 'str'], ['label', 'str']),
   /** Tell the shim CREATED, then wait for START (OCI create/start). kind 0: on the shim's socket. kind 1: block in
-   *  open(path, O_WRONLY) of a fifo, as runc does. */
-  await: op(56, ['kind', 'int'], ['path', 'str']),
+   *  open(path, O_WRONLY) of a fifo, as runc does. kind 2: for the first connection to the listening SEQPACKET socket in
+   *  `slot`; it is sent CREATED, then FAILED, or just closed when the program runs. */
+  await: op(56, ['kind', 'int'], ['path', 'str'], ['slot', 'slot']),
   /** Run a hook: argv, env, stdin bytes (every "\u0000PID\u0000" is replaced by the child's decimal pid), timeoutMs (0: none). */
   hook: op(57, ['argv', 'list'], ['env', 'list'], ['stdin', 'bytes'], ['timeoutMs', 'int']),
   /** Try candidates in order with execve; ENOENT, ENOTDIR and EACCES go on to the next. The errno reported prefers EACCES,
@@ -126,6 +130,8 @@ export const OPS = {
   exec: op(58, ['candidates', 'list'], ['argv', 'list'], ['env', 'list']),
   /** Set a file system user or nothing: reserved for id checks; asserts that getuid() == uid. */
   assert_uid: op(59, ['uid', 'int']),
+  /** Fails as `exec` of these candidates would for want of a file that may be executed; changes nothing. */
+  find: op(62, ['candidates', 'list']),
   /** In the child: at exec, the descriptor in slot becomes descriptor number fd (3 or more; OCI --preserve-fds). */
   inherit: op(61, ['slot', 'slot'], ['fd', 'int']),
 
@@ -163,8 +169,9 @@ export const OPS = {
   pty: op(84, ['devpts', 'slot'], ['slave', 'slot'], ['rows', 'int'], ['cols', 'int'], ['uid', 'int'], ['gid', 'int']),
   /** dup the slot to 0, 1 and 2; TIOCSCTTY when ctty=1 (after setsid). */
   tty: op(85, ['slave', 'slot'], ['ctty', 'int']),
-  /** Send the descriptor in slot over the unix stream socket at path (OCI console socket), with its name as data. */
-  send_fd: op(86, ['path', 'str'], ['slot', 'slot'], ['name', 'str']),
+  /** Send the descriptor in slot over the unix stream socket at path (OCI console socket), or the connected one in `socket`,
+   *  with its name as data. */
+  send_fd: op(86, ['path', 'str'], ['slot', 'slot'], ['name', 'str'], ['socket', 'slot']),
   /** Take the pty's master out of the shim's hands: used with send_fd; puts it into slot. */
   master: op(87, ['slot', 'slot']),
   /** Connect to the unix stream socket at path; the socket goes into slot. */

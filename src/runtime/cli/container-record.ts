@@ -1,0 +1,104 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NaruError } from '#spec/errors.ts';
+import type { OciSpec } from '#spec/oci-runtime.ts';
+import type { PlanLayout } from './task-plan.ts';
+
+/** What is written down of a container, in `<root>/<id>/state.json`. */
+export interface ContainerRecord {
+  readonly id: string;
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly cgroupPath: string;
+  /** The group was there before the container: it is not ours to empty. */
+  readonly foreignCgroup: boolean;
+  readonly systemdCgroup: boolean;
+  readonly rootless: boolean;
+  /** Who makes it, while it is being made. */
+  readonly creator: { readonly pid: number; readonly startTime: number };
+  /** Its first process, once it is created. */
+  readonly init?: { readonly pid: number; readonly startTime: number };
+  readonly noNewKeyring: boolean;
+  readonly layout: PlanLayout;
+}
+
+const MAX_ID = 1024;
+
+/** As runc has it. A path in an id would lead out of the state directory. */
+export function checkContainerId(id: string | undefined): string {
+  if (id === undefined || id === '') throw new NaruError('invalid', 'container id cannot be empty');
+  if (id.length > MAX_ID || id === '.' || id === '..' || !/^[\w+.-]+$/.test(id)) throw new NaruError('invalid', `invalid container ID format: ${JSON.stringify(id)}`);
+  return id;
+}
+
+/** The files of one container. */
+export interface ContainerDirectory {
+  readonly path: string;
+  readonly record: string;
+  readonly config: string;
+  /** The pid of its first process, written by the helper as soon as there is one. */
+  readonly pid: string;
+  /** Where `start` finds a created container; gone once it was started. */
+  readonly startSocket: string;
+}
+
+export const containerDirectory = (root: string, id: string): ContainerDirectory => {
+  const path = join(root, id);
+  return { path, record: join(path, 'state.json'), config: join(path, 'config.json'), pid: join(path, 'pid'), startSocket: join(path, 'start.sock') };
+};
+
+/**
+ * Takes the id: afterwards the directory holds a whole record, whoever is killed when. Throws `conflict` when there is such
+ * a container.
+ */
+export function claimContainer(root: string, record: ContainerRecord, config: string): ContainerDirectory {
+  mkdirSync(root, { recursive: true, mode: 0o711 });
+  const directory = containerDirectory(root, record.id);
+  const fresh = mkdtempSync(join(root, `.new-${process.pid}-`));
+  try {
+    writeFileSync(join(fresh, 'config.json'), config, { mode: 0o600 });
+    writeFileSync(join(fresh, 'pid'), '', { mode: 0o644 });
+    writeFileSync(join(fresh, 'state.json'), JSON.stringify(record), { mode: 0o600 });
+    // One that is not empty is never replaced.
+    renameSync(fresh, directory.path);
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') throw new NaruError('conflict', `container with id ${JSON.stringify(record.id)} exists`, { cause: error });
+    throw error;
+  }
+  return directory;
+}
+
+export function writeRecord(directory: ContainerDirectory, record: ContainerRecord): void {
+  const fresh = `${directory.record}.tmp`;
+  writeFileSync(fresh, JSON.stringify(record), { mode: 0o600 });
+  renameSync(fresh, directory.record);
+}
+
+/** Throws `not-found` in runc's words, which engines look for. */
+export function readRecord(root: string, id: string): ContainerRecord {
+  const directory = containerDirectory(root, checkContainerId(id));
+  try {
+    return JSON.parse(readFileSync(directory.record, 'utf8')) as ContainerRecord;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new NaruError('corrupt', `container ${JSON.stringify(id)}: ${directory.record} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new NaruError('not-found', 'container does not exist', { hint: `there is no ${id} in ${root}` });
+  }
+}
+
+/** The container's config.json as it was when it was created. */
+export const readConfig = (root: string, id: string): OciSpec => JSON.parse(readFileSync(containerDirectory(root, id).config, 'utf8')) as OciSpec;
+
+/** Ids of all containers below `root`; removes what killed creators left behind. */
+export function listContainers(root: string): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(root);
+  } catch {
+    return [];
+  }
+  return names.filter((name) => !name.startsWith('.new-')).sort();
+}

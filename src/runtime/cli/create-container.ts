@@ -1,0 +1,125 @@
+import { readFileSync, rmSync, unlinkSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
+import { ensureParents } from '#runtime/cgroups/ensure-parents.ts';
+import { hookArgv, hookState } from '#runtime/compile/compile-hooks.ts';
+import { runHook } from '#runtime/driver/run-hook.ts';
+import type { RunningTask } from '#runtime/driver/running-task.ts';
+import { NaruError } from '#spec/errors.ts';
+import { checkContainerId, claimContainer, type ContainerDirectory, type ContainerRecord, writeRecord } from './container-record.ts';
+import type { RuntimeContext } from './context.ts';
+import { existingGroup } from './existing-group.ts';
+import { readProcessStat } from './process-stat.ts';
+import { type Bundle, readBundle } from './read-bundle.ts';
+import { RequestSlots, runtimeTask } from './run-task.ts';
+import { runtimeCgroupPath } from './runtime-cgroup.ts';
+import { connectConsole, listenForStart } from './start-socket.ts';
+import { type PlanLayout, taskPlan } from './task-plan.ts';
+
+export interface CreateOptions {
+  readonly id: string | undefined;
+  readonly bundle: string;
+  readonly consoleSocket?: string | undefined;
+  readonly pidFile?: string | undefined;
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+  readonly preserveFds?: number | undefined;
+  /** create: it waits for `start`; detached: it runs, and nobody of ours stays; foreground: a shim watches it. */
+  readonly mode: 'create' | 'detached' | 'foreground';
+}
+
+export interface CreatedContainer {
+  readonly record: ContainerRecord;
+  readonly bundle: Bundle;
+  readonly directory: ContainerDirectory;
+  readonly task: RunningTask;
+}
+
+/**
+ * From a bundle to a container that is created (or runs, for `run`). Whatever fails, nothing is left; if this process is
+ * killed, what is left is a container that `state` reports as it is and `delete --force` removes.
+ */
+export async function createContainer(options: CreateOptions, context: RuntimeContext): Promise<CreatedContainer> {
+  const id = checkContainerId(options.id);
+  const bundle = readBundle(options.bundle);
+  checkTerminal(options, bundle);
+  const cgroups = detectCgroups();
+  const cgroupPath = runtimeCgroupPath(id, bundle.spec.linux?.cgroupsPath, context.systemdCgroup);
+  const foreignCgroup = existingGroup(cgroups, cgroupPath);
+  const slots = new RequestSlots();
+  const first: ContainerRecord = {
+    id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup,
+    systemdCgroup: context.systemdCgroup, rootless: context.rootless, noNewKeyring: options.noNewKeyring, layout: {},
+    creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
+  };
+  const directory = claimContainer(context.root, first, bundle.config);
+  try {
+    const record = { ...first, layout: layoutOf(options, slots, directory) };
+    const { plan, spec } = taskPlan(record, bundle.spec, directory.path);
+    ensureParents(cgroups, cgroupPath);
+    const task = runtimeTask({ id, spec, verb: 'create', plan, helper: context.helper(), slots, leaves: options.mode !== 'foreground' });
+    if (options.mode === 'create') await task.create();
+    else await task.start();
+    slots.close();
+    const init = { pid: task.pid, startTime: readProcessStat(task.pid)?.startTime ?? 0 };
+    if (options.pidFile !== undefined && readPid(options.pidFile) !== task.pid) throw new NaruError('invalid', `--pid-file ${options.pidFile}: could not be written`);
+    const complete = { ...record, init };
+    writeRecord(directory, complete);
+    return { record: complete, bundle, directory, task };
+  } catch (error) {
+    slots.close();
+    await undo({ record: first, directory, cgroups });
+    throw error;
+  }
+}
+
+/** Opens what the plan's slots are to hold. */
+function layoutOf(options: CreateOptions, slots: RequestSlots, directory: ContainerDirectory): PlanLayout {
+  const awaits = options.mode === 'create' ? slots.add(listenForStart(directory.startSocket)) : undefined;
+  const consoleSlot = options.consoleSocket === undefined ? undefined : slots.add(connectConsole(resolve(options.consoleSocket)));
+  const preserve = slots.preserve(options.preserveFds);
+  return {
+    noPivot: options.noPivot, pidFile: options.pidFile === undefined ? directory.pid : resolve(options.pidFile),
+    ...(awaits !== undefined && { await: awaits }), ...(consoleSlot !== undefined && { consoleSlot }), ...(preserve !== undefined && { preserve }),
+    ...(options.mode !== 'foreground' && { leave: options.mode === 'create' ? 'created' as const : 'started' as const }),
+  };
+}
+
+function checkTerminal(options: CreateOptions, { spec }: Bundle): void {
+  const terminal = spec.process?.terminal === true;
+  const detached = options.mode !== 'foreground';
+  if (detached && terminal && options.consoleSocket === undefined) throw new NaruError('invalid', '/process/terminal: cannot allocate tty if runtime will detach without setting console socket');
+  if (!terminal && options.consoleSocket !== undefined) throw new NaruError('invalid', '/process/terminal: cannot use console socket if runtime will not detach or allocate tty');
+}
+
+const readPid = (file: string): number => {
+  try {
+    return Number(readFileSync(file, 'utf8'));
+  } catch {
+    return 0;
+  }
+};
+
+async function undo({ record, directory, cgroups }: { record: ContainerRecord; directory: ContainerDirectory; cgroups: ReturnType<typeof detectCgroups> }): Promise<void> {
+  const { killInit, releaseCgroup } = await import('./remove-container.ts');
+  await killInit(directory, record);
+  await releaseCgroup(cgroups, record).catch(() => {});
+  rmSync(directory.path, { recursive: true, force: true });
+}
+
+/** After the program began. A failing hook is a warning (runtime-spec, "Poststart"). */
+export async function runPoststart({ record, bundle: { spec } }: Pick<CreatedContainer, 'record' | 'bundle'>, context: RuntimeContext): Promise<void> {
+  for (const hook of spec.hooks?.poststart ?? []) {
+    const state = hookState(spec, { id: record.id, bundle: record.bundle, status: 'running', pid: record.init!.pid });
+    await runHook(hookArgv(hook), hook, state).catch((error: Error) => context.warn(`poststart: ${error.message}`));
+  }
+}
+
+/** Of a foreground container, or one that was started: nobody will ask for its start any more. */
+export function forgetStartSocket(directory: ContainerDirectory): void {
+  try {
+    unlinkSync(directory.startSocket);
+  } catch {
+    // another start was faster
+  }
+}

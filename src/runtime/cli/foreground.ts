@@ -1,0 +1,40 @@
+import { rmSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { ExitStatus, Task } from '#core/tasks/port.ts';
+import type { RuntimeContext } from './context.ts';
+import { createContainer, type CreateOptions, runPoststart } from './create-container.ts';
+import { signalProcess } from './signal-process.ts';
+
+/** Not to be passed on: they are ours, or cannot be. */
+const NOT_FORWARDED = new Set(['SIGKILL', 'SIGSTOP', 'SIGCHLD', 'SIGCLD', 'SIGURG', 'SIGPIPE', 'SIGWINCH', 'SIGPROF', 'SIGIO', 'SIGPOLL', 'SIGSTKFLT']);
+
+/** A container whose end is waited for. Signals to us go to its program. */
+export async function runForeground(options: Omit<CreateOptions, 'mode'>, { keep }: { keep: boolean }, context: RuntimeContext): Promise<number> {
+  const created = await createContainer({ ...options, mode: 'foreground' }, context);
+  forwardSignals(created.record.init!);
+  const terminal = created.bundle.spec.process?.terminal === true && options.consoleSocket === undefined ? await attachTerminal(created.task) : undefined;
+  await runPoststart(created, context);
+  const status = await created.task.exited;
+  await terminal?.();
+  // The shim has done the rest: processes, groups, hooks.
+  if (!keep) rmSync(created.directory.path, { recursive: true, force: true });
+  return exitStatus(status);
+}
+
+export const exitStatus = (status: ExitStatus): number => status.code;
+
+export function forwardSignals(init: { readonly pid: number; readonly startTime: number }): void {
+  for (const [name, number] of Object.entries(constants.signals)) {
+    if (NOT_FORWARDED.has(name)) continue;
+    try {
+      process.on(name as NodeJS.Signals, () => void signalProcess(init, number));
+    } catch {
+      // one that cannot be caught
+    }
+  }
+}
+
+async function attachTerminal(task: Task): Promise<() => Promise<void>> {
+  const { attachTerminal: attach } = await import('./attach-terminal.ts');
+  return attach(task);
+}

@@ -1,0 +1,25 @@
+import type { TaskRequest } from '#core/tasks/port.ts';
+import { compileTask, type RuntimeOptions } from '#runtime/compile/compile-task.ts';
+import { detectHost } from '#runtime/driver/detect-host.ts';
+import type { Plan } from '#runtime/plan/plan.ts';
+import type { OciSpec } from '#spec/oci-runtime.ts';
+import type { ContainerRecord } from './container-record.ts';
+
+/** How this container's plan was compiled, beside its configuration: kept in its record. */
+export type PlanLayout = Pick<RuntimeOptions, 'await' | 'leave' | 'preserve' | 'consoleSlot' | 'noPivot' | 'pidFile'>;
+
+/** The plan of a container: the same for `create` and, later, for whoever must say which of its operations failed. */
+export function taskPlan(record: ContainerRecord, config: OciSpec, stateDir: string): { readonly plan: Plan; readonly spec: OciSpec } {
+  const spec = { ...config, linux: { ...config.linux, cgroupsPath: record.cgroupPath } };
+  const terminal = spec.process?.terminal === true;
+  const size = spec.process?.consoleSize;
+  const request: TaskRequest = {
+    id: record.id, spec, rootfs: { kind: 'directory', path: record.rootfs }, stateDir, exitFile: '/', durable: false, network: [], init: false,
+    io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
+  };
+  const plan = compileTask(request, detectHost(), {
+    ...record.layout, standalone: true, cgroupParentsReady: true, cgroupMayExist: record.foreignCgroup, bundle: record.bundle,
+    noNewKeyring: record.noNewKeyring, childFile: `${stateDir}/pid`, inheritStreams: !terminal,
+  });
+  return { plan, spec };
+}

@@ -1,0 +1,27 @@
+import { isKind, NaruError } from '#spec/errors.ts';
+import { type ContainerRecord, readRecord } from '../container-record.ts';
+import { containerStatus } from '../container-status.ts';
+import type { Verb } from '../context.ts';
+import { parseFlags } from '../flags.ts';
+import { removeContainer } from '../remove-container.ts';
+import { onlyId } from '../words.ts';
+
+/** `delete [--force] ID`: a stopped or created container; with --force any, and none is no error. */
+export const remove: Verb = async (words, context) => {
+  const { flags, rest } = parseFlags(words, { force: { kind: 'bool', short: 'f' } });
+  const id = onlyId(rest, 'delete');
+  let record: ContainerRecord;
+  try {
+    record = readRecord(context.root, id);
+  } catch (error) {
+    if (flags.force && isKind(error, 'not-found')) return 0;
+    throw error;
+  }
+  const { status } = containerStatus(context.root, record);
+  if (!flags.force && status !== 'stopped' && status !== 'created') {
+    throw new NaruError('conflict', `cannot delete container ${id} that is not stopped: ${status}`);
+  }
+  await removeContainer(record, context);
+  return 0;
+};
+

@@ -1,0 +1,28 @@
+import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
+import { readPids } from '#runtime/cgroups/read-pids.ts';
+import { NaruError } from '#spec/errors.ts';
+import { readRecord } from '../container-record.ts';
+import { containerStatus } from '../container-status.ts';
+import type { Verb } from '../context.ts';
+import { parseFlags } from '../flags.ts';
+import { readProcessStat } from '../process-stat.ts';
+import { signalNumber } from '../signal-number.ts';
+import { signalProcess } from '../signal-process.ts';
+
+/** `kill [--all] ID [SIGNAL]`: to the first process, or to all. */
+export const kill: Verb = (words, context) => {
+  const { flags, rest } = parseFlags(words, { all: { kind: 'bool', short: 'a' } });
+  if (rest.length < 1 || rest.length > 2) throw new NaruError('invalid', 'kill: requires the container\'s id and at most a signal');
+  const record = readRecord(context.root, rest[0]!);
+  const signal = signalNumber(rest[1] ?? 'TERM');
+  if (flags.all) {
+    for (const pid of readPids(detectCgroups(), record.cgroupPath)) {
+      const stat = readProcessStat(pid);
+      if (stat !== undefined) signalProcess({ pid, startTime: stat.startTime }, signal);
+    }
+    return 0;
+  }
+  const status = containerStatus(context.root, record);
+  if (status.pid === 0 || !signalProcess(status, signal)) throw new NaruError('conflict', 'container not running', { hint: `container ${record.id} is ${status.status}` });
+  return 0;
+};
