@@ -17,6 +17,14 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   state: async () => (await import('./verbs/state.ts')).state,
   kill: async () => (await import('./verbs/kill.ts')).kill,
   delete: async () => (await import('./verbs/delete.ts')).remove,
+  exec: async () => (await import('./verbs/exec.ts')).exec,
+  ps: async () => (await import('./verbs/ps.ts')).ps,
+  list: async () => (await import('./verbs/list.ts')).list,
+  events: async () => (await import('./verbs/events.ts')).events,
+  pause: async () => (await import('./verbs/pause.ts')).pause,
+  resume: async () => (await import('./verbs/pause.ts')).resume,
+  update: async () => (await import('./verbs/update.ts')).update,
+  spec: async () => (await import('./verbs/spec.ts')).spec,
 };
 
 /** What an engine that gave no --log reads from stderr when exec could not even begin. */

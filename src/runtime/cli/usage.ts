@@ -10,6 +10,15 @@ COMMANDS
   state      print the state of a container
   kill       signal a container (--all: all its processes)
   delete     remove a stopped container (--force: any)
+  exec       another process in a running container
+  ps         its processes
+  list       all containers
+  events     its counters (--stats: once)
+  pause      every process stands still; resume lets them go on
+  update     change its limits
+  spec       write a config.json to begin with
+  features   what this runtime can do, as JSON
+  checkpoint, restore   through criu
 
 GLOBAL OPTIONS
   --root DIR          where containers are kept (/run/naru-runtime)
