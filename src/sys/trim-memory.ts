@@ -9,18 +9,6 @@ const TICK_MS = 750;
 const IDLE_US = 5_000;
 const WORTH_US = 30_000;
 
-let timer: NodeJS.Timeout | undefined;
-
-/** After work that moved much memory: collect garbage once things are quiet, so that an idle daemon is small again. */
-export function trimMemorySoon(): void {
-  if (timer !== undefined) clearTimeout(timer);
-  timer = setTimeout(() => {
-    timer = undefined;
-    trimMemory();
-  }, 1000);
-  timer.unref();
-}
-
 /** Trims whenever the process did something and has been idle since. Returns what stops it. */
 export function trimWhenIdle(): () => void {
   const used = (): number => {

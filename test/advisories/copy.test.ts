@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync, chmodSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { TestDaemon } from '../support/daemon.ts';
 
@@ -85,3 +85,55 @@ test('an uploaded archive cannot leave the container', () => {
 function spawnOk(command: string, args: string[]): number {
   return spawnSync(command, args, { encoding: 'utf8' }).status ?? 1;
 }
+
+test('CVE-2026-41568, CVE-2026-42306: links in a volume lead a stopped container’s cp to no host path, swapped meanwhile or not', async () => {
+  const victim = join(scratch, 'volume-victim');
+  mkdirSync(victim);
+  writeFileSync(join(victim, 'secret'), 'host secret');
+  writeFileSync(join(scratch, 'file'), 'from outside');
+  d.ok('create', '--name', 'still', '-v', 'swapped:/v', 'busybox');
+  d.ok('run', '-d', '--name', 'swap', '-v', 'swapped:/v', 'busybox', 'sh', '-c',
+    `ln -s ${victim} /v/fixed; ln -s ../../../../../../../..${victim} /v/climbs; mkdir /v/real; ln -s ${victim} /v/link; while :; do mv /v/real /v/x; mv /v/link /v/real; mv /v/real /v/link; mv /v/x /v/real; done`);
+  for (let i = 0; i < 12; i++) {
+    for (const place of ['real', 'fixed', 'climbs']) {
+      d.docker('cp', join(scratch, 'file'), `still:/v/${place}/planted`);
+      d.docker('cp', join(scratch, 'file'), `still:/v/${place}`);
+      assert.doesNotMatch(d.docker('cp', `still:/v/${place}/secret`, '-').out, /host secret/);
+    }
+  }
+  assert.deepEqual(readdirSync(victim), ['secret']);
+  assert.equal(readFileSync(join(victim, 'secret'), 'utf8'), 'host secret');
+  d.ok('rm', '-f', 'swap', 'still');
+  d.ok('volume', 'rm', 'swapped');
+});
+
+test('CVE-2019-14271, CVE-2026-41567: no program or library of the container is used to serve it', () => {
+  const marker = join(scratch, 'ran-as-host');
+  const evil = `#!/bin/busybox sh\necho evil > ${marker}; echo evil > /ran\n`;
+  writeFileSync(join(scratch, 'evil'), evil, { mode: 0o755 });
+  d.ok('create', '--name', 'trap', 'busybox', 'sleep', '600');
+  // Where a search would find them first.
+  const names = ['usr/local/sbin/tar', 'usr/local/sbin/xz', 'usr/local/sbin/unpigz', 'usr/local/sbin/getent', 'lib/libnss_files.so.2'];
+  for (const name of names) {
+    mkdirSync(join(scratch, 'trap', dirname(name)), { recursive: true });
+    writeFileSync(join(scratch, 'trap', name), evil, { mode: 0o755 });
+  }
+  const planted = d.pipe('docker', spawnSync('tar', ['-C', join(scratch, 'trap'), '-cf', '-', '.'], { maxBuffer: 1 << 24 }).stdout, 'cp', '-', 'trap:/');
+  assert.equal(planted.code, 0, planted.err);
+  const archive = spawnSync('sh', ['-c', `cd ${scratch} && tar -cf - evil | xz`], { maxBuffer: 1 << 24 }).stdout;
+  for (const running of [false, true]) {
+    if (running) d.ok('start', 'trap');
+    d.pipe('docker', archive, 'cp', '-', 'trap:/tmp');
+    d.docker('cp', 'trap:/etc', join(scratch, `etc-${running}`));
+    d.docker('export', '-o', join(scratch, 'export.tar'), 'trap');
+    d.docker('diff', 'trap');
+    if (running) {
+      d.ok('exec', '-u', 'alice', 'trap', 'true');
+      d.ok('top', 'trap');
+    }
+    const maps = readFileSync(`/proc/${d.scope.daemonPid}/maps`, 'utf8');
+    assert.doesNotMatch(maps, new RegExp(`${d.scope.dataRoot}/(snapshots|layers)`));
+  }
+  assert.ok(!existsSync(marker));
+  assert.equal(d.docker('exec', 'trap', 'cat', '/ran').code, 1);
+});

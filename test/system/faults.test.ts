@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { join } from 'node:path';
 import { NARU, TestDaemon } from '../support/daemon.ts';
 
 /** The daemon dies at any instant; nothing is lost. */
@@ -103,5 +105,56 @@ describe('other deaths', () => {
     await Promise.all(clients);
     assert.match(inspect('cc', '{{.State.Status}}'), /^(running|exited)$/);
     d.ok('rm', '-f', 'cc');
+  });
+});
+
+describe('others meddle', () => {
+  test('a cgroup that somebody froze: stop and rm -f still end the container', () => {
+    for (const end of [['stop', '-t', '0', 'ice'], ['rm', '-f', 'ice'], ['kill', 'ice']]) {
+      d.docker('rm', '-f', 'ice');
+      d.ok('run', '-d', '--name', 'ice', 'busybox', 'sleep', '600');
+      const id = inspect('ice', '{{.Id}}');
+      const v1 = `/sys/fs/cgroup/freezer${d.scope.cgroupParent}/${id}/freezer.state`;
+      if (existsSync(v1)) writeFileSync(v1, 'FROZEN');
+      else writeFileSync(`/sys/fs/cgroup${d.scope.cgroupParent}/${id}/cgroup.freeze`, '1');
+      const began = Date.now();
+      d.ok(...end);
+      assert.ok(Date.now() - began < 5000, `${end.join(' ')} took ${Date.now() - began} ms`);
+    }
+  });
+
+  test('the machine is rebooted: what a reboot ends is gone, policies bring back what they promise', async () => {
+    d.ok('run', '-d', '--name', 'back', '--restart', 'always', '-v', 'kept:/v', 'busybox', 'sh', '-c', 'echo run >> /v/runs; exec sleep 600');
+    d.ok('run', '-d', '--name', 'plain', 'busybox', 'sleep', '600');
+    d.ok('run', '-d', '--rm', '--name', 'brief', 'busybox', 'sleep', '600');
+    d.ok('run', '-d', '--restart', 'unless-stopped', '--name', 'halted', 'busybox', 'sleep', '600');
+    d.ok('stop', '-t', '0', 'halted');
+    const pids = ['back', 'plain', 'brief'].map((name) => Number(inspect(name, '{{.State.Pid}}')));
+    const parents = pids.map((pid) => Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]));
+    await d.down('SIGKILL');
+    for (const pid of [...parents, ...pids]) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // went with its parent
+      }
+    }
+    rmSync(d.scope.stateDir, { recursive: true, force: true });
+    const db = new DatabaseSync(join(d.scope.dataRoot, 'naru.db'));
+    assert.equal(db.prepare("UPDATE engine_facts SET value = 'another' WHERE key = 'boot'").run().changes, 1);
+    db.close();
+    spawnSync('ip', ['link', 'del', d.scope.bridge]);
+    spawnSync('nft', ['delete', 'table', 'inet', d.scope.nftTable]);
+    await d.up();
+    for (let i = 0; i < 60 && inspect('back', '{{.State.Status}}') !== 'running'; i++) await sleep(50);
+    assert.equal(inspect('back', '{{.State.Status}}'), 'running');
+    assert.equal(d.ok('exec', 'back', 'cat', '/v/runs'), 'run\nrun');
+    assert.equal(inspect('plain', '{{.State.Status}}'), 'exited');
+    assert.equal(inspect('plain', '{{.State.ExitCode}}'), '255');
+    assert.equal(inspect('halted', '{{.State.Status}}'), 'exited');
+    for (let i = 0; i < 60 && d.docker('inspect', 'brief').code === 0; i++) await sleep(50);
+    assert.equal(d.docker('inspect', 'brief').code, 1);
+    d.ok('rm', '-f', 'back');
+    d.ok('volume', 'rm', 'kept');
   });
 });

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { NaruError, type ErrorKind } from '#spec/errors.ts';
-import { trimMemorySoon } from '#sys/trim-memory.ts';
 import { drained } from '../archive/drained.ts';
 import type { Job, JobEvent, JobFailure, JobResult } from './job.ts';
 
@@ -51,7 +50,6 @@ export async function* runStagingJob(self: SelfCommand, job: Job, options: { inp
       options.input?.destroy();
       await ended;
     }
-    trimMemorySoon();
   }
 }
 
@@ -108,7 +106,6 @@ export function saveStream(self: SelfCommand, job: Job): Readable {
     } finally {
       if (!finished) child.kill('SIGKILL');
       await ended;
-      trimMemorySoon();
     }
   }
   return Readable.from(chunks(), { objectMode: false, highWaterMark: 1 << 18 });

@@ -15,6 +15,8 @@ import { releaseRun } from './release-run.ts';
 import { removeContainer } from './remove-container.ts';
 import { startByPolicy } from './start-container.ts';
 
+/** Docker's exit code of a container that a reboot ended. */
+const LOST_BY_REBOOT = 255;
 /** How many starts by policy run at a time when the daemon comes up. */
 const PARALLEL_STARTS = 8;
 
@@ -32,7 +34,7 @@ export async function recoverContainers(engine: EngineContext, options: { reboot
     if (options.rebooted) findUnrecordedRun(engine, container);
     if (MAY_RUN.has(container.state.status)) mayRun.push(container);
   }
-  await Promise.all(mayRun.map((container) => recover(engine, container)));
+  await Promise.all(mayRun.map((container) => recover(engine, container, options)));
   const endpoints: EndpointRecord[] = [];
   for (const container of mayRun) if (container.task !== undefined && container.state.endpoint !== undefined) endpoints.push(container.state.endpoint);
   await engine.network.reconcile(endpoints);
@@ -49,7 +51,7 @@ function findUnrecordedRun(engine: EngineContext, container: Container): void {
 }
 
 /** Running again, or its exit recorded. */
-async function recover(engine: EngineContext, container: Container): Promise<void> {
+async function recover(engine: EngineContext, container: Container, { rebooted }: { rebooted: boolean }): Promise<void> {
   const { state, id } = container;
   const was = state.status;
   try {
@@ -71,6 +73,8 @@ async function recover(engine: EngineContext, container: Container): Promise<voi
   } catch (error) {
     engine.report(error, `recover container ${container.name}`);
   }
+  // A row says `starting` as long as it runs: over a reboot it cannot tell the two apart, and its policy brings it back either way.
+  if (rebooted) return settle(engine, container, { code: LOST_BY_REBOOT, at: nowNano(), oomKills: 0, error: 'the machine went down while it ran' });
   if (was === 'starting') return neverStarted(engine, container);
   settle(engine, container, { code: 137, at: nowNano(), oomKills: 0, error: 'the daemon lost it: its shim is gone and left no exit record' });
 }

@@ -55,7 +55,7 @@ export async function killContainer(engine: EngineContext, container: Container,
   task.signal(signal);
   if (state.status === 'paused' && signal === SIGKILL) await thaw(engine, container);
   containerEvent(engine, container, 'kill', { signal: String(signal) });
-  if (signal === SIGKILL) await waitForExit(container, KILL_DEADLINE_MS).catch(() => undefined);
+  if (signal === SIGKILL) await waitForExit(engine, container, KILL_DEADLINE_MS).catch(() => undefined);
 }
 
 function stopSignal(container: Container, given: string | undefined): number {

@@ -9,6 +9,7 @@ export const SIGKILL = 9;
 export const SIGTERM = 15;
 /** After SIGKILL the kernel needs this long at most, in milliseconds (a process in a hung file system needs for ever). */
 export const KILL_DEADLINE_MS = 30_000;
+const THAW_AFTER_MS = 500;
 
 /** For a removal by force: nothing runs, and no policy brings it back, when this resolves. Throws unavailable after the deadline. */
 export async function killAndWait(engine: EngineContext, container: Container, deadline: number): Promise<void> {
@@ -20,7 +21,7 @@ export async function killAndWait(engine: EngineContext, container: Container, d
   task.signal(SIGKILL);
   if (container.state.status === 'paused') await thaw(engine, container);
   containerEvent(engine, container, 'kill', { signal: String(SIGKILL) });
-  await waitForExit(container, deadline);
+  await waitForExit(engine, container, deadline);
 }
 
 /** A start that is under way ends first, one way or the other. */
@@ -42,7 +43,7 @@ export async function stopProcess(engine: EngineContext, container: Container, {
     task.signal(SIGKILL);
     containerEvent(engine, container, 'kill', { signal: String(SIGKILL) });
   }
-  await waitForExit(container, KILL_DEADLINE_MS);
+  await waitForExit(engine, container, KILL_DEADLINE_MS);
 }
 
 /** Takes back a restart that the policy has scheduled. */
@@ -76,7 +77,10 @@ async function exited(container: Container, milliseconds: number | undefined): P
   }
 }
 
-export async function waitForExit(container: Container, milliseconds: number): Promise<void> {
+/** After SIGKILL. Somebody else may have frozen its cgroup, and what is frozen does not die. Throws unavailable after the deadline. */
+export async function waitForExit(engine: EngineContext, container: Container, milliseconds: number): Promise<void> {
+  if (await exited(container, Math.min(milliseconds, THAW_AFTER_MS))) return;
+  await thaw(engine, container).catch((error: unknown) => engine.report(error, `thaw container ${container.name}`));
   if (await exited(container, milliseconds)) return;
   throw new NaruError('unavailable', `container ${container.name}: the process did not end within ${milliseconds / 1000}s of SIGKILL`, {
     hint: 'it is probably stuck in the kernel, on a device or a network file system',
