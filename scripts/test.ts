@@ -16,6 +16,7 @@ const PHASES: Phase[] = [
   { name: 'unit', paths: ['src', 'test/layers.test.ts'], timeoutSeconds: 240, minimum: 300 },
   { name: 'native', paths: ['test/native'], timeoutSeconds: 180, minimum: 50 },
   { name: 'runtime', paths: ['test/runtime'], timeoutSeconds: 180, minimum: 20 },
+  { name: 'runtime-cli', paths: ['test/runtime-cli'], timeoutSeconds: 120, minimum: 6 },
   { name: 'conformance', paths: ['test/conformance'], timeoutSeconds: 180, minimum: 5 },
   { name: 'registry', paths: ['test/registry'], timeoutSeconds: 180, minimum: 50 },
   { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 240, minimum: 100 },

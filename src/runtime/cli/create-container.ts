@@ -37,9 +37,10 @@ export interface CreatedContainer {
 
 /**
  * From a bundle to a container that is created (or runs, for `run`). Whatever fails, nothing is left; if this process is
- * killed, what is left is a container that `state` reports as it is and `delete --force` removes.
+ * killed, what is left is a container that `state` reports as it is and `delete --force` removes. `before`: the last thing
+ * before its start.
  */
-export async function createContainer(options: CreateOptions, context: RuntimeContext): Promise<CreatedContainer> {
+export async function createContainer(options: CreateOptions, context: RuntimeContext, before?: (task: RunningTask, bundle: Bundle) => Promise<void>): Promise<CreatedContainer> {
   const id = checkContainerId(options.id);
   const bundle = readBundle(options.bundle);
   checkTerminal(options, bundle);
@@ -58,6 +59,7 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
     const { plan, spec } = taskPlan(record, bundle.spec, directory.path);
     ensureParents(cgroups, cgroupPath);
     const task = runtimeTask({ id, spec, verb: 'create', plan, helper: context.helper(), slots, leaves: options.mode !== 'foreground' });
+    await before?.(task, bundle);
     if (options.mode === 'create') await task.create();
     else await task.start();
     slots.close();

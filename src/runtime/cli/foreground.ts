@@ -10,12 +10,17 @@ const NOT_FORWARDED = new Set(['SIGKILL', 'SIGSTOP', 'SIGCHLD', 'SIGCLD', 'SIGUR
 
 /** A container whose end is waited for. Signals to us go to its program. */
 export async function runForeground(options: Omit<CreateOptions, 'mode'>, { keep }: { keep: boolean }, context: RuntimeContext): Promise<number> {
-  const created = await createContainer({ ...options, mode: 'foreground' }, context);
+  let detach: (() => Promise<void>) | undefined;
+  const created = await createContainer({ ...options, mode: 'foreground' }, context, async (task, { spec }) => {
+    if (spec.process?.terminal === true && options.consoleSocket === undefined) detach = await attachTerminal(task);
+  }).catch(async (error: unknown) => {
+    await detach?.();
+    throw error;
+  });
   forwardSignals(created.record.init!);
-  const terminal = created.bundle.spec.process?.terminal === true && options.consoleSocket === undefined ? await attachTerminal(created.task) : undefined;
   await runPoststart(created, context);
   const status = await created.task.exited;
-  await terminal?.();
+  await detach?.();
   // The shim has done the rest: processes, groups, hooks.
   if (!keep) rmSync(created.directory.path, { recursive: true, force: true });
   return exitStatus(status);

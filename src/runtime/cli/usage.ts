@@ -17,8 +17,6 @@ COMMANDS
   pause      every process stands still; resume lets them go on
   update     change its limits
   spec       write a config.json to begin with
-  features   what this runtime can do, as JSON
-  checkpoint, restore   through criu
 
 GLOBAL OPTIONS
   --root DIR          where containers are kept (/run/naru-runtime)
@@ -26,7 +24,6 @@ GLOBAL OPTIONS
   --log-format FORMAT text or json
   --systemd-cgroup    linux.cgroupsPath is slice:prefix:name
   --rootless BOOL     true, false or auto
-  --criu PATH         the program for checkpoint and restore
   --debug             more log
   --version
 `;

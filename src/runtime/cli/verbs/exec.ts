@@ -51,11 +51,15 @@ export const exec: Verb = async (words, context) => {
       ...(consoleSlot !== undefined && { consoleSlot }), ...(preserve !== undefined && { preserve }),
     }, detectHost());
     const task = runtimeTask({ id: record.id, spec: { ...spec, process: process_ }, verb: 'exec', plan, helper: context.helper(), slots, leaves: flags.detach });
-    await task.start();
+    // Before the start: not a byte is lost, and a short process is not missed.
+    const detach = !flags.detach && terminal && consoleSlot === undefined ? await (await import('../attach-terminal.ts')).attachTerminal(task) : undefined;
+    await task.start().catch(async (error: unknown) => {
+      await detach?.();
+      throw error;
+    });
     slots.close();
     if (flags.detach) return 0;
     forwardSignals({ pid: task.pid, startTime: readProcessStat(task.pid)?.startTime ?? 0 });
-    const detach = terminal && consoleSlot === undefined ? await (await import('../attach-terminal.ts')).attachTerminal(task) : undefined;
     const ended = await task.exited;
     await detach?.();
     return ended.code;
