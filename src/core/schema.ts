@@ -74,4 +74,8 @@ CREATE TABLE manifests (                      -- as they were pulled: pushed aga
   PRIMARY KEY (image, digest)
 ) STRICT, WITHOUT ROWID;`,
   },
+  {
+    name: 'core-3',
+    sql: 'ALTER TABLE manifests ADD COLUMN known INTEGER NOT NULL DEFAULT 0; -- the highest is the newest',
+  },
 ];

@@ -125,6 +125,8 @@ test('push: a new image, read by skopeo and by another daemon', async () => {
   d.ok('rm', '-f', container);
   assert.match(d.ok('push', name), /: Pushed\n/);
   const before = digestOf(`${name}:latest`);
+  assert.equal(d.ok('image', 'inspect', '-f', '{{json .RepoDigests}}', name), JSON.stringify([`${name}@${before}`]), 'known right after the push');
+  assert.match(d.ok('images', '--digests', name), new RegExp(before));
   forget(name);
   assert.match(d.ok('pull', name), /: Already exists\n/);
   assert.equal(d.ok('run', '--rm', name, 'cat', '/made'), 'made here');

@@ -10,6 +10,7 @@ import type { ErrorKind } from '#spec/errors.ts';
  *     commit  an upper directory              the same
  *     save    blobs to write                  stdout: the archive
  *     blob    stdin: lengths of a growing file  lines of JobEvent: a layer is unpacked while it comes (transfers/take-blob.ts)
+ *     relay   nothing                         the same: a layer of the store is unpacked once more, to be fitted to other parents
  *     sync    nothing                         the same: what was staged before is on disk now
  *     compress  a layer to compress           stdout: its bytes; stderr, at the end: their CompressedBlob
  *
@@ -22,6 +23,7 @@ export type Job =
   | { readonly kind: 'commit'; readonly incoming: string; readonly upper: string }
   | { readonly kind: 'save'; readonly archive: SavePlan }
   | ({ readonly kind: 'blob'; readonly incoming: string } & BlobPlan)
+  | { readonly kind: 'relay'; readonly incoming: string; readonly layer: string; readonly recipe: string; readonly diffId: Digest }
   | { readonly kind: 'sync'; readonly incoming: string }
   | { readonly kind: 'compress'; readonly layer: string; readonly recipe: string; readonly diffId: Digest; readonly compression: 'gzip' | 'zstd' };
 

@@ -1,5 +1,6 @@
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { openDirectory, syncfs } from '#sys/files.ts';
+import { NaruError } from '#spec/errors.ts';
 import { check } from '#sys/syscalls.ts';
 import { decompressed } from '../archive/decompress.ts';
 import { asNaruError } from '../images/as-naru-error.ts';
@@ -8,6 +9,7 @@ import { resolveArchive } from '../images/resolve-archive.ts';
 import { saveChunks } from '../images/save-archive.ts';
 import { stageLayer } from '../images/stage-layer.ts';
 import { digester } from '../content/digest.ts';
+import { layerTar } from '../layers/write-layer-tar.ts';
 import { compressLayer } from '../layers/compress-layer.ts';
 import { takeBlob } from '../transfers/take-blob.ts';
 import { packChunks } from '../trees/pack-tree.ts';
@@ -58,6 +60,11 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
       const onProgress = (done: number): void => report({ name: 'blob', done, total: job.size, complete: done === job.size });
       return { images: [], layers: [await takeBlob(readDescriptor(0), job, { incoming, onProgress, ...(job.threads ? { hashes: [new HashThread(), new HashThread()] } : {}) })] };
     }
+    case 'relay': {
+      const layer = await stageLayer(chunksOf(layerTar(job.layer, job.recipe)), { incoming, name: '0', hash: new HashThread() });
+      if (layer.diffId !== job.diffId) throw new NaruError('corrupt', `layer ${job.diffId} in the store is damaged`, { hint: 'naru system check --repair finds what is damaged' });
+      return { images: [], layers: [layer] };
+    }
     case 'sync': {
       sync(incoming);
       return { images: [], layers: [] };
@@ -69,6 +76,10 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
       return { images: [], layers: [layer] };
     }
   }
+}
+
+async function* chunksOf(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* chunks;
 }
 
 /** One sync of the file system instead of one for each file. */

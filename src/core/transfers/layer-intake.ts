@@ -20,8 +20,11 @@ export interface HeldLayer {
 }
 
 export interface LayerIntake {
-  take(blob: Blob, options: StageOptions): Promise<HeldLayer>;
+  /** `local`: the store has the layer, fitted to other parents; nothing is downloaded. */
+  take(blob: Blob, options: StageOptions, local?: LocalLayer): Promise<HeldLayer>;
 }
+
+export interface LocalLayer { readonly layer: string; readonly recipe: string; readonly diffId: Digest }
 
 interface Coming {
   readonly done: Promise<{ layer: StagedLayer; incoming: string }>;
@@ -35,10 +38,10 @@ export function createLayerIntake(context: { root: DataRoot; self: SelfCommand; 
   const { root, partials } = context;
   const coming = new Map<Digest, Coming>();
 
-  async function take(blob: Blob, options: StageOptions): Promise<HeldLayer> {
+  async function take(blob: Blob, options: StageOptions, local?: LocalLayer): Promise<HeldLayer> {
     for (;;) {
       let entry = coming.get(blob.digest);
-      if (entry === undefined) coming.set(blob.digest, (entry = begin(blob, options)));
+      if (entry === undefined) coming.set(blob.digest, (entry = begin(blob, options, local)));
       else if (entry.last !== undefined) options.onEvent(entry.last);
       entry.listeners.add(options.onEvent);
       entry.holders++;
@@ -55,10 +58,10 @@ export function createLayerIntake(context: { root: DataRoot; self: SelfCommand; 
     }
   }
 
-  function begin(blob: Blob, options: StageOptions): Coming {
+  function begin(blob: Blob, options: StageOptions, local: LocalLayer | undefined): Coming {
     const entry: Coming = {
       listeners: new Set(), last: undefined, holders: 0,
-      done: bring(blob, { ...options, alone: coming.size === 0 && options.alone }, (event) => {
+      done: local !== undefined ? relay(local, options, context) : bring(blob, { ...options, alone: coming.size === 0 && options.alone }, (event) => {
         entry.last = event;
         for (const listener of entry.listeners) listener(event);
       }, context),
@@ -102,6 +105,20 @@ export function createLayerIntake(context: { root: DataRoot; self: SelfCommand; 
   }
 
   return { take };
+}
+
+/** Unpacks a layer of the store once more. */
+async function relay(local: LocalLayer, { signal }: StageOptions, { root, self }: { root: DataRoot; self: SelfCommand }): Promise<{ layer: StagedLayer; incoming: string }> {
+  const incoming = root.newIncoming();
+  try {
+    const job = runStagingJob(self, { kind: 'relay', incoming, ...local }, { signal });
+    let step = await job.next();
+    while (step.done !== true) step = await job.next();
+    return { layer: step.value.layers[0] as StagedLayer, incoming };
+  } catch (error) {
+    await root.discard(incoming);
+    throw error;
+  }
 }
 
 async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEvent) => void, { root, self, partials, slots }: { root: DataRoot; self: SelfCommand; partials: PartialFiles; slots: Slots }): Promise<{ layer: StagedLayer; incoming: string }> {

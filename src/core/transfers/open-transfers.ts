@@ -1,4 +1,4 @@
-import { NaruError } from '#spec/errors.ts';
+import { isKind, NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import { chainIds, hexOf } from '../content/digest.ts';
 import { readBlob, type DataRoot } from '../data-root.ts';
@@ -10,7 +10,7 @@ import { runStagingJob } from '../jobs/start-job.ts';
 import type { ImageRecord } from '../store.ts';
 import { compressedLayer } from './compressed-layer.ts';
 import { openLayerBlobs } from './layer-blobs.ts';
-import { createLayerIntake, type HeldLayer } from './layer-intake.ts';
+import { createLayerIntake, type HeldLayer, type LocalLayer } from './layer-intake.ts';
 import { openPartialFiles } from './partial-files.ts';
 import { createSlots } from './slots.ts';
 import type { IncomingImage, PullSession, StoredManifest, TransferStore } from './transfer-store.ts';
@@ -26,6 +26,8 @@ export interface TransfersContext {
 
 /** As many as Docker's daemon. */
 const DOWNLOADS = 3;
+/** Manifests that are kept of one image: registries and compressions differ. */
+const MAX_MANIFESTS = 16;
 /** Images of so many compressed bytes are downloaded again rather than synced to disk twice. */
 const SMALL = 512 << 20;
 
@@ -45,6 +47,13 @@ export function openTransfers(context: TransfersContext): TransferStore {
     const inStore = (position: number): boolean =>
       db.sql('SELECT 1 FROM layers WHERE chain_id = ? OR (diff_id = ? AND shareable = 1) LIMIT 1').get(chain[position]!, diffIds[position]!) !== undefined;
 
+    /** A layer that was made to fit other parents. */
+    const elsewhere = (position: number): LocalLayer | undefined => {
+      const diffId = diffIds[position]!;
+      const row = db.sql('SELECT dir FROM layers WHERE diff_id = ? LIMIT 1').get(diffId) as { dir: number } | undefined;
+      return row === undefined ? undefined : { layer: `${root.layers}/${row.dir}`, recipe: `${root.recipes}/${row.dir}`, diffId };
+    };
+
     const removePartials = async (): Promise<void> => void (await Promise.all(layers.map(({ digest }) => partials.remove(digest))));
 
     const session: PullSession = {
@@ -52,7 +61,13 @@ export function openTransfers(context: TransfersContext): TransferStore {
 
       async stage(position, options) {
         const blob = layers[position]!;
-        const held = await intake.take(blob, { ...options, alone: session.missing().length <= 1 });
+        const all = { ...options, alone: session.missing().length <= 1 };
+        const local = elsewhere(position);
+        const held = local === undefined ? await intake.take(blob, all) : await intake.take(blob, all, local).catch((error: unknown) => {
+          // It vanished meanwhile, or is damaged: the registry has it.
+          if (isKind(error, 'canceled')) throw error;
+          return intake.take(blob, all);
+        });
         if (held.layer.diffId !== diffIds[position]) {
           await held.release();
           await partials.remove(blob.digest);
@@ -71,13 +86,7 @@ export function openTransfers(context: TransfersContext): TransferStore {
         const image = db.transaction(() => {
           const [made] = publishImages([{ config, tags }], { db, root, staged: new Map([...staged].map(([diffId, { layer }]) => [diffId, layer])), durable: true });
           for (const replaced of made!.replaced) changed.add(replaced);
-          for (const reference of digests) {
-            const old = db.sql('SELECT image FROM repo_digests WHERE reference = ?').get(reference) as { image: Digest } | undefined;
-            if (old !== undefined) changed.add(old.image);
-            db.sql('INSERT INTO repo_digests (reference, image) VALUES (?, ?) ON CONFLICT (reference) DO UPDATE SET image = excluded.image').run(reference, made!.id);
-          }
-          db.sql('DELETE FROM manifests WHERE image = ?').run(made!.id);
-          db.sql('INSERT INTO manifests (image, digest, media_type, bytes) VALUES (?, ?, ?, ?)').run(made!.id, manifest.digest, manifest.mediaType, manifest.bytes);
+          for (const other of name(made!.id, manifest, digests)) changed.add(other);
           layers.forEach((layer, position) => blobs.learn(diffIds[position]!, { ...layer, repositories: [repository] }));
           return made!.id;
         });
@@ -93,6 +102,21 @@ export function openTransfers(context: TransfersContext): TransferStore {
       },
     };
     return session;
+  }
+
+  /** Returns the images that lost a name. */
+  function name(image: Digest, manifest: StoredManifest, digests: readonly string[]): Digest[] {
+    const losers: Digest[] = [];
+    for (const reference of digests) {
+      const old = db.sql('SELECT image FROM repo_digests WHERE reference = ?').get(reference) as { image: Digest } | undefined;
+      if (old !== undefined && old.image !== image) losers.push(old.image);
+      db.sql('INSERT INTO repo_digests (reference, image) VALUES (?, ?) ON CONFLICT (reference) DO UPDATE SET image = excluded.image').run(reference, image);
+    }
+    // The last row is the last that it was pulled or pushed by.
+    db.sql('DELETE FROM manifests WHERE image = ? AND digest = ?').run(image, manifest.digest);
+    db.sql('INSERT INTO manifests (image, digest, media_type, bytes, known) VALUES (?, ?, ?, ?, (SELECT coalesce(max(known), 0) + 1 FROM manifests))').run(image, manifest.digest, manifest.mediaType, manifest.bytes);
+    db.sql('DELETE FROM manifests WHERE image = ?1 AND known NOT IN (SELECT known FROM manifests WHERE image = ?1 ORDER BY known DESC LIMIT ?2)').run(image, MAX_MANIFESTS);
+    return losers;
   }
 
   /** In a process of its own: it blocks. */
@@ -118,11 +142,16 @@ export function openTransfers(context: TransfersContext): TransferStore {
     configOf: (image) => readBlob(root, hexOf(image)),
 
     manifestOf(image) {
-      const row = db.sql('SELECT digest, media_type, bytes FROM manifests WHERE image = ?').get(image) as { digest: Digest; media_type: string; bytes: Uint8Array } | undefined;
+      const row = db.sql('SELECT digest, media_type, bytes FROM manifests WHERE image = ? ORDER BY known DESC LIMIT 1').get(image) as { digest: Digest; media_type: string; bytes: Uint8Array } | undefined;
       return row === undefined ? undefined : ({ digest: row.digest, mediaType: row.media_type, bytes: row.bytes } satisfies StoredManifest);
     },
 
     compress: (layer, compression, signal) => compressedLayer(self, { kind: 'compress', layer: `${root.layers}/${layer.dir}`, recipe: `${root.recipes}/${layer.dir}`, diffId: layer.diffId, compression }, signal),
+
+    adopt(image, manifest, digests) {
+      const changed = db.transaction(() => name(image, manifest, digests));
+      for (const id of [image, ...changed]) images.forget(id);
+    },
 
     learn: (diffId, blob) => db.transaction(() => blobs.learn(diffId, blob)),
   };

@@ -18,6 +18,8 @@ export interface TransferStore {
   manifestOf(image: Digest): StoredManifest | undefined;
   /** The layer compressed, in a process of its own: always the same bytes. Open it as often as needed. */
   compress(layer: OutgoingLayer, compression: 'gzip' | 'zstd', signal: AbortSignal): CompressedLayer;
+  /** The image has this manifest now, under these names (`name@digest`). */
+  adopt(image: Digest, manifest: StoredManifest, digests: readonly string[]): void;
   /** Remember that a compressed form of a layer exists, and where. */
   learn(diffId: Digest, blob: KnownBlob): void;
 }

@@ -256,3 +256,22 @@ test('nothing is left: of a failure only the partial file, of an image that went
   await store.empty();
   assert.equal(statSync(join(store.dataRoot, 'pulls', `sha256-${sha256(blobs[0]!)}.partial`)).size, blobs[0]!.byteLength);
 });
+
+test('a layer that was fitted to other parents is not downloaded again', async () => {
+  // No entry for d/: what it is like comes from the parents, so the tree cannot be shared.
+  const implicit = Buffer.from(tarOf([{ name: 'd/file', type: 'file', mode: 0o644, data: randomBytes(50_000) }]));
+  const first = made([layer('a'), implicit]);
+  const second = made([layer('b'), implicit]);
+  {
+    await using session = store.store.transfers.begin(first.image);
+    await Promise.all(first.blobs.map((blob, i) => session.stage(i, serve(blob))));
+    await publish(session, 'x:1');
+  }
+  const offsets: number[] = [];
+  await using session = store.store.transfers.begin(second.image);
+  await session.stage(0, serve(second.blobs[0]!));
+  await session.stage(1, serve(second.blobs[1]!, { offsets }));
+  const record = await publish(session, 'x:2');
+  assert.deepEqual(offsets, [], 'the registry was not asked');
+  assert.equal(record.config.rootfs.diff_ids[1], digestOf(implicit));
+});

@@ -71,7 +71,9 @@ async function pushOne(push: Push, signal: AbortSignal): Promise<PushedManifest>
   const manifest = composeManifest({ config: { digest: image.id, size: config.byteLength, mediaType: DOCKER_CONFIG }, layers: layers.map(({ diffId }) => pushed.get(diffId)!), original });
   if ((await repository.blobSize(image.id, signal)) === undefined) await repository.uploadBytes({ digest: image.id, bytes: config }, signal);
   await repository.putManifest(tag, manifest, signal);
-  return { ...manifest, digest: `sha256:${createHash('sha256').update(manifest.bytes).digest('hex')}` as Digest };
+  const digest = `sha256:${createHash('sha256').update(manifest.bytes).digest('hex')}` as Digest;
+  transfers.adopt(image.id, { ...manifest, digest }, [`${familiarName(push.place)}@${digest}`]);
+  return { ...manifest, digest };
 }
 
 async function pushAll(layers: readonly OutgoingLayer[], { push, slots, original, signal }: { push: Push; slots: Slots; original: readonly string[]; signal: AbortSignal }): Promise<Map<Digest, Descriptor>> {
