@@ -199,8 +199,6 @@ describe('what is not there', () => {
   const answers: [string, string, number, RegExp][] = [
     ['POST', '/build?t=x', 501, /builder comes with a later release/],
     ['POST', '/session', 501, /builder/],
-    ['POST', '/networks/create', 501, /user-defined networks/],
-    ['POST', '/networks/prune', 200, /"NetworksDeleted":\[\]/],
     ['POST', '/build/prune', 200, /"SpaceReclaimed":0/],
     ['GET', '/plugins', 200, /^\[\]/],
     ['GET', '/plugins/a/b/json', 404, /not found/],

@@ -110,8 +110,14 @@ export interface Volumes {
 }
 
 export interface Networks {
+  create(request: A.NetworkCreateRequest): Promise<A.NetworkCreateResponse>;
   list(filters: A.Filters): Promise<A.NetworkInspect[]>;
   inspect(name: string): Promise<A.NetworkInspect>;
+  /** Throws forbidden while containers that run are on it, and for the predefined ones. */
+  remove(name: string): Promise<void>;
+  connect(name: string, container: string, settings: A.EndpointSettings): Promise<void>;
+  disconnect(name: string, container: string, force: boolean): Promise<void>;
+  prune(filters: A.Filters): Promise<A.PruneReport>;
 }
 
 export interface System {

@@ -66,6 +66,14 @@ const execConfig = object({
 const execStart = object({ Detach: flag, Tty: flag, ConsoleSize: list(integer) });
 const volumeCreate = object({ Name: text, Driver: text, DriverOpts: labels, Labels: labels, ClusterVolumeSpec: anything });
 
+const networkCreate = object({
+  Name: text, Driver: text, Scope: text, EnableIPv4: flag, EnableIPv6: flag, Internal: flag, Attachable: flag, Ingress: flag, ConfigOnly: flag,
+  ConfigFrom: object({ Network: text }), Options: labels, Labels: labels,
+  IPAM: object({ Driver: text, Options: labels, Config: list(object({ Subnet: text, IPRange: text, Gateway: text, AuxiliaryAddresses: labels })) }),
+} satisfies Record<keyof A.NetworkCreateRequest, unknown>);
+const networkConnect = object({ Container: text, EndpointConfig: endpoint });
+const networkDisconnect = object({ Container: text, Force: flag });
+
 /** Each throws kind invalid naming the field, and gives `{}` for a missing body. */
 export const asContainerConfig = (body: unknown): A.ContainerConfig => (config(body ?? {}, '') ?? {}) as A.ContainerConfig;
 export const asCreateRequest = (body: unknown): A.ContainerCreateRequest => create(body ?? {}, '') as A.ContainerCreateRequest;
@@ -73,3 +81,6 @@ export const asUpdate = (body: unknown): A.Resources & { RestartPolicy?: A.Resta
 export const asExecConfig = (body: unknown): A.ExecConfig => execConfig(body ?? {}, '') as A.ExecConfig;
 export const asExecStart = (body: unknown): A.ExecStart => execStart(body ?? {}, '') as A.ExecStart;
 export const asVolumeCreate = (body: unknown): A.VolumeCreateRequest => volumeCreate(body ?? {}, '') as A.VolumeCreateRequest;
+export const asNetworkCreate = (body: unknown): A.NetworkCreateRequest => networkCreate(body ?? {}, '') as A.NetworkCreateRequest;
+export const asNetworkConnect = (body: unknown): { Container?: string; EndpointConfig?: A.EndpointSettings } => networkConnect(body ?? {}, '') as { Container?: string; EndpointConfig?: A.EndpointSettings };
+export const asNetworkDisconnect = (body: unknown): { Container?: string; Force?: boolean } => networkDisconnect(body ?? {}, '') as { Container?: string; Force?: boolean };

@@ -80,9 +80,9 @@ export const ROUTES: readonly Route[] = [
   ['GET', '/networks/{name}', networks.inspect],
   ['DELETE', '/networks/{name}', networks.remove],
   ['POST', '/networks/prune', networks.prune],
-  ['POST', '/networks/create', absent.userNetworks],
-  ['POST', '/networks/{name}/connect', absent.userNetworks],
-  ['POST', '/networks/{name}/disconnect', absent.userNetworks],
+  ['POST', '/networks/create', networks.create],
+  ['POST', '/networks/{name}/connect', networks.connect],
+  ['POST', '/networks/{name}/disconnect', networks.disconnect],
 
   ['POST', '/build', absent.builder],
   ['POST', '/build/prune', absent.pruneBuildCache],

@@ -18,6 +18,7 @@ import { createRegistries } from './registry/registry.ts';
 import { createStatsSamplers } from './stats/stats-samplers.ts';
 import { engineFacts, rebooted } from './system/engine-facts.ts';
 import { createSystem } from './system/system.ts';
+import { openNetworkTable } from './networks/network-table.ts';
 import { openVolumeTable } from './volumes/volume-table.ts';
 import { createVolumes } from './volumes/volumes.ts';
 
@@ -38,6 +39,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { c
     execs: new ExecSet(),
     events: openEventJournal(join(dataRoot, 'events')),
     volumes: openVolumeTable(store.db, join(dataRoot, 'volumes')),
+    networks: openNetworkTable(store.db, { bridge: network.bridge, facts: engineFacts(store.db) }),
     stats: createStatsSamplers({ tasks, network, cgroupPath: (container) => cgroupPath(context, container) }),
     afterExit: createAfterExit(() => context),
     closing: closing.signal,
@@ -50,7 +52,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { c
     exec: createExecs(context),
     images: createImages(context),
     volumes: createVolumes(context),
-    networks: createNetworks(context, facts.created),
+    networks: createNetworks(context),
     system: createSystem(context, facts.id),
     registries: createRegistries(context),
     async close() {

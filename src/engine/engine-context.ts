@@ -7,6 +7,7 @@ import type { ContainerSet } from './containers/container-set.ts';
 import type { EventJournal } from './events/event-journal.ts';
 import type { ExecSet } from './execs/exec-set.ts';
 import type { StatsSamplers } from './stats/stats-samplers.ts';
+import type { NetworkTable } from './networks/network-table.ts';
 import type { VolumeTable } from './volumes/volume-table.ts';
 
 /** What the composition root gives to the engine. */
@@ -41,6 +42,7 @@ export interface EngineContext extends EngineOptions {
   readonly execs: ExecSet;
   readonly events: EventJournal;
   readonly volumes: VolumeTable;
+  readonly networks: NetworkTable;
   readonly stats: StatsSamplers;
   readonly afterExit: AfterExit;
   /** Aborts when the engine closes: timers and followers end. */

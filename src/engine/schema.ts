@@ -26,4 +26,14 @@ export const ENGINE_SCHEMA: readonly { name: string; sql: string }[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    name: 'engine-networks',
+    sql: `
+      CREATE TABLE networks (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        doc TEXT NOT NULL
+      ) STRICT;
+    `,
+  },
 ];

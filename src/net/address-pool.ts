@@ -14,13 +14,19 @@ export class AddressPool {
   /** No word below this one has a free bit. */
   #lowest = 0;
 
-  /** Network and broadcast address are never given out. */
-  constructor(network: Ipv4Network) {
+  readonly #first: number;
+  readonly #last: number;
+
+  /** Network and broadcast address are never given out; `range`, within the network, is where `take` looks. */
+  constructor(network: Ipv4Network, range: Ipv4Network = network) {
     const size = networkSize(network);
     if (network.prefixLength > 30 || size > MAX_ADDRESSES) {
       throw new NaruError('invalid', `subnet ${formatCidr(network)}: between /8 and /30, please`);
     }
     this.network = network;
+    this.#first = range.base - network.base;
+    this.#last = this.#first + networkSize(range) - 1;
+    this.#lowest = this.#first >>> 5;
     this.#words = new Uint32Array(Math.ceil(size / 32));
     this.#set(0);
     this.#set(size - 1);
@@ -48,7 +54,7 @@ export class AddressPool {
     const index = address - this.network.base;
     const resting = this.#resting.findIndex((entry) => entry.index === index);
     if (resting >= 0) this.#resting.splice(resting, 1);
-    else if (this.#has(index)) throw new NaruError('conflict', `Address already in use: ${formatIpv4(address)}`);
+    else if (this.#has(index)) throw new NaruError('forbidden', 'Address already in use', { hint: `${formatIpv4(address)} belongs to another container, or to the network itself` });
     this.#set(index);
   }
 
@@ -66,8 +72,10 @@ export class AddressPool {
   }
 
   #firstFree(): number | undefined {
-    for (let word = this.#lowest; word < this.#words.length; word++) {
-      const free = ~this.#words[word]! >>> 0;
+    for (let word = this.#lowest; word <= this.#last >>> 5; word++) {
+      let free = ~this.#words[word]! >>> 0;
+      if (word === this.#first >>> 5) free = (free & (0xffffffff << (this.#first & 31))) >>> 0;
+      if (word === this.#last >>> 5) free = (free & (0xffffffff >>> (31 - (this.#last & 31)))) >>> 0;
       if (free === 0) continue;
       this.#lowest = word;
       return word * 32 + (31 - Math.clz32(free & -free));
@@ -86,7 +94,7 @@ export class AddressPool {
 
   #clear(index: number): void {
     this.#words[index >>> 5]! &= ~(1 << (index & 31));
-    this.#lowest = Math.min(this.#lowest, index >>> 5);
+    if (index >= this.#first) this.#lowest = Math.min(this.#lowest, index >>> 5);
   }
 
   #has(index: number): boolean {

@@ -1,17 +1,38 @@
 import { NaruError } from '#spec/errors.ts';
-import { type Ipv4Network, formatCidr, overlap, parseCidr } from './ipv4.ts';
+import { type IpPrefix, bitsOf, lastOf, parsePrefix, prefixesOverlap } from './ip.ts';
+
+/** Networks of `size` (a prefix length) are cut from `base`, as daemon.json's default-address-pools says. */
+export interface SubnetPool {
+  readonly base: IpPrefix;
+  readonly size: number;
+}
 
 /** Docker's default address pools, in its order. */
-export const DEFAULT_POOLS: readonly Ipv4Network[] = [
-  ...Array.from({ length: 15 }, (_, i) => parseCidr(`172.${17 + i}.0.0/16`)),
-  ...Array.from({ length: 16 }, (_, i) => parseCidr(`192.168.${16 * i}.0/20`)),
+export const DEFAULT_POOLS: readonly SubnetPool[] = [
+  ...Array.from({ length: 15 }, (_, i) => ({ base: parsePrefix(`172.${17 + i}.0.0/16`), size: 16 })),
+  { base: parsePrefix('192.168.0.0/16'), size: 20 },
 ];
 
-/** The first pool that overlaps with nothing in use. */
-export function chooseSubnet(used: readonly Ipv4Network[], pools: readonly Ipv4Network[] = DEFAULT_POOLS): Ipv4Network {
-  const free = pools.find((pool) => !used.some((each) => overlap(pool, each)));
-  if (free !== undefined) return free;
-  throw new NaruError('conflict', 'all predefined address pools have been fully subnetted: every one overlaps with a network that this host reaches', {
-    hint: `give the daemon a subnet of its own; tried ${formatCidr(pools[0]!)} to ${formatCidr(pools.at(-1)!)}`,
+/** A mebi of networks is looked at in one pool, no more. */
+const MAX_TRIES = 2 ** 20;
+
+/** The first network of the pools that overlaps with nothing in use. Throws invalid in Docker's words. */
+export function chooseSubnet(family: 4 | 6, used: readonly IpPrefix[], pools: readonly SubnetPool[] = DEFAULT_POOLS): IpPrefix {
+  const taken = used.filter((each) => each.family === family);
+  for (const { base, size } of pools) {
+    if (base.family !== family) continue;
+    const step = 1n << BigInt(bitsOf(family) - size);
+    let candidate: IpPrefix = { family, base: base.base, length: size };
+    for (let tries = 0; tries < MAX_TRIES && candidate.base <= lastOf(base); tries++) {
+      const obstacle = taken.find((each) => prefixesOverlap(candidate, each));
+      if (obstacle === undefined) return candidate;
+      // Past the obstacle at once: it may be large.
+      const past = lastOf(obstacle) + 1n;
+      const next = ((past - base.base + step - 1n) / step) * step + base.base;
+      candidate = { ...candidate, base: next > candidate.base ? next : candidate.base + step };
+    }
+  }
+  throw new NaruError('invalid', 'all predefined address pools have been fully subnetted', {
+    hint: 'every one overlaps with a network of ours or one that this host reaches: give --subnet, or the daemon more pools (--default-address-pool)',
   });
 }

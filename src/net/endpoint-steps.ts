@@ -2,14 +2,27 @@ import type { NetlinkStep } from '#spec/network-steps.ts';
 import { NETLINK_ROUTE } from '#sys/numbers.ts';
 import { type Label, MessageWriter } from '#sys/netlink/message-writer.ts';
 import { NLM_F_ACK } from '#sys/netlink/netlink-constants.ts';
+import { MACVLAN_MODES } from '#sys/netlink/route-constants.ts';
 import {
-  type LinkTarget, writeAddress, writeCreateVeth, writeDefaultRoute, writeHairpin, writeLinkUp, writeNoIpv6Address,
+  type LinkTarget, writeAddress, writeAnnounce, writeCreateMacvlan, writeCreateVeth, writeDefaultRoute, writeHairpin, writeIsolated, writeLinkUp,
+  writeNoIpv6Address,
 } from '#sys/netlink/route-messages.ts';
-import { formatIpv4, ipv4Bytes, macBytes, networkOf, networkSize, parseIpv4 } from './ipv4.ts';
-import type { EndpointRecord } from './port.ts';
+import { ipBytes, tryParseIp } from './ip.ts';
+import { ipv4Bytes, macBytes, networkOf, networkSize, parseIpv4 } from './ipv4.ts';
+import { networkFacts } from './network-facts.ts';
+import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 const LOOPBACK: LinkTarget = { index: 1 };
 const NAMESPACE = 'child-netns-fd';
+
+/** An endpoint with its network and the MTU that its interfaces get. */
+export interface Attachment {
+  readonly endpoint: EndpointRecord;
+  readonly network: NetworkRecord;
+  readonly mtu: number;
+  /** Keep it from its neighbours on the bridge. */
+  readonly isolated: boolean;
+}
 
 const step = (where: NetlinkStep['where'], w: MessageWriter, why: string): NetlinkStep =>
   ({ where, protocol: NETLINK_ROUTE, batch: w.finish(), acks: w.count, patches: w.labels.map(patch), why });
@@ -24,34 +37,79 @@ export function loopbackSteps(): NetlinkStep[] {
   return [step('container', w, 'loopback up')];
 }
 
-/** The veth pair: the host's end on the bridge, eth0 in the container with its address and the default route. */
-export function bridgeSteps(record: EndpointRecord, bridge: { name: string; mtu: number }): NetlinkStep[] {
-  const host = new MessageWriter();
-  writeCreateVeth(host, {
-    name: record.hostInterface,
-    master: { label: bridge.name },
-    mtu: bridge.mtu,
-    peer: { name: 'eth0', mac: macBytes(record.mac), namespaceLabel: NAMESPACE },
+/** All interfaces of a container that starts: those of the host in one step, those inside in another. */
+export function startSteps(attachments: readonly Attachment[]): NetlinkStep[] {
+  const host = new MessageWriter(), inside = new MessageWriter();
+  writeLinkUp(inside, LOOPBACK, NLM_F_ACK);
+  for (const attachment of attachments) addLinks(host, attachment);
+  for (const attachment of attachments) addInside(inside, attachment);
+  for (const { endpoint } of attachments) addRoutes(inside, endpoint, false);
+  return [
+    step('host', host, attachments.map(hostWhy).join('; ')),
+    step('container', inside, ['loopback up', ...attachments.map(insideWhy)].join(', ')),
+  ];
+}
+
+/** One more interface for a container that runs, whose name is told to the neighbours. Default routes are the caller's. */
+export function connectSteps(attachment: Attachment): NetlinkStep[] {
+  const host = new MessageWriter(), inside = new MessageWriter();
+  addLinks(host, attachment);
+  writeAnnounce(inside, { label: attachment.endpoint.interface }, NLM_F_ACK);
+  addInside(inside, attachment);
+  return [step('host', host, hostWhy(attachment)), step('container', inside, insideWhy(attachment))];
+}
+
+/** The default routes of a container that runs, as its endpoints say now. */
+export function routeSteps(endpoints: readonly EndpointRecord[]): NetlinkStep[] {
+  const w = new MessageWriter();
+  for (const endpoint of endpoints) addRoutes(w, endpoint, true);
+  return w.count === 0 ? [] : [step('container', w, 'default routes')];
+}
+
+function addLinks(w: MessageWriter, { endpoint, network, mtu, isolated }: Attachment): void {
+  const facts = networkFacts(network);
+  if (network.driver === 'macvlan') {
+    writeCreateMacvlan(w, {
+      name: endpoint.interface, parent: { label: network.link }, mac: macBytes(endpoint.mac), mtu, mode: MACVLAN_MODES[facts.macvlanMode], namespaceLabel: NAMESPACE,
+    }, NLM_F_ACK);
+    return;
+  }
+  writeCreateVeth(w, {
+    name: endpoint.hostInterface,
+    master: { label: network.link },
+    mtu,
+    peer: { name: endpoint.interface, mac: macBytes(endpoint.mac), namespaceLabel: NAMESPACE },
   }, NLM_F_ACK);
   // With bridge netfilter a container that calls its own published port is sent back by the bridge, out of the port it came from
-  if (record.ports.length > 0) writeHairpin(host, { name: record.hostInterface }, NLM_F_ACK);
+  if (endpoint.ports.length > 0) writeHairpin(w, { name: endpoint.hostInterface }, NLM_F_ACK);
+  if (isolated) writeIsolated(w, { name: endpoint.hostInterface }, NLM_F_ACK);
+}
 
-  const inside = new MessageWriter();
-  const eth0: LinkTarget = { label: 'eth0' };
-  const address = parseIpv4(record.address);
-  const network = networkOf(address, record.prefixLength);
-  writeLinkUp(inside, LOOPBACK, NLM_F_ACK);
-  writeNoIpv6Address(inside, eth0, NLM_F_ACK);
-  writeAddress(inside, {
-    link: eth0,
-    address: ipv4Bytes(address),
-    prefixLength: record.prefixLength,
-    broadcast: ipv4Bytes(network.base + networkSize(network) - 1),
-  }, NLM_F_ACK);
-  writeLinkUp(inside, eth0, NLM_F_ACK);
-  writeDefaultRoute(inside, ipv4Bytes(parseIpv4(record.gateway)), NLM_F_ACK);
-  return [
-    step('host', host, `veth ${record.hostInterface} on ${bridge.name}, its peer is the container's eth0`),
-    step('container', inside, `loopback up, eth0 ${formatIpv4(address)}/${record.prefixLength}, default route by ${record.gateway}`),
-  ];
+function addInside(w: MessageWriter, { endpoint }: Attachment): void {
+  const link: LinkTarget = { label: endpoint.interface };
+  if (endpoint.ipv6 === '') writeNoIpv6Address(w, link, NLM_F_ACK);
+  if (endpoint.address !== '') {
+    const address = parseIpv4(endpoint.address);
+    const subnet = networkOf(address, endpoint.prefixLength);
+    writeAddress(w, {
+      link, address: ipv4Bytes(address), prefixLength: endpoint.prefixLength, broadcast: ipv4Bytes(subnet.base + networkSize(subnet) - 1),
+    }, NLM_F_ACK);
+  }
+  if (endpoint.ipv6 !== '') writeAddress(w, { link, address: ipBytes(tryParseIp(endpoint.ipv6)!), prefixLength: endpoint.ipv6PrefixLength }, NLM_F_ACK);
+  writeLinkUp(w, link, NLM_F_ACK);
+}
+
+function addRoutes(w: MessageWriter, endpoint: EndpointRecord, replace: boolean): void {
+  if (endpoint.defaultIpv4) writeDefaultRoute(w, ipBytes(tryParseIp(endpoint.gateway)!), NLM_F_ACK, replace);
+  if (endpoint.defaultIpv6) writeDefaultRoute(w, ipBytes(tryParseIp(endpoint.ipv6Gateway)!), NLM_F_ACK, replace);
+}
+
+const hostWhy = ({ endpoint, network }: Attachment): string => network.driver === 'macvlan'
+  ? `macvlan of ${network.link}: the container's ${endpoint.interface}`
+  : `veth ${endpoint.hostInterface} on ${network.link}, its peer is the container's ${endpoint.interface}`;
+
+function insideWhy({ endpoint }: Attachment): string {
+  const addresses = [[endpoint.address, endpoint.prefixLength], [endpoint.ipv6, endpoint.ipv6PrefixLength]].filter(([text]) => text !== '').map(([text, length]) => `${text}/${length}`);
+  const routes = [endpoint.defaultIpv4 ? endpoint.gateway : '', endpoint.defaultIpv6 ? endpoint.ipv6Gateway : ''].filter((text) => text !== '');
+  return `${endpoint.interface} ${addresses.join(' ')}${routes.length === 0 ? '' : `, default route by ${routes.join(' and ')}`}`;
 }

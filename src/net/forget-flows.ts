@@ -13,7 +13,7 @@ const WILDCARD = '0.0.0.0';
 export function forgetUdpFlows(socket: NetlinkSocket, ports: readonly PublishedPort[], isLocal: (address: number) => boolean): number {
   const wanted = new Map<number, number[]>();
   for (const port of ports) {
-    if (port.protocol !== 'udp') continue;
+    if (port.protocol !== 'udp' || port.hostIp.includes(':')) continue;
     wanted.set(port.hostPort, [...(wanted.get(port.hostPort) ?? []), port.hostIp === WILDCARD ? 0 : parseIpv4(port.hostIp)]);
   }
   if (wanted.size === 0) return 0;

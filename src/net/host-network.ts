@@ -4,7 +4,7 @@ import { RTN_LOCAL, RT_TABLE_MAIN } from '#sys/netlink/route-constants.ts';
 import { type LinkTarget, writeDump, writeGetLink } from '#sys/netlink/route-messages.ts';
 import { type InterfaceAddress, type Link, type Route, parseAddress, parseLink, parseRoute } from '#sys/netlink/route-objects.ts';
 import { NaruError } from '#spec/errors.ts';
-import { type Ipv4Network, ipv4FromBytes, networkOf } from './ipv4.ts';
+import { type IpPrefix, ipFromBytes, prefixOf } from './ip.ts';
 
 const ENODEV = 19;
 
@@ -22,27 +22,27 @@ export function findLink(socket: NetlinkSocket, name: string): Link | undefined 
   }
 }
 
-export function hostAddresses(socket: NetlinkSocket): InterfaceAddress[] {
+export function hostAddresses(socket: NetlinkSocket, family: 4 | 6 = 4): InterfaceAddress[] {
   const w = new MessageWriter();
-  writeDump(w, 'addresses');
+  writeDump(w, 'addresses', family);
   return socket.dump(w, 'list the host\'s addresses').map(parseAddress);
 }
 
-function hostRoutes(socket: NetlinkSocket): Route[] {
+function hostRoutes(socket: NetlinkSocket, family: 4 | 6 = 4): Route[] {
   const w = new MessageWriter();
-  writeDump(w, 'routes');
+  writeDump(w, 'routes', family);
   return socket.dump(w, 'list the host\'s routes').map(parseRoute);
 }
 
 /** Every network that the host reaches other than by its default route, and so must not be used for containers; what concerns
  *  the interface `except` does not count. */
-export function usedNetworks(socket: NetlinkSocket, except: number): Ipv4Network[] {
-  const addresses = hostAddresses(socket)
-    .filter((each) => each.index !== except)
-    .map((each) => networkOf(ipv4FromBytes(each.address), each.prefixLength));
-  const routes = hostRoutes(socket)
-    .filter((each) => each.outInterface !== except && each.prefixLength > 0 && each.type !== RTN_LOCAL)
-    .map((each) => networkOf(ipv4FromBytes(each.destination), each.prefixLength));
+export function usedNetworks(socket: NetlinkSocket, family: 4 | 6, except = 0): IpPrefix[] {
+  const addresses = hostAddresses(socket, family)
+    .filter((each) => each.index !== except && each.address.byteLength > 0)
+    .map((each) => prefixOf(ipFromBytes(each.address), each.prefixLength));
+  const routes = hostRoutes(socket, family)
+    .filter((each) => each.outInterface !== except && each.prefixLength > 0 && each.type !== RTN_LOCAL && each.destination.byteLength > 0)
+    .map((each) => prefixOf(ipFromBytes(each.destination), each.prefixLength));
   return [...addresses, ...routes];
 }
 

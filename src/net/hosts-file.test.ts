@@ -5,7 +5,7 @@ import { buildHosts, extendHosts } from './hosts-file.ts';
 describe('/etc/hosts', () => {
   test('the standard lines, what was added, the container itself', () => {
     const text = buildHosts({
-      hostname: 'web', domainname: 'example.org', address: '172.17.0.2', hostGateway: '172.17.0.1',
+      hostname: 'web', domainname: 'example.org', addresses: ['172.17.0.2'], hostGateway: '172.17.0.1',
       extraHosts: ['db:10.0.0.1', 'six=[fd00::1]', 'four:fd00::2', 'host.docker.internal:host-gateway'],
     });
     assert.equal(text, [
@@ -13,7 +13,7 @@ describe('/etc/hosts', () => {
       'ff02::1\tip6-allnodes', 'ff02::2\tip6-allrouters', '10.0.0.1\tdb', 'fd00::1\tsix', 'fd00::2\tfour',
       '172.17.0.1\thost.docker.internal', '172.17.0.2\tweb.example.org web', '',
     ].join('\n'));
-    assert.match(buildHosts({ hostname: 'web', address: '172.17.0.2' }), /\n172\.17\.0\.2\tweb\n$/);
+    assert.match(buildHosts({ hostname: 'web', addresses: ['172.17.0.2'] }), /\n172\.17\.0\.2\tweb\n$/);
     assert.match(buildHosts({ hostname: 'web' }), /ip6-allrouters\n$/);
   });
 

@@ -4,8 +4,8 @@ import { NaruError } from '#spec/errors.ts';
 export interface HostsOptions {
   readonly hostname: string;
   readonly domainname?: string;
-  /** The container's own address; without one (network `none`) there is no line for it. */
-  readonly address?: string;
+  /** The container's own addresses, a line for each that is not empty. */
+  readonly addresses?: readonly string[];
   /** `name:address` or `name=address`; the address may be `host-gateway`, and IPv6 may be in brackets. */
   readonly extraHosts?: readonly string[];
   /** What `host-gateway` stands for: the bridge's address. */
@@ -42,7 +42,7 @@ export function buildHosts(options: HostsOptions): string {
   const names = options.domainname === undefined || options.domainname === ''
     ? options.hostname
     : `${options.hostname}.${options.domainname} ${options.hostname}`;
-  const own = options.address === undefined || options.address === '' ? [] : [[options.address, names] as const];
+  const own = (options.addresses ?? []).filter((address) => address !== '').map((address) => [address, names] as const);
   return [...STANDARD, ...extra.map(({ name, address }) => [address, name] as const), ...own]
     .map(([address, text]) => `${address}\t${text}\n`)
     .join('');

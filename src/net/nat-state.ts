@@ -3,16 +3,13 @@ import { MessageWriter } from '#sys/netlink/message-writer.ts';
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NftBatch, type MapElement, writeGetTable } from '#sys/netlink/nft-batch.ts';
 import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '#sys/netlink/nft-constants.ts';
-import type { Ipv4Network } from './ipv4.ts';
 import { addNatTable } from './nat-table.ts';
-import type { PortElements, PortMap } from './published-ports.ts';
+import { type ElementKey, type Elements, mergeElements } from './nft-elements.ts';
 
 const EPERM = 1, ENOENT = 2, EEXIST = 17, EINVAL = 22, EOPNOTSUPP = 95;
 
 export interface NatOptions {
   readonly table: string;
-  readonly bridge: string;
-  readonly subnet: Ipv4Network;
   /** Keep others from changing the table, if the kernel can. */
   readonly own: boolean;
 }
@@ -57,19 +54,12 @@ export class NatState {
   }
 
   /** Replace the table, whatever it holds, in one transaction: there is no moment without rules, and flows under way go on. */
-  rebuild(endpoints: Iterable<PortElements>): void {
-    const merged = new Map<PortMap, MapElement[]>();
-    for (const elements of endpoints) {
-      for (const [map, list] of elements) {
-        const all = merged.get(map);
-        if (all === undefined) merged.set(map, [...list]);
-        else for (const element of list) all.push(element);
-      }
-    }
+  rebuild(parts: Iterable<Elements>): void {
+    const merged = mergeElements(parts);
     for (let attempt = 1; ; attempt++) {
       const batch = new NftBatch(this.#options.table);
       if (this.exists()) batch.deleteTable();
-      addNatTable(batch, { bridge: this.#options.bridge, subnet: this.#options.subnet, flags: this.#flags });
+      addNatTable(batch, this.#flags);
       for (const [map, list] of merged) batch.addElements(map, list);
       try {
         this.#commit(batch);
@@ -87,16 +77,17 @@ export class NatState {
     }
   }
 
-  /** Add elements in one transaction. Throws not-found when the table is gone. */
-  add(elements: PortElements): void {
+  /** Delete and add elements in one transaction. Throws not-found when the table or one to delete is gone, conflict when one to add is there. */
+  change({ remove = new Map(), add = new Map() }: { remove?: Elements; add?: Elements }): void {
     const batch = new NftBatch(this.#options.table);
-    for (const [map, list] of elements) batch.addElements(map, list);
+    for (const [map, list] of remove) batch.deleteElements(map, list.map(keyOnly));
+    for (const [map, list] of add) batch.addElements(map, list);
     this.#commit(batch);
   }
 
   /** Delete elements; those that are not there do not matter. */
-  remove(elements: PortElements): void {
-    const all = [...elements].map(([map, list]) => [map, list.map(({ key, keyEnd }) => (keyEnd === undefined ? { key } : { key, keyEnd }))] as const);
+  remove(elements: Elements): void {
+    const all = [...elements].map(([map, list]) => [map, list.map(keyOnly)] as const);
     try {
       const batch = new NftBatch(this.#options.table);
       for (const [map, list] of all) batch.deleteElements(map, list);
@@ -107,7 +98,7 @@ export class NatState {
     }
   }
 
-  #removeOne(map: PortMap, element: MapElement): void {
+  #removeOne(map: ElementKey, element: MapElement): void {
     const batch = new NftBatch(this.#options.table);
     batch.deleteElements(map, [element]);
     try {
@@ -123,3 +114,5 @@ export class NatState {
     this.#socket.request(batch.writer, batch.describe);
   }
 }
+
+const keyOnly = ({ key, keyEnd }: MapElement): MapElement => (keyEnd === undefined ? { key } : { key, keyEnd });

@@ -1,4 +1,5 @@
 import { NaruError } from '#spec/errors.ts';
+import type { SubnetPool } from './choose-subnet.ts';
 
 export interface NetworkOptions {
   /** Up to 15 letters, digits, `-` and `_`. Default `naru0`. */
@@ -11,6 +12,12 @@ export interface NetworkOptions {
   readonly mtu?: number;
   /** Keep others from flushing the table while the daemon runs. Default: where the kernel can (6.9). */
   readonly ownTable?: boolean;
+  /** Where subnets come from that nobody named. Default: Docker's. */
+  readonly pools?: readonly SubnetPool[];
+  /** What makes this daemon's own IPv6 networks its own: its id. */
+  readonly seed?: string;
+  /** When the default bridge was made, RFC 3339. */
+  readonly created?: string;
   /** Told of what is wrong but does not stop anything. */
   readonly log?: (message: string) => void;
 }

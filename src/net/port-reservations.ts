@@ -4,7 +4,7 @@ import { closeQuietly } from '#sys/descriptors.ts';
 import { errnoText } from '#sys/errno.ts';
 import { NR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM } from '#sys/numbers.ts';
 import { syscall } from '#sys/syscalls.ts';
-import { ipv4Bytes, parseIpv4 } from './ipv4.ts';
+import { ipBytes, tryParseIp } from './ip.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
@@ -16,6 +16,8 @@ export interface PortWish {
   readonly last: number;
   /** `172.17.0.2:80`, for the error. */
   readonly target: string;
+  /** Who wants it, for the error of the next one. */
+  readonly owner: string;
 }
 
 /** A host port that is held: no other program can bind it while this is so. */
@@ -23,13 +25,15 @@ export interface PortHold {
   readonly protocol: Protocol;
   readonly hostIp: string;
   readonly port: number;
+  readonly owner: string;
   /** -1: the kernel does not know the protocol; then only we know. */
   readonly descriptor: number;
 }
 
-const AF_INET = 2, IPPROTO_SCTP = 132;
+const AF_INET = 2, AF_INET6 = 10, IPPROTO_SCTP = 132, IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
 const EMFILE = 24, ENFILE = 23, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94, EADDRINUSE = 98;
-const WILDCARD = '0.0.0.0';
+const isAny = (hostIp: string): boolean => hostIp === '0.0.0.0' || hostIp === '::';
+const sameFamily = (a: string, b: string): boolean => a.includes(':') === b.includes(':');
 
 /**
  * The ports that this daemon has published. Each is held by a socket that is bound and does nothing else (no process, no
@@ -86,30 +90,35 @@ export class PortReservations {
   #try(wish: PortWish, port: number): PortHold | NaruError {
     const key = `${wish.protocol}:${port}`;
     const holds = this.#held.get(key) ?? [];
-    if (holds.some((hold) => hold.hostIp === wish.hostIp || hold.hostIp === WILDCARD || wish.hostIp === WILDCARD)) {
+    const holder = holds.find((hold) => sameFamily(hold.hostIp, wish.hostIp) && (hold.hostIp === wish.hostIp || isAny(hold.hostIp) || isAny(wish.hostIp)));
+    if (holder !== undefined) {
       return new NaruError('conflict', `Bind for ${wish.hostIp}:${port} failed: port is already allocated`, {
-        errno: EADDRINUSE, hint: 'another container of this daemon publishes it: `naru ps` shows which',
+        errno: EADDRINUSE, hint: holder.owner === '' ? 'another container of this daemon publishes it: `naru ps` shows which' : `container ${holder.owner} publishes it`,
       });
     }
-    const descriptor = bindPort(wish.protocol, parseIpv4(wish.hostIp), port);
+    const descriptor = bindPort(wish.protocol, ipBytes(tryParseIp(wish.hostIp)!), port);
     if (descriptor < -1) {
       const what = `failed to bind host port for ${wish.hostIp}:${port}:${wish.target}/${wish.protocol}`;
       return new NaruError('conflict', `${what}: ${errnoText(-descriptor)}`, { errno: -descriptor, hint: bindHint(-descriptor, port) });
     }
-    const hold: PortHold = { protocol: wish.protocol, hostIp: wish.hostIp, port, descriptor };
+    const hold: PortHold = { protocol: wish.protocol, hostIp: wish.hostIp, port, owner: wish.owner, descriptor };
     this.#held.set(key, [...holds, hold]);
     return hold;
   }
 }
 
 /** A bound descriptor; -1: no such protocol here; otherwise -errno. */
-function bindPort(protocol: Protocol, address: number, port: number): number {
+function bindPort(protocol: Protocol, address: Uint8Array, port: number): number {
   const [type, number] = protocol === 'udp' ? [SOCK_DGRAM, 0] : [SOCK_STREAM, protocol === 'sctp' ? IPPROTO_SCTP : 0];
-  const fd = syscall(NR.socket, AF_INET, type | SOCK_CLOEXEC, number);
+  const family = address.byteLength === 16 ? AF_INET6 : AF_INET;
+  const fd = syscall(NR.socket, family, type | SOCK_CLOEXEC, number);
   if (fd === -EPROTONOSUPPORT || fd === -ESOCKTNOSUPPORT) return -1;
   if (fd < 0) return fd;
-  const name = new Uint8Array(16);
-  name.set([AF_INET, 0, port >> 8, port & 255, ...ipv4Bytes(address)]);
+  // sockaddr_in, sockaddr_in6: the latter has a flow label before its address
+  const name = new Uint8Array(family === AF_INET ? 16 : 28);
+  name.set([family, 0, port >> 8, port & 255]);
+  name.set(address, family === AF_INET ? 4 : 8);
+  if (family === AF_INET6) syscall(NR.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, new Int32Array([1]), 4);
   const result = syscall(NR.bind, fd, name, name.byteLength);
   if (result === 0) return fd;
   closeQuietly(fd);

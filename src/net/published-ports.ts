@@ -1,47 +1,51 @@
-import { concatenatedType, TYPE_INET_PROTO, TYPE_INET_SERVICE, TYPE_IPV4 } from '#sys/netlink/nft-constants.ts';
+import { concatenatedType, TYPE_INET_PROTO, TYPE_INET_SERVICE, TYPE_IPV4, TYPE_IPV6 } from '#sys/netlink/nft-constants.ts';
 import type { MapElement, MapOptions } from '#sys/netlink/nft-batch.ts';
 import { NaruError } from '#spec/errors.ts';
-import { formatIpv4, ipv4Bytes, parseIpv4, tryParseIpv4 } from './ipv4.ts';
+import { type IpAddress, ipBytes, tryParseIp } from './ip.ts';
 import type { Protocol } from './port-reservations.ts';
 
 /**
- * Published ports as elements of four nftables maps. One port is one element of a hash (`ports` when published on every
- * address, `ports_at` on one). Neighbouring ports that go to neighbouring ports are one interval, however many: in `ranges` when
- * the numbers stay the same, in `shifted` when they do not.
+ * Published ports as elements of nftables maps, four for each family. One port is one element of a hash (`ports` when published on
+ * every address, `ports_at` on one). Neighbouring ports that go to neighbouring ports are one interval, however many: in `ranges`
+ * when the numbers stay the same, in `shifted` when they do not. IPv6 has the same four, with a 6 behind.
  */
-export type PortMap = 'ports' | 'ports_at' | 'ranges' | 'shifted';
+type MapKind = 'ports' | 'ports_at' | 'ranges' | 'shifted';
+export type PortMap = MapKind | `${MapKind}6`;
 
 export interface PublishedPort {
   readonly containerPort: number;
   readonly protocol: Protocol;
+  /** `0.0.0.0` and `::` are every address of the family. */
   readonly hostIp: string;
   readonly hostPort: number;
 }
 
 export type PortElements = ReadonlyMap<PortMap, readonly MapElement[]>;
 
-const AT = { keyType: concatenatedType(TYPE_INET_PROTO, TYPE_IPV4, TYPE_INET_SERVICE), keyFields: [1, 4, 2] };
-const TO_PORT = { dataType: concatenatedType(TYPE_IPV4, TYPE_INET_SERVICE), dataBytes: 8 };
+function mapsOf(family: 4 | 6): Record<MapKind, MapOptions> {
+  const suffix = family === 4 ? '' : '6';
+  const [addressType, bytes] = family === 4 ? [TYPE_IPV4, 4] : [TYPE_IPV6, 16];
+  const at = { keyType: concatenatedType(TYPE_INET_PROTO, addressType, TYPE_INET_SERVICE), keyFields: [1, bytes, 2] };
+  const toPort = { dataType: concatenatedType(addressType, TYPE_INET_SERVICE), dataBytes: bytes + 4 };
+  return {
+    ports: { name: `ports${suffix}`, keyType: concatenatedType(TYPE_INET_PROTO, TYPE_INET_SERVICE), keyFields: [1, 2], ...toPort, intervals: false },
+    ports_at: { name: `ports_at${suffix}`, ...at, ...toPort, intervals: false },
+    ranges: { name: `ranges${suffix}`, ...at, dataType: addressType, dataBytes: bytes, intervals: true },
+    shifted: { name: `shifted${suffix}`, ...at, dataType: concatenatedType(addressType, TYPE_INET_SERVICE, TYPE_INET_SERVICE), dataBytes: bytes + 8, intervals: true },
+  };
+}
 
-export const PORT_MAPS: Readonly<Record<PortMap, MapOptions>> = {
-  ports: { name: 'ports', keyType: concatenatedType(TYPE_INET_PROTO, TYPE_INET_SERVICE), keyFields: [1, 2], ...TO_PORT, intervals: false },
-  ports_at: { name: 'ports_at', ...AT, ...TO_PORT, intervals: false },
-  ranges: { name: 'ranges', ...AT, dataType: TYPE_IPV4, dataBytes: 4, intervals: true },
-  shifted: { name: 'shifted', ...AT, dataType: concatenatedType(TYPE_IPV4, TYPE_INET_SERVICE, TYPE_INET_SERVICE), dataBytes: 12, intervals: true },
-};
+export const PORT_MAPS: Readonly<Record<4 | 6, Readonly<Record<MapKind, MapOptions>>>> = { 4: mapsOf(4), 6: mapsOf(6) };
 
-const PROTOCOL_NUMBER: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
-const WILDCARD = '0.0.0.0';
+export const PROTOCOL_NUMBER: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
+export const WILDCARD: Readonly<Record<4 | 6, string>> = { 4: '0.0.0.0', 6: '::' };
+export const isWildcard = (hostIp: string): boolean => hostIp === WILDCARD[4] || hostIp === WILDCARD[6];
 
-/** The host address that a request means: empty is every address. Throws for what cannot be published on. */
-export function hostAddress(text: string): string {
-  if (text === '') return WILDCARD;
-  const address = tryParseIpv4(text);
-  if (address !== undefined) return formatIpv4(address);
-  const isIpv6 = text.includes(':');
-  throw new NaruError(isIpv6 ? 'unsupported' : 'invalid', `publish a port on ${text}: ${isIpv6 ? 'this network has no IPv6' : 'that is not an IP address'}`, {
-    hint: 'leave the address out, or give an IPv4 address of this host',
-  });
+/** The host address that a request means, in its shortest form. Throws invalid. */
+export function hostAddress(text: string): IpAddress {
+  const address = tryParseIp(text.replace(/^\[(.*)\]$/, '$1'));
+  if (address !== undefined) return address;
+  throw new NaruError('invalid', `publish a port on ${text}: that is not an IP address`, { hint: 'leave the address out, or give an address of this host' });
 }
 
 /** Ports first..first+count-1 of the host that go to target..target+count-1. */
@@ -69,39 +73,43 @@ export function portRuns(ports: readonly PublishedPort[]): PortRun[] {
   return runs;
 }
 
-/** What the maps must hold so that these ports reach `address`. */
-export function portElements(ports: readonly PublishedPort[], address: number): PortElements {
+/** What the maps must hold so that these ports reach `target` (of one family; ports on addresses of the other are left out). */
+export function portElements(ports: readonly PublishedPort[], target: IpAddress): PortElements {
   const elements = new Map<PortMap, MapElement[]>();
-  const add = (map: PortMap, element: MapElement): void => {
-    const list = elements.get(map);
-    if (list === undefined) elements.set(map, [element]);
-    else list.push(element);
-  };
-  for (const run of portRuns(ports)) for (const [map, element] of runElements(run, address)) add(map, element);
+  const suffix = target.family === 4 ? '' : '6';
+  for (const run of portRuns(ports.filter((port) => port.hostIp.includes(':') === (target.family === 6)))) {
+    for (const [kind, element] of runElements(run, target)) {
+      const map: PortMap = `${kind}${suffix}`;
+      const list = elements.get(map);
+      if (list === undefined) elements.set(map, [element]);
+      else list.push(element);
+    }
+  }
   return elements;
 }
 
-function runElements(run: PortRun, address: number): [PortMap, MapElement][] {
-  if (run.count === 1) return [single(run, address)];
+function runElements(run: PortRun, target: IpAddress): [MapKind, MapElement][] {
+  if (run.count === 1) return [single(run, target)];
   const key = { key: intervalKey(run, 0), keyEnd: intervalKey(run, run.count - 1) };
-  if (run.first === run.target) return [['ranges', { ...key, data: ipv4Bytes(address) }]];
+  if (run.first === run.target) return [['ranges', { ...key, data: ipBytes(target) }]];
   const window = shiftWindow(run);
   if (window !== undefined) {
-    return [['shifted', { ...key, data: words(ipv4Bytes(address), portBytes(window.low), portBytes(window.high)) }]];
+    return [['shifted', { ...key, data: fields(ipBytes(target), portBytes(window.low), portBytes(window.high)) }]];
   }
-  return Array.from({ length: run.count }, (_, i) => single({ ...run, first: run.first + i, target: run.target + i, count: 1 }, address));
+  return Array.from({ length: run.count }, (_, i) => single({ ...run, first: run.first + i, target: run.target + i, count: 1 }, target));
 }
 
-function single(run: PortRun, address: number): [PortMap, MapElement] {
-  const data = words(ipv4Bytes(address), portBytes(run.target));
+function single(run: PortRun, target: IpAddress): [MapKind, MapElement] {
+  const data = fields(ipBytes(target), portBytes(run.target));
   const protocol = new Uint8Array([PROTOCOL_NUMBER[run.protocol]]);
-  if (run.hostIp === WILDCARD) return ['ports', { key: words(protocol, portBytes(run.first)), data }];
-  return ['ports_at', { key: words(protocol, ipv4Bytes(parseIpv4(run.hostIp)), portBytes(run.first)), data }];
+  if (isWildcard(run.hostIp)) return ['ports', { key: fields(protocol, portBytes(run.first)), data }];
+  return ['ports_at', { key: fields(protocol, ipBytes(tryParseIp(run.hostIp)!), portBytes(run.first)), data }];
 }
 
 function intervalKey(run: PortRun, offset: number): Uint8Array {
-  const address = run.hostIp === WILDCARD ? (offset === 0 ? 0 : 0xffffffff) : parseIpv4(run.hostIp);
-  return words(new Uint8Array([PROTOCOL_NUMBER[run.protocol]]), ipv4Bytes(address), portBytes(run.first + offset));
+  const host = ipBytes(tryParseIp(run.hostIp)!);
+  const address = isWildcard(run.hostIp) && offset > 0 ? host.fill(0xff) : host;
+  return fields(new Uint8Array([PROTOCOL_NUMBER[run.protocol]]), address, portBytes(run.first + offset));
 }
 
 /**
@@ -124,11 +132,15 @@ export function shiftWindow(run: Pick<PortRun, 'first' | 'target' | 'count'>): {
   return high <= 65535 ? { low, high } : undefined;
 }
 
-const portBytes = (port: number): Uint8Array => new Uint8Array([port >> 8, port & 255]);
+export const portBytes = (port: number): Uint8Array => new Uint8Array([port >> 8, port & 255]);
 
-/** Fields of a concatenation: each padded to four bytes. */
-function words(...fields: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(fields.length * 4);
-  fields.forEach((field, i) => bytes.set(field, i * 4));
+/** Fields of a concatenation: each padded to a multiple of four bytes. */
+export function fields(...parts: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + ((part.byteLength + 3) & ~3), 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += (part.byteLength + 3) & ~3;
+  }
   return bytes;
 }

@@ -154,6 +154,13 @@ export interface NetworkInspect {
   Options: StringMap; Labels: StringMap;
 }
 
+export interface NetworkCreateRequest {
+  Name?: string; Driver?: string; Scope?: string; EnableIPv4?: boolean; EnableIPv6?: boolean; Internal?: boolean; Attachable?: boolean; Ingress?: boolean;
+  ConfigOnly?: boolean; ConfigFrom?: { Network?: string } | null; Options?: StringMap | null; Labels?: StringMap | null;
+  IPAM?: { Driver?: string; Options?: StringMap | null; Config?: { Subnet?: string; IPRange?: string; Gateway?: string; AuxiliaryAddresses?: StringMap | null }[] | null } | null;
+}
+export interface NetworkCreateResponse { Id: string; Warning: string }
+
 export interface EventMessage {
   Type: string; Action: string; Actor: { ID: string; Attributes: StringMap }; scope: 'local'; time: number; timeNano: number;
   status?: string; id?: string; from?: string;

@@ -8,7 +8,7 @@ import { openDatabase } from '#core/db/database.ts';
 import type { ImageRecord, SnapshotMount, Store } from '#core/store.ts';
 import type { AttachRequest, ExecRequest, ExitStatus, PreparedTask, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
 import type { Trees } from '#core/tree-port.ts';
-import type { EndpointRecord, NetworkService } from '#net/port.ts';
+import type { EndpointRecord, NetworkRecord, NetworkService } from '#net/port.ts';
 import { ENGINE_SCHEMA } from '#engine/schema.ts';
 import { createEngine } from '#engine/create-engine.ts';
 import type { ContainerConfig } from '#spec/engine-api.ts';
@@ -121,27 +121,36 @@ export class FakeDriver implements TaskDriver {
 }
 
 export class FakeNetwork implements NetworkService {
-  readonly bridge = { name: 'naru0', subnet: '172.17.0.0/16', gateway: '172.17.0.1', id: 'b'.repeat(64), mtu: 1500 };
+  readonly bridge: NetworkRecord = {
+    id: 'b'.repeat(64), name: 'bridge', driver: 'bridge', created: '', link: 'naru0', pools: [{ subnet: '172.17.0.0/16', ipRange: '', gateway: '172.17.0.1', auxiliary: {} }],
+    ipv4: true, ipv6: false, internal: false, attachable: false, configOnly: false, configFrom: '', ipamOptions: {}, options: {}, labels: {},
+  };
   readonly live = new Map<string, EndpointRecord>();
   reconciled: readonly EndpointRecord[] = [];
-  reconcile = async (endpoints: readonly EndpointRecord[]): Promise<void> => void (this.reconciled = endpoints);
-  reserve(request: Parameters<NetworkService['reserve']>[0]): EndpointRecord {
+  reconcile = async (_networks: readonly NetworkRecord[], containers: readonly (readonly EndpointRecord[])[]): Promise<void> => void (this.reconciled = containers.flat());
+  reserve(request: Parameters<NetworkService['reserve']>[0]): EndpointRecord[] {
     const taken = [...this.live.values()].flatMap(({ ports }) => ports);
     for (const { hostPort } of request.ports) {
       if (hostPort !== 0 && taken.some((port) => port.hostPort === hostPort)) throw new NaruError('conflict', `Bind for 0.0.0.0:${hostPort} failed: port is already allocated`);
     }
     const record: EndpointRecord = {
-      containerId: request.containerId, network: request.network, endpointId: 'e'.repeat(64), hostInterface: 'veth0', address: `172.17.0.${2 + this.live.size}`, prefixLength: 16,
-      gateway: '172.17.0.1', mac: request.mac ?? '02:42:ac:11:00:02',
+      containerId: request.containerId, networkId: this.bridge.id, network: 'bridge', endpointId: 'e'.repeat(64), hostInterface: 'veth0', interface: 'eth0',
+      address: `172.17.0.${2 + this.live.size}`, prefixLength: 16, gateway: '172.17.0.1', ipv6: '', ipv6PrefixLength: 0, ipv6Gateway: '',
+      mac: request.networks[0]?.mac ?? '02:42:ac:11:00:02', defaultIpv4: true, defaultIpv6: false, priority: 0,
       ports: request.ports.map(({ containerPort, protocol, hostIp, hostPort }, i) => ({ containerPort, protocol, hostIp: hostIp || '0.0.0.0', hostPort: hostPort || 32768 + i })),
     };
     this.live.set(request.containerId, record);
-    return record;
+    return [record];
   }
+  design = (request: Parameters<NetworkService['design']>[0]): NetworkRecord => ({ ...request, link: 'br-0' });
+  make = (): void => undefined;
+  forget = (): void => undefined;
+  connect = ({ endpoints }: { endpoints: readonly EndpointRecord[] }): EndpointRecord[] => [...endpoints];
+  disconnect = ({ endpoints }: { endpoints: readonly EndpointRecord[] }, networkId: string): EndpointRecord[] => endpoints.filter((each) => each.networkId !== networkId);
   steps = (): [] => [];
   sysctls = (): Record<string, string> => ({ 'net.ipv6.conf.all.disable_ipv6': '1' });
   publish = async (): Promise<void> => undefined;
-  release = async ({ containerId }: EndpointRecord): Promise<void> => void this.live.delete(containerId);
+  release = async (endpoints: readonly EndpointRecord[]): Promise<void> => void this.live.delete(endpoints[0]?.containerId ?? '');
   counters = async (): ReturnType<NetworkService['counters']> => ({});
   close = (): void => undefined;
 }

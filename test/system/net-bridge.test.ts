@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { createNetworkService } from '#net/create-network-service.ts';
-import type { EndpointRecord, EndpointRequest, NetworkService } from '#net/port.ts';
+import type { EndpointRecord, PortRequest, NetworkService } from '#net/port.ts';
 import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
 import { NetPeer } from '#test/system/net-peer.ts';
 
-type Port = EndpointRequest['ports'][number];
+type Port = PortRequest;
 const port = (hostPort: number, containerPort: number, more: Partial<Port> = {}): Port =>
   ({ containerPort, protocol: 'tcp', hostIp: '', hostPort, hostPortEnd: hostPort, ...more });
 
@@ -26,15 +26,15 @@ describe('the default bridge', () => {
     }
     host.ip('route', 'add', 'default', 'via', '10.9.0.2');
     service = host.within(() => createNetworkService({ bridge: 'naru-t' }));
-    await host.within(() => service.reconcile([]));
+    await host.within(() => service.reconcile([], []));
     for (const [container, ports] of [[a, [
       port(8080, 80), port(8081, 81, { hostIp: '127.0.0.1' }), port(5353, 53, { protocol: 'udp' }),
       port(7000, 7000), port(7001, 7001), port(7002, 7002), port(9000, 8000), port(9001, 8001), port(3000, 4000), port(3001, 4001),
     ]], [b, []]] as const) {
-      const record = host.within(() => service.reserve({ containerId: container.name.padEnd(64, container === a ? '0' : '1').replace(/^naru-net-/, ''), network: 'bridge', ports }));
+      const record = host.within(() => service.reserve({ containerId: container.name.padEnd(64, container === a ? '0' : '1').replace(/^naru-net-/, ''), networks: [{ networkId: service.bridge.id }], ports }));
       runSteps(service.steps(record), host, container);
       await host.within(() => service.publish(record));
-      records.push(record);
+      records.push(...record);
     }
     peers = { host: new NetPeer(host), outside: new NetPeer(outside), a: new NetPeer(a), b: new NetPeer(b) };
     for (const number of [80, 81, 7001, 8000, 8001, 4001]) await peers.a.serve('tcp', number, `a${number}`);
@@ -50,7 +50,7 @@ describe('the default bridge', () => {
   });
 
   test('avoids nothing on an empty host: 172.17.0.0/16', () => {
-    assert.deepEqual([service.bridge.subnet, service.bridge.gateway], ['172.17.0.0/16', '172.17.0.1']);
+    assert.deepEqual([service.bridge.pools[0]!.subnet, service.bridge.pools[0]!.gateway], ['172.17.0.0/16', '172.17.0.1']);
     assert.deepEqual([records[0]!.address, records[0]!.mac], ['172.17.0.2', '02:42:ac:11:00:02']);
     assert.equal(records[1]!.address, '172.17.0.3');
   });

@@ -26,10 +26,10 @@ describe('isolation', () => {
     for (const name of ['a', 'b'] as const) {
       const service = host.within(() => createNetworkService({ bridge: `naru-${name}` }));
       services.push(service);
-      await host.within(() => service.reconcile([]));
+      await host.within(() => service.reconcile([], []));
       const ports = [[8080, 80, ''], [8081, 81, '127.0.0.1']].map(([hostPort, containerPort, hostIp]) =>
         ({ containerPort, hostPort: Number(hostPort) + (name === 'a' ? 0 : 10), hostPortEnd: 0, hostIp, protocol: 'tcp' }) as never);
-      const record = host.within(() => service.reserve({ containerId: name.repeat(64), network: 'bridge', ports }));
+      const record = host.within(() => service.reserve({ containerId: name.repeat(64), networks: [{ networkId: service.bridge.id }], ports }));
       runSteps(service.steps(record), host, spaces[name]);
       await host.within(() => service.publish(record));
     }
@@ -50,7 +50,7 @@ describe('isolation', () => {
   };
 
   test('two daemons choose different subnets', () => {
-    assert.deepEqual(services.map((each) => each.bridge.subnet), ['172.17.0.0/16', '172.18.0.0/16']);
+    assert.deepEqual(services.map((each) => each.bridge.pools[0]!.subnet), ['172.17.0.0/16', '172.18.0.0/16']);
   });
 
   test('a neighbour on the wire that routes to the containers reaches no port, published or not', async () => {
@@ -84,7 +84,7 @@ describe('isolation', () => {
     const { host, a } = spaces;
     const neighbour = new TestNamespace('naru-iso-c');
     try {
-      const record = host.within(() => services[0]!.reserve({ containerId: 'c'.repeat(64), network: 'bridge', ports: [] }));
+      const record = host.within(() => services[0]!.reserve({ containerId: 'c'.repeat(64), networks: [{ networkId: services[0]!.bridge.id }], ports: [] }));
       runSteps(services[0]!.steps(record), host, neighbour);
       for (const [name, value] of Object.entries(services[0]!.sysctls(record))) a.exec('sysctl', '-q', '-w', `${name}=${value}`);
       const index = Number(/^(\d+):/.exec(neighbour.ip('-o', 'link', 'show', 'eth0'))![1]);

@@ -8,7 +8,6 @@ export const notYet = (sentence: string): Handler => () => {
 };
 
 export const builder = notYet('building images is not supported: the builder comes with a later release');
-export const userNetworks = notYet('user-defined networks are not supported: they come with a later release');
 export const plugins = notYet('plugins are not supported');
 export const checkpoints = notYet('checkpoints are not supported');
 export const swarmMode = notYet('swarm mode is not supported');

@@ -50,8 +50,10 @@ export interface ContainerDoc {
   readonly path: string;
   readonly args: readonly string[];
   readonly mounts: readonly MountRecord[];
-  /** By network name. */
-  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** What was asked of each network, by its name; the first is the one of NetworkMode. Connect and disconnect change it. */
+  endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** It was connected or disconnected since: an empty `endpoints` means none. */
+  networksChosen?: boolean;
   /** Containers of the default bridge that it knows by an alias. */
   readonly links?: readonly ContainerLink[];
 }
@@ -74,13 +76,14 @@ export interface RunState {
   restartCount: number;
   /** Stopped by a person: `unless-stopped` and `always` heed it. */
   manuallyStopped: boolean;
-  endpoint: EndpointRecord | undefined;
+  /** One for each network, the one with eth0 first. */
+  endpoints: readonly EndpointRecord[];
   health: Health | undefined;
 }
 
 export const newRunState = (): RunState => ({
   status: 'created', run: 0, pid: 0, exitCode: 0, error: '', startedAt: ZERO_TIME, finishedAt: ZERO_TIME, oomKilled: false,
-  restartCount: 0, manuallyStopped: false, endpoint: undefined, health: undefined,
+  restartCount: 0, manuallyStopped: false, endpoints: [], health: undefined,
 });
 
 /** A client that attached before the start; `fd` is ours. */

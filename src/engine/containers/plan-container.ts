@@ -6,7 +6,7 @@ import { Container, newRunState } from './container.ts';
 import { checkName, newContainerId } from './container-names.ts';
 import { stateDirectory } from './container-paths.ts';
 import { designContainer } from './create/design-container.ts';
-import { reserveEndpoint } from './life/launch.ts';
+import { reserveEndpoints } from './life/launch.ts';
 import { imageSnapshots } from './life/remove-container.ts';
 import { buildTaskRequest } from './to-spec/build-task-request.ts';
 
@@ -19,12 +19,12 @@ export async function planContainer(engine: EngineContext, name: string | undefi
   await using undo = new AsyncDisposableStack();
   engine.store.snapshots.create(id, rootfs === undefined ? { image: doc.imageId as Digest } : { directory: rootfs }, { durable: false });
   undo.defer(() => engine.store.snapshots.remove(id));
-  const endpoint = reserveEndpoint(engine, container);
-  if (endpoint !== undefined) undo.defer(() => engine.network.release(endpoint));
+  const endpoints = reserveEndpoints(engine, container);
+  undo.defer(() => engine.network.release(endpoints));
   const directory = stateDirectory(engine, id);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   undo.defer(async () => void (await Promise.all(imageSnapshots(container).map((snapshot) => engine.store.snapshots.remove(snapshot)))));
-  const planned = buildTaskRequest(engine, container, endpoint, { dry: true });
+  const planned = buildTaskRequest(engine, container, endpoints, { dry: true });
   return engine.tasks.plan(planned);
 }

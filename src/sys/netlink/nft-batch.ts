@@ -16,6 +16,7 @@ export interface MapOptions {
   readonly keyType: number;
   /** Bytes of each field of the key; each is padded to 4 bytes in the key itself. */
   readonly keyFields: readonly number[];
+  /** A set has no data: both 0. */
   readonly dataType: number;
   readonly dataBytes: number;
   readonly intervals: boolean;
@@ -29,23 +30,25 @@ export interface BaseChainOptions {
 }
 
 /** An element takes at most this many bytes in a message; a list attribute holds 64 KiB. */
-const ELEMENTS_PER_MESSAGE = 400;
+const ELEMENTS_PER_MESSAGE = 300;
 const encoder = new TextEncoder();
 
 const nfgenmsg = (family: number, resource = 0): Uint8Array => new Uint8Array([family, 0, resource >> 8, resource & 0xff]);
 
 /**
- * One atomic change of one nf_tables table (of family inet): all of it happens, or nothing. Give `writer` to
+ * One atomic change of one nf_tables table (of family inet, unless another NFPROTO_* is given): all of it happens, or nothing. Give `writer` to
  * `NetlinkSocket.request` after `end()`, with `describe` for the errors.
  */
 export class NftBatch {
   readonly writer = new MessageWriter();
   readonly #table: string;
+  readonly #family: number;
   readonly #what: string[] = [];
   #setId = 0;
 
-  constructor(table: string) {
+  constructor(table: string, family: number = N.NFPROTO_INET) {
     this.#table = table;
+    this.#family = family;
     this.#what.push(`nftables table ${table}: commit`);
     this.writer.message(N.NFNL_MSG_BATCH_BEGIN, 0, () => this.writer.raw(nfgenmsg(0, N.NFNL_SUBSYS_NFTABLES)));
   }
@@ -112,11 +115,13 @@ export class NftBatch {
     this.#message(N.NFT_MSG_NEWSET, NLM_F_CREATE, `add map ${options.name}`, (w) => {
       w.string(N.NFTA_SET_TABLE, this.#table);
       w.string(N.NFTA_SET_NAME, options.name);
-      w.be32(N.NFTA_SET_FLAGS, N.NFT_SET_MAP | (options.intervals ? N.NFT_SET_INTERVAL : 0) | (options.intervals && concatenated ? N.NFT_SET_CONCAT : 0));
+      w.be32(N.NFTA_SET_FLAGS, (options.dataBytes > 0 ? N.NFT_SET_MAP : 0) | (options.intervals ? N.NFT_SET_INTERVAL : 0) | (options.intervals && concatenated ? N.NFT_SET_CONCAT : 0));
       w.be32(N.NFTA_SET_KEY_TYPE, options.keyType);
-      w.be32(N.NFTA_SET_KEY_LEN, options.keyFields.length * 4);
-      w.be32(N.NFTA_SET_DATA_TYPE, options.dataType);
-      w.be32(N.NFTA_SET_DATA_LEN, options.dataBytes);
+      w.be32(N.NFTA_SET_KEY_LEN, concatenated ? options.keyFields.reduce((sum, bytes) => sum + ((bytes + 3) & ~3), 0) : options.keyFields[0]!);
+      if (options.dataBytes > 0) {
+        w.be32(N.NFTA_SET_DATA_TYPE, options.dataType);
+        w.be32(N.NFTA_SET_DATA_LEN, options.dataBytes);
+      }
       w.be32(N.NFTA_SET_ID, this.#setId);
       if (!options.intervals || !concatenated) return;
       w.nest(N.NFTA_SET_DESC, () => {
@@ -152,7 +157,7 @@ export class NftBatch {
   #message(type: number, flags: number, what: string, body: (w: MessageWriter) => void): void {
     this.#what.push(`nftables table ${this.#table}: ${what}`);
     this.writer.message((N.NFNL_SUBSYS_NFTABLES << 8) | type, flags, () => {
-      this.writer.raw(nfgenmsg(N.NFPROTO_INET));
+      this.writer.raw(nfgenmsg(this.#family));
       body(this.writer);
     });
   }
@@ -177,9 +182,9 @@ function ruleComment(comment: string): Uint8Array {
 }
 
 /** Ask for a table; the answer is an error ENOENT when it is not there. */
-export function writeGetTable(w: MessageWriter, table: string): void {
+export function writeGetTable(w: MessageWriter, table: string, family: number = N.NFPROTO_INET): void {
   w.message((N.NFNL_SUBSYS_NFTABLES << 8) | N.NFT_MSG_GETTABLE, 0, () => {
-    w.raw(nfgenmsg(N.NFPROTO_INET));
+    w.raw(nfgenmsg(family));
     w.string(N.NFTA_TABLE_NAME, table);
   });
 }

@@ -1,7 +1,7 @@
 /** nf_tables over nfnetlink. Sources: include/uapi/linux/netfilter/{nfnetlink,nf_tables,nf_conntrack_common,nf_nat}.h. */
 export const NFNL_SUBSYS_CTNETLINK = 1, NFNL_SUBSYS_NFTABLES = 10;
 export const NFNL_MSG_BATCH_BEGIN = 0x10, NFNL_MSG_BATCH_END = 0x11;
-export const NFPROTO_UNSPEC = 0, NFPROTO_INET = 1, NFPROTO_IPV4 = 2;
+export const NFPROTO_UNSPEC = 0, NFPROTO_INET = 1, NFPROTO_IPV4 = 2, NFPROTO_BRIDGE = 7, NFPROTO_IPV6 = 10;
 export const NF_INET_PRE_ROUTING = 0, NF_INET_LOCAL_IN = 1, NF_INET_FORWARD = 2, NF_INET_LOCAL_OUT = 3, NF_INET_POST_ROUTING = 4;
 export const NF_DROP = 0, NF_ACCEPT = 1, NFT_JUMP = -3, NFT_GOTO = -4, NFT_RETURN = -5;
 
@@ -26,23 +26,23 @@ export const NFT_REG_VERDICT = 0;
 /** The first of the sixteen 4-byte registers; the next ones follow by one. */
 export const NFT_REG32 = 8;
 
-export const NFTA_META_DREG = 1, NFTA_META_KEY = 2, NFT_META_IIFNAME = 6, NFT_META_OIFNAME = 7, NFT_META_NFPROTO = 15, NFT_META_L4PROTO = 16;
+export const NFTA_META_DREG = 1, NFTA_META_KEY = 2, NFT_META_PROTOCOL = 1, NFT_META_IIFNAME = 6, NFT_META_OIFNAME = 7, NFT_META_NFPROTO = 15, NFT_META_L4PROTO = 16;
 export const NFTA_CMP_SREG = 1, NFTA_CMP_OP = 2, NFTA_CMP_DATA = 3, NFT_CMP_EQ = 0, NFT_CMP_NEQ = 1;
 export const NFTA_PAYLOAD_DREG = 1, NFTA_PAYLOAD_BASE = 2, NFTA_PAYLOAD_OFFSET = 3, NFTA_PAYLOAD_LEN = 4,
   NFTA_PAYLOAD_SREG = 5, NFTA_PAYLOAD_CSUM_TYPE = 6, NFTA_PAYLOAD_CSUM_OFFSET = 7, NFT_PAYLOAD_CSUM_INET = 1,
-  NFT_PAYLOAD_NETWORK_HEADER = 1, NFT_PAYLOAD_TRANSPORT_HEADER = 2;
+  NFT_PAYLOAD_LL_HEADER = 0, NFT_PAYLOAD_NETWORK_HEADER = 1, NFT_PAYLOAD_TRANSPORT_HEADER = 2;
 export const NFTA_BITWISE_SREG = 1, NFTA_BITWISE_DREG = 2, NFTA_BITWISE_LEN = 3, NFTA_BITWISE_MASK = 4, NFTA_BITWISE_XOR = 5;
-export const NFTA_LOOKUP_SET = 1, NFTA_LOOKUP_SREG = 2, NFTA_LOOKUP_DREG = 3;
-export const NFTA_IMMEDIATE_DREG = 1, NFTA_IMMEDIATE_DATA = 2;
+export const NFTA_LOOKUP_SET = 1, NFTA_LOOKUP_SREG = 2, NFTA_LOOKUP_DREG = 3, NFTA_LOOKUP_FLAGS = 5, NFT_LOOKUP_F_INV = 1;
+export const NFTA_DUP_SREG_ADDR = 1, NFTA_DUP_SREG_DEV = 2, NFTA_IMMEDIATE_DREG = 1, NFTA_IMMEDIATE_DATA = 2;
 export const NFTA_FIB_DREG = 1, NFTA_FIB_RESULT = 2, NFTA_FIB_FLAGS = 3, NFT_FIB_RESULT_ADDRTYPE = 3, NFTA_FIB_F_DADDR = 2;
 export const NFTA_CT_DREG = 1, NFTA_CT_KEY = 2, NFT_CT_STATE = 0, NFT_CT_STATUS = 2;
 export const NFTA_NAT_TYPE = 1, NFTA_NAT_FAMILY = 2, NFTA_NAT_REG_ADDR_MIN = 3, NFTA_NAT_REG_PROTO_MIN = 5,
-  NFTA_NAT_REG_PROTO_MAX = 6, NFTA_NAT_FLAGS = 7, NFT_NAT_DNAT = 1;
+  NFTA_NAT_REG_PROTO_MAX = 6, NFTA_NAT_FLAGS = 7, NFT_NAT_SNAT = 0, NFT_NAT_DNAT = 1;
 /** conntrack state bits as nft sees them, and status bits. */
 export const CT_STATE_ESTABLISHED = 2, CT_STATE_RELATED = 4, IPS_DST_NAT = 0x20;
 /** nf_nat: shift the port by an offset into the range instead of choosing one of the range. */
 export const NF_NAT_RANGE_PROTO_OFFSET = 0x20;
 
 /** Types that `nft list` uses to print keys and data (libnftables' numbers, 6 bits each in a concatenation). */
-export const TYPE_IPV4 = 7, TYPE_INET_PROTO = 12, TYPE_INET_SERVICE = 13;
+export const TYPE_IPV4 = 7, TYPE_IPV6 = 8, TYPE_IFNAME = 41, TYPE_INET_PROTO = 12, TYPE_INET_SERVICE = 13;
 export const concatenatedType = (...types: number[]): number => types.reduce((all, type) => all * 64 + type, 0);

@@ -90,11 +90,23 @@ export const mask = (bytes: Uint8Array, register: number = N.NFT_REG32): Express
     value(w, N.NFTA_BITWISE_XOR, new Uint8Array(bytes.byteLength));
   });
 
+/** Continue when the map has the key, with its data in register `to`. */
 export const lookup = (map: string, from: number, to: number): Expression =>
   expression('lookup', (w) => {
     w.string(N.NFTA_LOOKUP_SET, map);
     w.be32(N.NFTA_LOOKUP_SREG, from);
     w.be32(N.NFTA_LOOKUP_DREG, to);
+  });
+
+/** Continue when the set has (or has not) the key that starts at register `from`. */
+export const isIn = (set: string, from: number = N.NFT_REG32): Expression => membership(set, from, 0);
+export const isNotIn = (set: string, from: number = N.NFT_REG32): Expression => membership(set, from, N.NFT_LOOKUP_F_INV);
+
+const membership = (set: string, from: number, flags: number): Expression =>
+  expression('lookup', (w) => {
+    w.string(N.NFTA_LOOKUP_SET, set);
+    w.be32(N.NFTA_LOOKUP_SREG, from);
+    if (flags !== 0) w.be32(N.NFTA_LOOKUP_FLAGS, flags);
   });
 
 export const verdict = (code: number, chain?: string): Expression =>
@@ -138,14 +150,30 @@ const interfaceName = (key: number, name: string, op: number): Expression => (w)
   compare(bytes, op)(w);
 };
 
+/** An interface's name as the key of a set holds it. */
+export function interfaceKey(name: string): Uint8Array {
+  const bytes = new Uint8Array(IFNAMSIZ);
+  bytes.set(encoder.encode(name));
+  return bytes;
+}
+
+/** Continue only with interfaces whose names begin so. */
+export const inInterfacePrefix = (prefix: string): Expression => (w) => {
+  meta(N.NFT_META_IIFNAME)(w);
+  compare(encoder.encode(prefix))(w);
+};
+
 export const inInterface = (name: string, op: number = N.NFT_CMP_EQ): Expression => interfaceName(N.NFT_META_IIFNAME, name, op);
 export const outInterface = (name: string, op: number = N.NFT_CMP_EQ): Expression => interfaceName(N.NFT_META_OIFNAME, name, op);
 
-/** Continue only with IPv4 packets (or, with NFT_CMP_NEQ, with others). */
-export const isIpv4 = (op: number = N.NFT_CMP_EQ): Expression => (w) => {
+const ofFamily = (family: number, op: number): Expression => (w) => {
   meta(N.NFT_META_NFPROTO)(w);
-  compare(new Uint8Array([N.NFPROTO_IPV4]), op)(w);
+  compare(new Uint8Array([family]), op)(w);
 };
+
+/** Continue only with IPv4 packets (or, with NFT_CMP_NEQ, with others). */
+export const isIpv4 = (op: number = N.NFT_CMP_EQ): Expression => ofFamily(N.NFPROTO_IPV4, op);
+export const isIpv6 = (op: number = N.NFT_CMP_EQ): Expression => ofFamily(N.NFPROTO_IPV6, op);
 
 const ADDRESS_OFFSET = { source: 12, destination: 16 } as const;
 
@@ -160,11 +188,26 @@ export const within = (side: 'source' | 'destination', network: Uint8Array, pref
 
 export const masquerade: Expression = expression('masq', () => {});
 
+/** Send a copy of the packet to the neighbour whose address is in a register, out of the interface whose index is in another. */
+export const duplicate = (registers: { address: number; device: number }): Expression =>
+  expression('dup', (w) => {
+    w.be32(N.NFTA_DUP_SREG_ADDR, registers.address);
+    w.be32(N.NFTA_DUP_SREG_DEV, registers.device);
+  });
+
+/** Rewrite the source to the address in a register. */
+export const sourceNat = (family: 4 | 6, address: number): Expression =>
+  expression('nat', (w) => {
+    w.be32(N.NFTA_NAT_TYPE, N.NFT_NAT_SNAT);
+    w.be32(N.NFTA_NAT_FAMILY, family === 4 ? N.NFPROTO_IPV4 : N.NFPROTO_IPV6);
+    w.be32(N.NFTA_NAT_REG_ADDR_MIN, address);
+  });
+
 /** Rewrite the destination to the address in a register, and the port to the one (or range) in registers. */
-export const destinationNat = (registers: { address: number; port?: number; portEnd?: number; flags?: number }): Expression =>
+export const destinationNat = (family: 4 | 6, registers: { address: number; port?: number; portEnd?: number; flags?: number }): Expression =>
   expression('nat', (w) => {
     w.be32(N.NFTA_NAT_TYPE, N.NFT_NAT_DNAT);
-    w.be32(N.NFTA_NAT_FAMILY, N.NFPROTO_IPV4);
+    w.be32(N.NFTA_NAT_FAMILY, family === 4 ? N.NFPROTO_IPV4 : N.NFPROTO_IPV6);
     w.be32(N.NFTA_NAT_REG_ADDR_MIN, registers.address);
     if (registers.port !== undefined) w.be32(N.NFTA_NAT_REG_PROTO_MIN, registers.port);
     if (registers.portEnd !== undefined) w.be32(N.NFTA_NAT_REG_PROTO_MAX, registers.portEnd);

@@ -124,10 +124,12 @@ export interface AddressOptions {
   readonly broadcast?: Uint8Array;
 }
 
-/** Give an interface an IPv4 address; nothing happens when it has it already. */
+/** Give an interface an address, of 4 or 16 bytes; nothing happens when it has it already. An IPv6 one is usable at once (nobody is
+ *  asked whether it is taken: we know). */
 export function writeAddress(w: MessageWriter, options: AddressOptions, flags = 0): void {
   w.message(R.RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | flags, () => {
-    const header = new Uint8Array([AF_INET, options.prefixLength, 0, 0, 0, 0, 0, 0]);
+    const isIpv6 = options.address.byteLength === 16;
+    const header = new Uint8Array([isIpv6 ? AF_INET6 : AF_INET, options.prefixLength, isIpv6 ? R.IFA_F_NODAD : 0, 0, 0, 0, 0, 0]);
     if ('index' in options.link) new DataView(header.buffer).setUint32(4, options.link.index, true);
     w.raw(header);
     if ('label' in options.link) w.labelBack(options.link.label, 4);
@@ -137,19 +139,73 @@ export function writeAddress(w: MessageWriter, options: AddressOptions, flags = 
   });
 }
 
-/** The IPv4 default route through a gateway that is on an interface's own subnet. */
-export function writeDefaultRoute(w: MessageWriter, gateway: Uint8Array, flags = 0): void {
-  w.message(R.RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | flags, () => {
-    w.raw(new Uint8Array([AF_INET, 0, 0, 0, R.RT_TABLE_MAIN, R.RTPROT_BOOT, R.RT_SCOPE_UNIVERSE, R.RTN_UNICAST, 0, 0, 0, 0]));
+/** The default route through a gateway (4 or 16 bytes) that is on an interface's own subnet. `replace`: whatever it was before. */
+export function writeDefaultRoute(w: MessageWriter, gateway: Uint8Array, flags = 0, replace = false): void {
+  w.message(R.RTM_NEWROUTE, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL) | flags, () => {
+    w.raw(routeHeader(gateway.byteLength === 16));
     w.attribute(R.RTA_GATEWAY, gateway);
   });
 }
 
-/** Ask for all interfaces, all IPv4 addresses, or all IPv4 routes. */
-export function writeDump(w: MessageWriter, what: 'links' | 'addresses' | 'routes'): void {
+/** Without a default route; fails with ESRCH when there is none. */
+export function writeNoDefaultRoute(w: MessageWriter, family: 4 | 6, flags = 0): void {
+  w.message(R.RTM_DELROUTE, flags, () => w.raw(routeHeader(family === 6)));
+}
+
+const routeHeader = (isIpv6: boolean): Uint8Array =>
+  new Uint8Array([isIpv6 ? AF_INET6 : AF_INET, 0, 0, 0, R.RT_TABLE_MAIN, R.RTPROT_BOOT, R.RT_SCOPE_UNIVERSE, R.RTN_UNICAST, 0, 0, 0, 0]);
+
+export interface MacvlanOptions {
+  readonly name: string;
+  readonly parent: LinkTarget;
+  readonly mac: Uint8Array;
+  /** 0: the parent's. */
+  readonly mtu: number;
+  /** MACVLAN_MODE_*. */
+  readonly mode: number;
+  readonly namespaceLabel: string;
+}
+
+/** Make a macvlan on a parent of this network namespace, in another. */
+export function writeCreateMacvlan(w: MessageWriter, options: MacvlanOptions, flags: number): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | flags, () => {
+    linkHeader(w, { name: options.name });
+    if ('label' in options.parent) w.labelled(R.IFLA_LINK, options.parent.label);
+    w.attribute(R.IFLA_ADDRESS, options.mac);
+    if (options.mtu > 0) w.u32(R.IFLA_MTU, options.mtu);
+    w.labelled(R.IFLA_NET_NS_FD, options.namespaceLabel);
+    w.nest(R.IFLA_LINKINFO, () => {
+      w.string(R.IFLA_INFO_KIND, 'macvlan');
+      w.nest(R.IFLA_INFO_DATA, () => w.u32(R.IFLA_MACVLAN_MODE, options.mode));
+    });
+  });
+}
+
+/** Before the interface goes up: it announces its IPv4 address to the neighbours then. */
+export function writeAnnounce(w: MessageWriter, target: LinkTarget, flags = 0): void {
+  w.message(R.RTM_SETLINK, flags, () => {
+    linkHeader(w, target);
+    w.nest(R.IFLA_AF_SPEC, () => w.nest(AF_INET, () => w.nest(R.IFLA_INET_CONF, () => w.u32(R.IPV4_DEVCONF_ARP_NOTIFY, 1))));
+  });
+}
+
+/** Let a bridge port talk to the bridge alone, not to its other isolated ports. */
+export function writeIsolated(w: MessageWriter, target: LinkTarget, flags = 0): void {
+  w.message(R.RTM_NEWLINK, flags, () => {
+    linkHeader(w, target);
+    w.nest(R.IFLA_LINKINFO, () => {
+      w.string(R.IFLA_INFO_SLAVE_KIND, 'bridge');
+      w.nest(R.IFLA_INFO_SLAVE_DATA, () => w.u8(R.IFLA_BRPORT_ISOLATED, 1));
+    });
+  });
+}
+
+/** Ask for all interfaces, or all addresses or routes of a family. */
+export function writeDump(w: MessageWriter, what: 'links' | 'addresses' | 'routes', family: 4 | 6 = 4): void {
+  const af = family === 4 ? AF_INET : AF_INET6;
   const [type, header] = what === 'links' ? [R.RTM_GETLINK, dumpHeader(AF_UNSPEC, 16)] as const
-    : what === 'addresses' ? [R.RTM_GETADDR, dumpHeader(AF_INET, 8)] as const
-    : [R.RTM_GETROUTE, dumpHeader(AF_INET, 12)] as const;
+    : what === 'addresses' ? [R.RTM_GETADDR, dumpHeader(af, 8)] as const
+    : [R.RTM_GETROUTE, dumpHeader(af, 12)] as const;
   w.message(type, NLM_F_DUMP, () => w.raw(header));
 }
 

@@ -1,13 +1,14 @@
 import { hostname as hostHostname } from 'node:os';
 import { statSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
-import type { ContainerConfig, ContainerCreateRequest, EndpointSettings, HostConfig, Mount } from '#spec/engine-api.ts';
+import type { ContainerConfig, ContainerCreateRequest, HostConfig, Mount } from '#spec/engine-api.ts';
 import type { ImageRecord } from '#core/store.ts';
 import { adjustCapabilities, availableCapabilities, DEFAULT_CAPABILITIES } from '#runtime/capabilities/capabilities.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import { formatTime, nowNano } from '../../time/timestamps.ts';
 import type { Container, ContainerDoc } from '../container.ts';
 import { collectMounts } from './collect-mounts.ts';
+import { designEndpoints } from './endpoints.ts';
 import { normalizeHostConfig } from './default-host-config.ts';
 import { checkPlatform, findImage, platformWarning } from './find-image.ts';
 import { resolveLinks } from './resolve-links.ts';
@@ -15,7 +16,7 @@ import { mergeImageConfig } from './merge-image-config.ts';
 import { validateConfig } from './validate-config.ts';
 import { HEALTH_ACTION_LABEL, validateHostConfig } from './validate-host-config.ts';
 import { validateLogConfig } from './validate-log-config.ts';
-import { networkOf, validateModes } from './validate-modes.ts';
+import { validateModes } from './validate-modes.ts';
 import { validateResources } from './validate-resources.ts';
 
 /** A container on paper: everything checked, nothing made. */
@@ -55,7 +56,7 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   const host = normalizeHostConfig({ ...given, LogConfig: validateLogConfig(given.LogConfig) });
   resolveModes(engine, host);
   const links = resolveLinks(engine, host);
-  const endpoints = checkEndpoints(engine, request, { config, host });
+  const endpoints = designEndpoints(engine, request, { config, host });
   const { mounts, volumeOptions } = collectMounts(config, host, {
     mountsOf: (name) => other(engine, name).doc.mounts,
     image: (name) => findImage(engine.store.images, name),
@@ -100,31 +101,6 @@ function resolveModes(engine: EngineContext, host: HostConfig): void {
     }
     host[key] = `container:${donor.id}`;
   }
-}
-
-/** What the request says of its networks. Throws for what the default bridge cannot do, and for networks that there are not. */
-function checkEndpoints(engine: EngineContext, request: ContainerCreateRequest, { config, host }: { config: ContainerConfig; host: HostConfig }): Record<string, EndpointSettings> {
-  const given = Object.entries(request.NetworkingConfig?.EndpointsConfig ?? {});
-  const network = networkOf(host);
-  const builtIn = ['bridge', 'none', 'host'].includes(network) || network.startsWith('container:');
-  if (!builtIn) throw new NaruError('not-found', `network ${network} not found`, { hint: 'this build has the networks bridge, host and none' });
-  if (given.length > 1) throw new NaruError('invalid', 'Container cannot be connected to network endpoints: ' + given.map(([name]) => name).join(', '));
-  const endpoints: Record<string, EndpointSettings> = {};
-  for (const [name, settings] of given) {
-    const real = name === 'default' ? 'bridge' : name;
-    if (real !== network && engine.network.bridge.id !== real) throw new NaruError('not-found', `network ${name} not found`);
-    if (settings?.IPAMConfig?.IPv4Address || settings?.IPAMConfig?.IPv6Address) throw new NaruError('invalid', 'user specified IP address is supported on user defined networks only');
-    if ((settings?.Aliases ?? []).length > 0) throw new NaruError('invalid', 'network-scoped alias is supported only for containers in user defined networks');
-    if ((settings?.Links ?? []).length > 0) throw new NaruError('invalid', 'links are supported only for containers in user defined networks');
-    const mac = settings?.MacAddress;
-    if (mac && !/^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$/.test(mac)) throw new NaruError('invalid', `invalid MAC address: ${mac}`);
-    if (mac && config.MacAddress && mac.toLowerCase() !== config.MacAddress.toLowerCase()) {
-      throw new NaruError('invalid', 'the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty');
-    }
-    if (settings !== null) endpoints[network] = settings;
-  }
-  if (config.MacAddress && network === 'bridge') endpoints[network] = { ...endpoints[network], MacAddress: config.MacAddress };
-  return endpoints;
 }
 
 function fillHostname(engine: EngineContext, { config, host, id }: { config: ContainerConfig; host: HostConfig; id: string }): void {

@@ -1,8 +1,6 @@
 import { NaruError } from '#spec/errors.ts';
 import type { PortMap } from '#spec/engine-api.ts';
-import type { EndpointRequest } from '#net/port.ts';
-
-type PortRequest = EndpointRequest['ports'][number];
+import type { PortRequest } from '#net/port.ts';
 
 const bad = (text: string): NaruError => new NaruError('invalid', `invalid port specification: ${JSON.stringify(text)}`);
 
@@ -48,6 +46,6 @@ export function portRequests(bindings: PortMap | null | undefined, exposed: read
 }
 
 function checkAddress(address: string): string {
-  if (address !== '' && !/^[0-9a-fA-F:.]+$/.test(address)) throw new NaruError('invalid', `invalid host IP address: ${address}`);
+  if (address !== '' && !/^\[?[0-9a-fA-F:.]+\]?$/.test(address)) throw new NaruError('invalid', `invalid host IP address: ${address}`);
   return address;
 }

@@ -5,7 +5,7 @@ import { formatTime, toMilliseconds } from '../../time/timestamps.ts';
 import type { Container } from '../container.ts';
 import { saveState } from '../container-rows.ts';
 import { waitResponse } from '../describe-exit.ts';
-import { networkEvent, releaseRun } from './release-run.ts';
+import { networkEvents, releaseRun } from './release-run.ts';
 import { nextDelay, wantsRestart } from './restart-policy.ts';
 
 /**
@@ -36,7 +36,7 @@ export function handleExit(engine: EngineContext, container: Container, status: 
   container.cleaning = releaseRun(engine, container);
   if (!gone) saveState(engine.store.db, container);
   containerEvent(engine, container, 'die', { exitCode: String(status.code), execDuration: String(Math.max(0, Math.floor(ranFor / 1000))) });
-  networkEvent(engine, container, 'disconnect');
+  networkEvents(engine, container, 'disconnect');
   container.waiters.exited(waitResponse(container));
   if (again) engine.afterExit.scheduleRestart(container);
   if (gone) engine.afterExit.remove(container);

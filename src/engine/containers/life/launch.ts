@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import type { PreparedTask, Task } from '#core/tasks/port.ts';
-import type { EndpointRecord } from '#net/port.ts';
+import type { AttachmentRequest, EndpointRecord, NetworkRecord, SandboxRequest } from '#net/port.ts';
+import type { EndpointSettings } from '#spec/engine-api.ts';
 import { monotonicNow } from '#sys/monotonic.ts';
 import { span } from '#sys/trace.ts';
 import { closeQuietly } from '#sys/descriptors.ts';
@@ -11,12 +12,13 @@ import { formatTime, nowNano, ZERO_TIME } from '../../time/timestamps.ts';
 import type { Container } from '../container.ts';
 import { containerDirectory, exitFile, stateDirectory } from '../container-paths.ts';
 import { saveState } from '../container-rows.ts';
+import { networkNamesOf } from '../network-names.ts';
 import { portRequests } from '../create/ports.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
 import { buildTaskRequest } from '../to-spec/build-task-request.ts';
 import { updateLinkedHosts } from '../to-spec/links.ts';
 import { handleExit } from './handle-exit.ts';
-import { networkEvent, releaseRun } from './release-run.ts';
+import { networkEvents, releaseRun } from './release-run.ts';
 import { nextDelay, wantsRestart } from './restart-policy.ts';
 
 /**
@@ -31,19 +33,19 @@ export async function launch(engine: EngineContext, container: Container): Promi
   const first = state.startedAt === ZERO_TIME;
   container.apply('start');
   state.run++;
-  state.endpoint = undefined;
+  state.endpoints = [];
   state.error = '';
   state.exitCode = 0;
   state.oomKilled = false;
   container.stopRequested = false;
   let prepared: PreparedTask | undefined;
   try {
-    const endpoint = span('net', 'reserve', () => reserveEndpoint(engine, container));
-    state.endpoint = endpoint;
+    const endpoints = span('net', 'reserve', () => reserveEndpoints(engine, container));
+    state.endpoints = endpoints;
     span('engine', 'write state', () => saveState(engine.store.db, container));
     makeDirectories(engine, container);
-    const request = await span('engine', 'make spec', () => buildTaskRequest(engine, container, endpoint));
-    if (endpoint !== undefined && endpoint.ports.length > 0) await span('net', 'publish', () => engine.network.publish(endpoint));
+    const request = await span('engine', 'make spec', () => buildTaskRequest(engine, container, endpoints));
+    if (endpoints.some(({ ports }) => ports.length > 0)) await span('net', 'publish', () => engine.network.publish(endpoints));
     const waiting = container.pendingAttaches.splice(0);
     if (waiting.length > 0) {
       prepared = engine.tasks.prepare(request);
@@ -54,7 +56,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
     state.startedAt = formatTime(task.startedAt);
     state.finishedAt = first ? ZERO_TIME : state.finishedAt;
     container.apply('started');
-    networkEvent(engine, container, 'connect');
+    networkEvents(engine, container, 'connect');
     containerEvent(engine, container, 'start');
     watchTask(engine, container, task);
     startHealthMonitor(engine, container);
@@ -114,16 +116,27 @@ async function failStart(engine: EngineContext, container: Container, { error, f
   }
 }
 
-/** undefined: the container has no network of its own. Throws conflict for a port that is taken. */
-export function reserveEndpoint(engine: EngineContext, container: Container): EndpointRecord | undefined {
-  const { hostConfig, config, endpoints } = container.doc;
-  const network = hostConfig.NetworkMode ?? 'bridge';
-  if (network !== 'bridge' || config.NetworkDisabled === true) return undefined;
-  const mac = endpoints[network]?.MacAddress;
-  return engine.network.reserve({
-    containerId: container.id, containerName: container.name, network, ...(mac ? { mac } : {}),
-    ports: portRequests(hostConfig.PortBindings, Object.keys(config.ExposedPorts ?? {}), hostConfig.PublishAllPorts === true),
+/** Its endpoints on bridge and macvlan networks, in order. Throws conflict for a port that is taken, not-found for a network that is gone. */
+export function reserveEndpoints(engine: EngineContext, container: Container): EndpointRecord[] {
+  const networks = networkNamesOf(container).flatMap((name) => {
+    const record = engine.networks.ofContainer(container, name);
+    if (record.driver === 'host' || record.driver === 'null') return [];
+    return [attachmentRequest(record, container.doc.endpoints[name])];
   });
+  if (networks.length === 0) return [];
+  return engine.network.reserve({ containerId: container.id, containerName: container.name, networks, ports: portsOf(container) });
+}
+
+export function portsOf({ doc }: Container): SandboxRequest['ports'] {
+  const { hostConfig, config } = doc;
+  return portRequests(hostConfig.PortBindings, Object.keys(config.ExposedPorts ?? {}), hostConfig.PublishAllPorts === true);
+}
+
+export function attachmentRequest(record: NetworkRecord, settings: EndpointSettings | undefined): AttachmentRequest {
+  return {
+    networkId: record.id, ...(settings?.MacAddress ? { mac: settings.MacAddress } : {}), priority: settings?.GwPriority ?? 0,
+    ipv4: settings?.IPAMConfig?.IPv4Address ?? '', ipv6: settings?.IPAMConfig?.IPv6Address ?? '',
+  };
 }
 
 function makeDirectories(engine: EngineContext, container: Container): void {

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import type { EndpointRecord } from '#net/port.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import { formatTime, nowNano, ZERO_TIME } from '../../time/timestamps.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
@@ -35,9 +34,8 @@ export async function recoverContainers(engine: EngineContext, options: { reboot
     if (MAY_RUN.has(container.state.status)) mayRun.push(container);
   }
   await Promise.all(mayRun.map((container) => recover(engine, container, options)));
-  const endpoints: EndpointRecord[] = [];
-  for (const container of mayRun) if (container.task !== undefined && container.state.endpoint !== undefined) endpoints.push(container.state.endpoint);
-  await engine.network.reconcile(endpoints);
+  const endpoints = mayRun.filter(({ task, state }) => task !== undefined && state.endpoints.length > 0).map(({ state }) => state.endpoints);
+  await engine.network.reconcile(engine.networks.userDefined(), endpoints);
   finishHalfDone(engine);
   void startByPolicies(engine);
 }

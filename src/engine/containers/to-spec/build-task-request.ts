@@ -23,7 +23,7 @@ const kernel = release();
  * files for /etc. Throws in Docker's words what only shows here: a user that the image does not know, a device that is not there.
  * `dry`: for a plan, volumes and bind sources need not exist.
  */
-export function buildTaskRequest(engine: EngineContext, container: Container, endpoint: EndpointRecord | undefined, { dry }: { dry: boolean } = { dry: false }): TaskRequest {
+export function buildTaskRequest(engine: EngineContext, container: Container, endpoints: readonly EndpointRecord[], { dry }: { dry: boolean } = { dry: false }): TaskRequest {
   const { doc, id } = container;
   const { config, hostConfig } = doc;
   const snapshot = engine.store.snapshots.mount(id);
@@ -32,8 +32,8 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   const join = joins(engine, container);
   const { spec, sources } = toSpec({
     id, doc, kernel, user, home, join, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
-    userMounts: resolveUserMounts(engine, container, { dry }), files: writeHostFiles(engine, container, endpoint), sharedMemory: sharedMemory(engine, container),
-    hostDevices, devicesAt, blockDevice, networkSysctls: endpoint === undefined ? {} : engine.network.sysctls(endpoint), environment: [...chainEnvironment(container), ...linkEnvironment(engine, container)],
+    userMounts: resolveUserMounts(engine, container, { dry }), files: writeHostFiles(engine, container, endpoints), sharedMemory: sharedMemory(engine, container),
+    hostDevices, devicesAt, blockDevice, networkSysctls: engine.network.sysctls(endpoints), environment: [...chainEnvironment(container), ...linkEnvironment(engine, container)],
   });
   const request: TaskRequest = {
     id, spec, sources, stateDir: stateDirectory(engine, id), exitFile: exitFile(engine, container), durable: hostConfig.AutoRemove !== true,
@@ -44,7 +44,7 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
       mode: config.Tty === true ? 'pty' : 'pipes', stdin: config.OpenStdin !== true ? 'none' : config.StdinOnce === true ? 'once' : 'open',
       ...terminalSize(container),
     },
-    network: endpoint === undefined ? [] : engine.network.steps(endpoint),
+    network: hasOwnNetwork(container) ? engine.network.steps(endpoints) : [],
     init: hostConfig.Init === true,
   };
   container.request = request;
@@ -53,7 +53,13 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
 
 /** What it was started with; after a restart of the daemon it is made again. */
 export const currentRequest = (engine: EngineContext, container: Container): TaskRequest =>
-  container.request ?? buildTaskRequest(engine, container, container.state.endpoint);
+  container.request ?? buildTaskRequest(engine, container, container.state.endpoints);
+
+/** A network namespace of its own, even if nothing but loopback is in it. */
+function hasOwnNetwork({ doc }: Container): boolean {
+  const mode = doc.hostConfig.NetworkMode ?? '';
+  return mode !== 'host' && !mode.startsWith('container:');
+}
 
 function joins(engine: EngineContext, { doc }: Container): { network?: string; ipc?: string; pid?: string } {
   const { NetworkMode, IpcMode, PidMode } = doc.hostConfig;

@@ -19,14 +19,14 @@ export function joined(engine: EngineContext, mode: string | undefined): Contain
 }
 
 /** Files for /etc in the container's own volatile directory; a container on another's network has that one's. */
-export function writeHostFiles(engine: EngineContext, container: Container, endpoint: EndpointRecord | undefined): SpecInput['files'] {
+export function writeHostFiles(engine: EngineContext, container: Container, endpoints: readonly EndpointRecord[]): SpecInput['files'] {
   const { config, hostConfig } = container.doc;
   const donor = joined(engine, hostConfig.NetworkMode);
   if (donor !== undefined) return filesIn(stateDirectory(engine, donor.id));
   const files = filesIn(stateDirectory(engine, container.id));
   const hostname = config.Hostname || container.shortId;
   const dns = { dns: hostConfig.Dns ?? [], search: hostConfig.DnsSearch ?? [], options: hostConfig.DnsOptions ?? [] };
-  const names = { extraHosts: hostConfig.ExtraHosts ?? [], hostGateway: engine.network.bridge.gateway };
+  const names = { extraHosts: hostConfig.ExtraHosts ?? [], hostGateway: engine.network.bridge.pools[0]!.gateway };
   const host = hostConfig.NetworkMode === 'host';
   const hostDns = hostResolvConf(readText);
   const ownDns = dns.dns.length + dns.search.length + dns.options.length > 0;
@@ -34,7 +34,7 @@ export function writeHostFiles(engine: EngineContext, container: Container, endp
   writeFileSync(files.resolvConf, host && !ownDns ? hostDns : buildResolvConf(hostDns, dns), { mode: 0o644 });
   writeFileSync(files.hosts, host
     ? extendHosts(readText('/etc/hosts') ?? '', names)
-    : buildHosts({ ...names, hostname, domainname: config.Domainname ?? '', ...(endpoint === undefined ? {} : { address: endpoint.address }) }) + linkHosts(engine, container), { mode: 0o644 });
+    : buildHosts({ ...names, hostname, domainname: config.Domainname ?? '', addresses: endpoints.flatMap((each) => [each.address, each.ipv6]) }) + linkHosts(engine, container), { mode: 0o644 });
   return files;
 }
 

@@ -6,6 +6,8 @@ import type { Container } from '../container.ts';
 import { stateDirectory } from '../container-paths.ts';
 import { parsePort } from '../create/ports.ts';
 
+const bridgeAddress = ({ state }: Container): string => state.endpoints.find((each) => each.network === 'bridge')?.address ?? '';
+
 interface Linked { readonly alias: string; readonly target: Container; readonly address: string }
 
 /** What the container is linked to. Throws conflict, in Docker's words, when one of them does not run. */
@@ -13,7 +15,7 @@ function linked(engine: EngineContext, container: Container): Linked[] {
   return (container.doc.links ?? []).flatMap(({ id, alias }) => {
     const target = engine.containers.get(id);
     if (target === undefined) return [];
-    const address = target.state.endpoint?.address;
+    const address = bridgeAddress(target);
     if (target.task === undefined || !address) throw new NaruError('conflict', `Cannot link to a non running container: /${target.name} AS /${container.name}/${alias}`);
     return [{ alias, target, address }];
   });
@@ -48,7 +50,7 @@ export function linkEnvironment(engine: EngineContext, container: Container): st
 
 /** A container came up, perhaps at another address: the hosts files of those that run and link to it follow. Edits by hand stay. */
 export function updateLinkedHosts(engine: EngineContext, target: Container): void {
-  const address = target.state.endpoint?.address;
+  const address = bridgeAddress(target);
   if (!address) return;
   for (const container of engine.containers.all()) {
     if (container.task === undefined || container === target) continue;

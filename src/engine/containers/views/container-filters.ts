@@ -3,6 +3,7 @@ import type { Filters } from '#spec/engine-api.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import { booleanFilter, checkFilterKeys, matchesExactly, matchesLabels, matchesPattern } from '../../filters/match-filters.ts';
 import type { Container } from '../container.ts';
+import { networkNamesOf } from '../network-names.ts';
 import { portSummaries } from './network-view.ts';
 import { shownStatus } from './status-text.ts';
 
@@ -80,11 +81,10 @@ function volumeMatches(filters: Filters, { doc }: Container): boolean {
   return doc.mounts.some((mount) => wanted.includes(mount.name ?? '') || wanted.includes(mount.destination) || (mount.type === 'bind' && wanted.includes(mount.source)));
 }
 
-function networkMatches({ network }: EngineContext, filters: Filters, { doc }: Container): boolean {
+function networkMatches({ networks }: EngineContext, filters: Filters, { doc }: Container): boolean {
   const wanted = filters.get('network');
   if (wanted === undefined || wanted.length === 0) return true;
-  const mode = doc.hostConfig.NetworkMode ?? 'bridge';
-  return wanted.some((name) => name === mode || (mode === 'bridge' && name.length >= 3 && network.bridge.id.startsWith(name)));
+  return networkNamesOf({ doc }).some((own) => wanted.some((name) => name === own || (name.length >= 3 && networks.tryFind(own)?.id.startsWith(name) === true)));
 }
 
 /** `80`, `80/udp`, `8000-8010/tcp`. */

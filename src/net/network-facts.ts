@@ -1,0 +1,64 @@
+import { NaruError } from '#spec/errors.ts';
+import type { StringMap } from '#spec/engine-api.ts';
+import { type IpAddress, tryParseIp } from './ip.ts';
+import type { GatewayMode, NetworkRecord } from './records.ts';
+
+const BRIDGE = 'com.docker.network.bridge.';
+export const OPTION = {
+  bridgeName: `${BRIDGE}name`, icc: `${BRIDGE}enable_icc`, masquerade: `${BRIDGE}enable_ip_masquerade`, hostBinding: `${BRIDGE}host_binding_ipv4`,
+  gatewayMode4: `${BRIDGE}gateway_mode_ipv4`, gatewayMode6: `${BRIDGE}gateway_mode_ipv6`, defaultBridge: `${BRIDGE}default_bridge`,
+  inhibit4: `${BRIDGE}inhibit_ipv4`, trustedInterfaces: `${BRIDGE}trusted_host_interfaces`,
+  mtu: 'com.docker.network.driver.mtu', interfacePrefix: 'com.docker.network.container_iface_prefix',
+  parent: 'parent', macvlanMode: 'macvlan_mode',
+} as const;
+
+/** What a network's options mean. */
+export interface NetworkFacts {
+  /** 0: the driver's default. */
+  readonly mtu: number;
+  readonly icc: boolean;
+  readonly masquerade: boolean;
+  /** Where ports are published that name no address; undefined: every address. */
+  readonly hostBinding: IpAddress | undefined;
+  readonly gatewayMode: Readonly<Record<4 | 6, GatewayMode>>;
+  readonly interfacePrefix: string;
+  readonly macvlanMode: 'bridge' | 'private' | 'vepa' | 'passthru';
+}
+
+const MODES: readonly GatewayMode[] = ['nat', 'nat-unprotected', 'routed', 'isolated'];
+const TRUE = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']), FALSE = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
+const MACVLAN_MODES = ['bridge', 'private', 'vepa', 'passthru'] as const;
+
+export const networkFacts = (network: NetworkRecord): NetworkFacts => parseOptions(network.options);
+
+/** Throws invalid, naming option and value. */
+export function parseOptions(options: StringMap): NetworkFacts {
+  const flag = (key: string, otherwise: boolean): boolean => {
+    const value = options[key];
+    if (value === undefined || value === '') return otherwise;
+    if (!TRUE.has(value) && !FALSE.has(value)) throw bad(key, value, 'true or false');
+    return TRUE.has(value);
+  };
+  const mode = (key: string): GatewayMode => {
+    const value = options[key] ?? '';
+    if (value === '') return 'nat';
+    if (!MODES.includes(value as GatewayMode)) throw bad(key, value, MODES.join(', '));
+    return value as GatewayMode;
+  };
+  const mtu = options[OPTION.mtu] ?? '';
+  if (!/^\d{0,5}$/.test(mtu) || (mtu !== '' && mtu !== '0' && (Number(mtu) < 68 || Number(mtu) > 65535))) throw bad(OPTION.mtu, mtu, 'a number from 68 to 65535');
+  const binding = options[OPTION.hostBinding] ?? '';
+  const hostBinding = binding === '' ? undefined : tryParseIp(binding);
+  if (binding !== '' && hostBinding === undefined) throw bad(OPTION.hostBinding, binding, 'an IP address');
+  const interfacePrefix = options[OPTION.interfacePrefix] || 'eth';
+  if (!/^[a-zA-Z0-9_.-]{1,13}$/.test(interfacePrefix) || interfacePrefix === 'lo') throw bad(OPTION.interfacePrefix, interfacePrefix, 'the beginning of an interface name, at most 13 letters');
+  const macvlanMode = (options[OPTION.macvlanMode] || 'bridge') as NetworkFacts['macvlanMode'];
+  if (!MACVLAN_MODES.includes(macvlanMode)) throw new NaruError('invalid', `requested macvlan mode '${macvlanMode}' is not valid, 'bridge' mode is the macvlan driver default`);
+  return {
+    mtu: Number(mtu), icc: flag(OPTION.icc, true), masquerade: flag(OPTION.masquerade, true),
+    hostBinding: hostBinding === undefined || hostBinding.value === 0n ? undefined : hostBinding,
+    gatewayMode: { 4: mode(OPTION.gatewayMode4), 6: mode(OPTION.gatewayMode6) }, interfacePrefix, macvlanMode,
+  };
+}
+
+const bad = (key: string, value: string, wanted: string): NaruError => new NaruError('invalid', `invalid value ${JSON.stringify(value)} of network option ${key}: ${wanted}`);

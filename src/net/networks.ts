@@ -1,0 +1,445 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { NaruError, isKind } from '#spec/errors.ts';
+import type { NetlinkStep } from '#spec/network-steps.ts';
+import { NetworkNamespace } from '#sys/network-namespace.ts';
+import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
+import { bridgeMac, deleteLink, ensureBridge, existingBridge } from './bridge.ts';
+import { DEFAULT_POOLS, type SubnetPool, chooseSubnet } from './choose-subnet.ts';
+import { designNetwork, mtuOf, ownUlaPool, subnetsOf } from './design-network.ts';
+import { type Attachment, connectSteps, loopbackSteps, routeSteps, startSteps } from './endpoint-steps.ts';
+import { foreignForwardDrops, forwardDropWarning } from './foreign-firewall.ts';
+import { defaultRouteMtu, findLink, usedNetworks } from './host-network.ts';
+import { type InterfaceCounters, interfaceCounters } from './interface-counters.ts';
+import { bitsOf, formatIp, formatPrefix, tryParseIp, tryParsePrefix } from './ip.ts';
+import { formatIpv4, macBytes, macOf } from './ipv4.ts';
+import { NatState } from './nat-state.ts';
+import { NetworkAddresses } from './network-addresses.ts';
+import { OPTION, networkFacts } from './network-facts.ts';
+import { type NetworkOptions, networkNames } from './network-options.ts';
+import { type Elements, containerElements, networkElements } from './nft-elements.ts';
+import { type PortHold, PortReservations } from './port-reservations.ts';
+import type { AttachmentRequest, EndpointRecord, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
+import { runSteps } from './run-steps.ts';
+import { freeInterface, withDefaultRoutes } from './sandbox-endpoints.ts';
+import { takePorts } from './sandbox-ports.ts';
+import { UdpFlows } from './udp-flows.ts';
+import { VethStragglers } from './veth-stragglers.ts';
+
+const MAX_MTU = 1500;
+/** How often a table that others could flush is looked after. */
+const CHECK_MS = 5000;
+
+interface Network { readonly record: NetworkRecord; readonly addresses: NetworkAddresses }
+interface Sandbox { endpoints: readonly EndpointRecord[]; holds: Map<PortHold, string>; published: Elements | undefined }
+
+/**
+ * All networks with their addresses, the nftables table and the endpoints. What is in memory is the truth: the kernel's table is made
+ * from it whole (`reconcile`) and kept in step by single elements. All work is synchronous, so nothing interleaves.
+ */
+export class Networks implements NetworkService {
+  readonly bridge: NetworkRecord;
+  readonly #route = new NetlinkSocket(NETLINK_ROUTE);
+  readonly #netfilter = new NetlinkSocket(NETLINK_NETFILTER);
+  readonly #networks = new Map<string, Network>();
+  /** By container. */
+  readonly #sandboxes = new Map<string, Sandbox>();
+  readonly #ports = new PortReservations();
+  readonly #nat: NatState;
+  readonly #table: string;
+  readonly #mtu: number;
+  readonly #pools: readonly SubnetPool[];
+  readonly #log: (message: string) => void;
+  readonly #stragglers: VethStragglers;
+  readonly #flows: UdpFlows;
+  #checkTimer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: NetworkOptions) {
+    const { bridge: name, table } = networkNames(options);
+    this.#log = options.log ?? (() => {});
+    this.#table = table;
+    this.#pools = [...(options.pools ?? DEFAULT_POOLS), ownUlaPool(options.seed ?? table)];
+    this.#mtu = options.mtu ?? Math.min(MAX_MTU, defaultRouteMtu(this.#route) ?? MAX_MTU);
+    this.bridge = this.#defaultBridge(options, name);
+    this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
+    this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
+    this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
+    this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
+  }
+
+  async reconcile(networks: readonly NetworkRecord[], containers: readonly (readonly EndpointRecord[])[]): Promise<void> {
+    for (const record of networks) {
+      if (this.#networks.has(record.id)) continue;
+      this.#networks.set(record.id, { record, addresses: new NetworkAddresses(record.configOnly ? [] : record.pools) });
+    }
+    for (const { record } of this.#networks.values()) {
+      try {
+        this.#ensureLink(record);
+      } catch (error) {
+        if (record === this.bridge) throw error;
+        this.#log(`network ${record.name}: ${(error as Error).message}`);
+      }
+    }
+    const wanted = new Set(containers.flatMap((list) => list.slice(0, 1).map((each) => each.containerId)));
+    for (const [id, sandbox] of this.#sandboxes) if (!wanted.has(id)) this.#forgetSandbox(id, sandbox);
+    for (const endpoints of containers) if (endpoints[0] !== undefined && !this.#sandboxes.has(endpoints[0].containerId)) this.#adopt(endpoints);
+    for (const sandbox of this.#sandboxes.values()) sandbox.published = this.#elementsOf(sandbox.endpoints);
+    this.#rebuild();
+    this.#watch();
+    for (const chain of foreignForwardDrops(this.#netfilter, this.#table)) this.#log(forwardDropWarning(chain, this.bridge.link));
+  }
+
+  design(request: NetworkRequest): NetworkRecord {
+    const records = [...this.#networks.values()].map((each) => each.record);
+    const { record, addresses } = designNetwork(request, {
+      own: records.filter((each) => !each.configOnly).flatMap(subnetsOf), pools: this.#pools, host: (family) => usedNetworks(this.#route, family),
+      linkTaken: (name) => records.some((each) => each.link === name) || findLink(this.#route, name) !== undefined,
+    });
+    this.#networks.set(record.id, { record, addresses });
+    return record;
+  }
+
+  make(network: NetworkRecord): void {
+    try {
+      this.#ensureLink(network);
+      this.#change({ add: networkElements(network) });
+    } catch (error) {
+      this.forget(network);
+      throw error;
+    }
+  }
+
+  forget(network: NetworkRecord): void {
+    if (!this.#networks.delete(network.id)) return;
+    const elements = networkElements(network);
+    if (elements.size > 0) this.#nat.remove(elements);
+    if (network.driver === 'bridge' && network.link !== '') deleteLink(this.#route, network.link);
+  }
+
+  reserve(request: SandboxRequest): EndpointRecord[] {
+    const bare: EndpointRecord[] = [];
+    try {
+      for (const wish of request.networks) bare.push(this.#reserveOne(request, wish, bare));
+      const routed = withDefaultRoutes(bare, this.#find);
+      const holds = new Map<PortHold, string>();
+      const endpoints = this.#withPorts(request, routed, holds);
+      this.#sandboxes.set(request.containerId, { endpoints, holds, published: undefined });
+      return endpoints;
+    } catch (error) {
+      for (const endpoint of bare) this.#cancelAddresses(endpoint);
+      throw error;
+    }
+  }
+
+  steps(endpoints: readonly EndpointRecord[]): NetlinkStep[] {
+    return endpoints.length === 0 ? loopbackSteps() : startSteps(endpoints.map((endpoint) => this.#attachment(endpoint)));
+  }
+
+  sysctls(endpoints: readonly EndpointRecord[]): Readonly<Record<string, string>> {
+    const sysctls: Record<string, string> = {};
+    if (!existsSync('/proc/sys/net/ipv6')) return sysctls;
+    for (const { interface: name, ipv6 } of endpoints) {
+      if (ipv6 === '') sysctls[`net.ipv6.conf.${name}.disable_ipv6`] = '1';
+      else sysctls[`net.ipv6.conf.${name}.accept_ra`] = '0';
+    }
+    return sysctls;
+  }
+
+  async publish(endpoints: readonly EndpointRecord[]): Promise<void> {
+    if (endpoints.every((each) => each.ports.length === 0)) return;
+    const sandbox = this.#sandboxes.get(endpoints[0]!.containerId);
+    if (sandbox === undefined) throw new NaruError('not-found', `publish ports of container ${endpoints[0]!.containerId.slice(0, 12)}: its network endpoint was released`);
+    if (sandbox.published !== undefined) return;
+    sandbox.published = this.#elementsOf(endpoints);
+    this.#change({ add: sandbox.published });
+    this.#flows.changed(endpoints.flatMap((each) => each.ports));
+  }
+
+  async release(endpoints: readonly EndpointRecord[]): Promise<void> {
+    const id = endpoints[0]?.containerId ?? '';
+    const sandbox = this.#sandboxes.get(id);
+    if (sandbox === undefined || sandbox.endpoints[0]?.endpointId !== endpoints[0]?.endpointId) return;
+    this.#forgetSandbox(id, sandbox);
+    if (sandbox.published === undefined || sandbox.published.size === 0) return;
+    this.#nat.remove(sandbox.published);
+    this.#flows.changed(sandbox.endpoints.flatMap((each) => each.ports));
+  }
+
+  connect(running: RunningSandbox, request: SandboxRequest): EndpointRecord[] {
+    const sandbox = this.#sandboxOf(running);
+    using namespace = NetworkNamespace.ofProcess(running.pid, running.containerId);
+    const made = this.#reserveOne(request, request.networks[0]!, sandbox.endpoints);
+    const next = withDefaultRoutes([...sandbox.endpoints, made], this.#find);
+    const added = next.at(-1)!;
+    try {
+      runSteps(connectSteps(this.#attachment(added)), this.#route, namespace);
+      return this.#move(sandbox, next, { request, namespace });
+    } catch (error) {
+      if (added.hostInterface !== '') deleteLink(this.#route, added.hostInterface);
+      this.#cancelAddresses(made);
+      throw error;
+    }
+  }
+
+  disconnect(running: RunningSandbox, networkId: string): EndpointRecord[] {
+    const sandbox = this.#sandboxOf(running);
+    const gone = sandbox.endpoints.find((each) => each.networkId === networkId);
+    if (gone === undefined) return [...sandbox.endpoints];
+    using namespace = NetworkNamespace.ofProcess(running.pid, running.containerId);
+    const rest = withDefaultRoutes(sandbox.endpoints.filter((each) => each !== gone), this.#find);
+    if (gone.hostInterface !== '') deleteLink(this.#route, gone.hostInterface);
+    else namespace.within(() => {
+      const socket = new NetlinkSocket(NETLINK_ROUTE);
+      deleteLink(socket, gone.interface);
+      socket.close();
+    });
+    const ports = sandbox.endpoints.flatMap((each) => each.ports);
+    const request: SandboxRequest = { containerId: running.containerId, networks: [], ports: portWishes(ports) };
+    const next = this.#move(sandbox, rest, { request, namespace });
+    this.#giveAddresses(gone);
+    if (next.length === 0) this.#sandboxes.delete(running.containerId);
+    return next;
+  }
+
+  counters(pid: number): Promise<Record<string, InterfaceCounters>> {
+    return interfaceCounters(pid);
+  }
+
+  close(): void {
+    clearInterval(this.#checkTimer);
+    this.#flows.flush();
+    this.#stragglers.close();
+    this.#ports.closeAll();
+    this.#route.close();
+    this.#netfilter.close();
+  }
+
+  readonly #find = (id: string): NetworkRecord | undefined => this.#networks.get(id)?.record;
+
+  #records(): EndpointRecord[] {
+    return [...this.#sandboxes.values()].flatMap((each) => each.endpoints);
+  }
+
+  #defaultBridge(options: NetworkOptions, name: string): NetworkRecord {
+    const existing = existingBridge(this.#route, name);
+    const kept = existing?.address;
+    const asked = options.subnet === undefined ? undefined : tryParsePrefix(options.subnet);
+    if (options.subnet !== undefined && asked?.family !== 4) throw new NaruError('invalid', `${options.subnet} is not an IPv4 network`, { hint: 'write it as 172.17.0.0/16' });
+    const subnet = asked ?? (kept === undefined ? chooseSubnet(4, usedNetworks(this.#route, 4, existing?.index ?? 0), this.#pools)
+      : { family: 4 as const, base: BigInt(kept.subnet.base), length: kept.subnet.prefixLength });
+    const own = kept !== undefined && kept.gateway >= Number(subnet.base) && kept.gateway < Number(subnet.base) + 2 ** (bitsOf(4) - subnet.length);
+    // --bip names the host's own address when it is not the network's
+    const named = options.subnet === undefined ? undefined : tryParseIp(options.subnet.split('/')[0]!);
+    const gateway = named !== undefined && named.value !== subnet.base ? formatIp(named) : own ? formatIpv4(kept.gateway) : formatIp({ family: 4, value: subnet.base + 1n });
+    const id = createHash('sha256').update(`naru bridge ${name} ${this.#table} ${formatPrefix(subnet)}`).digest('hex');
+    return {
+      id, name: 'bridge', driver: 'bridge', created: options.created ?? '', link: name, ipv4: true, ipv6: false, internal: false, attachable: false, configOnly: false, configFrom: '',
+      ipamOptions: {}, labels: {}, pools: [{ subnet: formatPrefix(subnet), ipRange: '', gateway, auxiliary: {} }],
+      options: {
+        [OPTION.defaultBridge]: 'true', [OPTION.icc]: 'true', [OPTION.masquerade]: 'true', [OPTION.hostBinding]: '0.0.0.0', [OPTION.bridgeName]: name, [OPTION.mtu]: String(this.#mtu),
+      },
+    };
+  }
+
+  #ensureLink(network: NetworkRecord): void {
+    if (network.driver === 'macvlan' && network.link !== '' && findLink(this.#route, network.link) === undefined) {
+      throw new NaruError('invalid', `invalid parent ${network.link}: there is no such interface`, { hint: 'name one of this host\'s: -o parent=eth0' });
+    }
+    if (network.driver !== 'bridge' || network.link === '') return;
+    const gateways = network.pools.filter((pool) => pool.gateway !== '');
+    const v4 = gateways.find((pool) => !pool.gateway.includes(':'))?.gateway ?? '';
+    ensureBridge(this.#route, {
+      name: network.link, mtu: mtuOf(network, this.#mtu), mac: bridgeMac(v4, network.id),
+      addresses: gateways.map((pool) => ({ address: pool.gateway, subnet: pool.subnet })),
+    });
+  }
+
+  #attachment(endpoint: EndpointRecord): Attachment {
+    const network = this.#find(endpoint.networkId);
+    if (network === undefined) throw new NaruError('not-found', `network ${endpoint.network} not found`);
+    return { endpoint, network, isolated: network.driver === 'bridge' && !networkFacts(network).icc && !bridgesAreFiltered(), mtu: network.driver === 'macvlan' ? networkFacts(network).mtu : mtuOf(network, this.#mtu) };
+  }
+
+  #reserveOne(request: SandboxRequest, wish: AttachmentRequest, others: readonly EndpointRecord[]): EndpointRecord {
+    const network = this.#networks.get(wish.networkId);
+    if (network === undefined) throw new NaruError('not-found', `network ${wish.networkId} not found`);
+    const { record, addresses } = network;
+    const mac = wish.mac === undefined || wish.mac === '' ? undefined : normalMac(wish.mac);
+    const v4 = record.ipv4 ? addresses.take(4, wish.ipv4 ?? '') : undefined;
+    let v6: ReturnType<NetworkAddresses['take']>;
+    try {
+      v6 = record.ipv6 ? addresses.take(6, wish.ipv6 ?? '') : undefined;
+    } catch (error) {
+      if (v4 !== undefined) addresses.cancel(v4.address);
+      throw error;
+    }
+    const endpointId = randomBytes(32).toString('hex');
+    return {
+      containerId: request.containerId, networkId: record.id, network: record.name, endpointId,
+      // Of this run: the kernel takes the pair of the run before away at its own leisure, and a restart does not wait for it.
+      hostInterface: record.driver !== 'bridge' ? '' : `nv${endpointId.slice(0, 11)}`,
+      interface: freeInterface(networkFacts(record).interfacePrefix, others),
+      address: v4?.address ?? '', prefixLength: v4?.prefixLength ?? 0, gateway: v4?.gateway ?? '',
+      ipv6: v6?.address ?? '', ipv6PrefixLength: v6?.prefixLength ?? 0, ipv6Gateway: v6?.gateway ?? '',
+      mac: mac ?? (v4 === undefined ? normalMac(`02:42:${endpointId.slice(0, 8).replace(/(..)(?!$)/g, '$1:')}`) : macOf(Number(tryParseIp(v4.address)!.value))),
+      defaultIpv4: false, defaultIpv6: false, priority: wish.priority ?? 0, ports: [],
+    };
+  }
+
+  /** The endpoints with the ports that are published through each. */
+  #withPorts(request: Pick<SandboxRequest, 'containerId' | 'containerName' | 'ports'> & { lenient?: boolean }, endpoints: readonly EndpointRecord[], holds: Map<PortHold, string>): EndpointRecord[] {
+    if (request.ports.length === 0) return endpoints.map((each) => (each.ports.length === 0 ? each : { ...each, ports: [] }));
+    try {
+      const owner = request.containerName ?? request.containerId.slice(0, 12);
+      const held = takePorts(this.#ports, request.ports, { owner, endpoints, find: this.#find, lenient: request.lenient === true });
+      for (const { hold, endpointId } of held) if (hold !== undefined) holds.set(hold, endpointId);
+      return endpoints.map((each) => ({ ...each, ports: held.filter((port) => port.endpointId === each.endpointId).map(({ port }) => port) }));
+    } catch (error) {
+      throw withContainer(error, request, endpoints.find((each) => each.defaultIpv4 || each.defaultIpv6)?.endpointId ?? '');
+    }
+  }
+
+  /** A container that runs has other endpoints from now on: routes inside, ports that move with the gateway. */
+  #move(sandbox: Sandbox, next: readonly EndpointRecord[], { request, namespace }: { request: Pick<SandboxRequest, 'containerId' | 'containerName' | 'ports'>; namespace: NetworkNamespace }): EndpointRecord[] {
+    const before = sandbox.endpoints;
+    const moved = next.filter((each) => {
+      const was = before.find((other) => other.endpointId === each.endpointId);
+      return (each.defaultIpv4 && was?.defaultIpv4 !== true) || (each.defaultIpv6 && was?.defaultIpv6 !== true);
+    });
+    runSteps(routeSteps(moved), this.#route, namespace);
+    const carriers = (list: readonly EndpointRecord[]): string => list.filter((each) => each.defaultIpv4 || each.defaultIpv6).map((each) => each.endpointId).join();
+    const ports = before.flatMap((each) => each.ports);
+    let endpoints = [...next];
+    if (carriers(before) !== carriers(next) && (ports.length > 0 || request.ports.length > 0)) {
+      for (const hold of sandbox.holds.keys()) this.#ports.give(hold);
+      sandbox.holds = new Map();
+      endpoints = this.#withPorts({ ...request, lenient: true, ports: ports.length > 0 ? portWishes(ports) : request.ports }, next, sandbox.holds);
+    }
+    const published = this.#elementsOf(endpoints);
+    this.#change({ remove: sandbox.published ?? new Map(), add: published });
+    sandbox.endpoints = endpoints;
+    sandbox.published = published;
+    if (ports.length > 0) this.#flows.changed(ports);
+    return endpoints;
+  }
+
+  #sandboxOf({ containerId, endpoints }: RunningSandbox): Sandbox {
+    let sandbox = this.#sandboxes.get(containerId);
+    if (sandbox === undefined) this.#sandboxes.set(containerId, (sandbox = { endpoints, holds: new Map(), published: undefined }));
+    return sandbox;
+  }
+
+  /** Endpoints of an earlier life of this daemon. What is in the way is only told: the container runs already. */
+  #adopt(endpoints: readonly EndpointRecord[]): void {
+    const holds = new Map<PortHold, string>();
+    const attempt = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        this.#log(`network of container ${endpoints[0]!.containerId.slice(0, 12)}: ${(error as Error).message}`);
+      }
+    };
+    for (const endpoint of endpoints) {
+      const addresses = this.#networks.get(endpoint.networkId)?.addresses;
+      if (endpoint.address !== '') attempt(() => addresses?.take(4, endpoint.address));
+      if (endpoint.ipv6 !== '') attempt(() => addresses?.take(6, endpoint.ipv6));
+      const routed = this.#find(endpoint.networkId);
+      for (const { protocol, hostIp, hostPort, containerPort } of endpoint.ports) {
+        if (routed !== undefined && networkFacts(routed).gatewayMode[hostIp.includes(':') ? 6 : 4] === 'routed') continue;
+        attempt(() => holds.set(this.#ports.take({ protocol, hostIp, first: hostPort, last: hostPort, owner: endpoint.containerId.slice(0, 12), target: `${endpoint.address}:${containerPort}` }), endpoint.endpointId));
+      }
+    }
+    this.#sandboxes.set(endpoints[0]!.containerId, { endpoints, holds, published: undefined });
+  }
+
+  #forgetSandbox(id: string, sandbox: Sandbox): void {
+    this.#sandboxes.delete(id);
+    for (const hold of sandbox.holds.keys()) this.#ports.give(hold);
+    for (const endpoint of sandbox.endpoints) {
+      this.#giveAddresses(endpoint);
+      if (endpoint.hostInterface !== '') this.#stragglers.add(endpoint.hostInterface);
+    }
+  }
+
+  #giveAddresses({ networkId, address, ipv6 }: EndpointRecord): void {
+    const addresses = this.#networks.get(networkId)?.addresses;
+    addresses?.give(address);
+    addresses?.give(ipv6);
+  }
+
+  #cancelAddresses({ networkId, address, ipv6 }: EndpointRecord): void {
+    const addresses = this.#networks.get(networkId)?.addresses;
+    addresses?.cancel(address);
+    addresses?.cancel(ipv6);
+  }
+
+  #elementsOf(endpoints: readonly EndpointRecord[]): Elements {
+    return containerElements(endpoints, this.#find);
+  }
+
+  /** One batch; when somebody changed the table, all of it is made anew. What is in memory must be so already. */
+  #change(change: { remove?: Elements; add?: Elements }): void {
+    if ((change.remove?.size ?? 0) + (change.add?.size ?? 0) === 0) return;
+    try {
+      this.#nat.change(change);
+    } catch (error) {
+      if (!isKind(error, 'not-found') && !isKind(error, 'conflict')) throw error;
+      this.#rebuild(change.add);
+    }
+  }
+
+  #rebuild(extra: Elements = new Map()): void {
+    const parts = [...this.#networks.values()].map(({ record }) => networkElements(record));
+    const published = [...this.#sandboxes.values()].flatMap((each) => (each.published === undefined ? [] : [each.published]));
+    const known = new Set([...parts, ...published].flatMap((each) => [...each.values()].flatMap((list) => list.map((element) => element.key.join()))));
+    const missing = new Map([...extra].map(([key, list]) => [key, list.filter((element) => !known.has(element.key.join()))] as const));
+    this.#nat.rebuild([...parts, ...published, missing]);
+  }
+
+  /** Only where the kernel lets others flush a table that is in use. */
+  #watch(): void {
+    clearInterval(this.#checkTimer);
+    if (this.#nat.isOwned) return;
+    this.#checkTimer = setInterval(() => {
+      try {
+        if (this.#nat.exists()) return;
+        this.#log(`the nftables table of bridge ${this.bridge.link} was deleted by somebody else: restored`);
+        this.#rebuild();
+      } catch (error) {
+        this.#log((error as Error).message);
+      }
+    }, CHECK_MS).unref();
+  }
+}
+
+/**
+ * Whether the kernel shows bridged packets to the table's forward chain (br_netfilter). Then that keeps containers apart; and a port
+ * of the bridge that is isolated would also keep them from one another's published ports, which the bridge itself turns around.
+ */
+function bridgesAreFiltered(): boolean {
+  const isOn = (name: string): boolean => {
+    try {
+      return readFileSync(`/proc/sys/net/bridge/${name}`, 'utf8').trim() === '1';
+    } catch {
+      return false;
+    }
+  };
+  return isOn('bridge-nf-call-iptables') && isOn('bridge-nf-call-ip6tables');
+}
+
+const normalMac = (mac: string): string => [...macBytes(mac)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+
+/** Ports that are published, as wishes for the very same. */
+const portWishes = (ports: EndpointRecord['ports']): PortRequest[] =>
+  ports.map(({ containerPort, protocol, hostIp, hostPort }) => ({ containerPort, protocol, hostIp, hostPort, hostPortEnd: hostPort }));
+
+/** Docker's whole sentence for a port that cannot be had, when we know whose it would be. */
+function withContainer(error: unknown, request: Pick<SandboxRequest, 'containerName'>, endpointId: string): unknown {
+  if (!(error instanceof NaruError) || request.containerName === undefined) return error;
+  const message = `failed to set up container networking: driver failed programming external connectivity on endpoint ${request.containerName} (${endpointId}): ${error.message}`;
+  return new NaruError(error.kind, message, {
+    cause: error, ...(error.errno === undefined ? {} : { errno: error.errno }), ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
+}
+
