@@ -3,6 +3,7 @@ import {
   AT_EMPTY_PATH, AT_FDCWD, CLONE_NEWNS, FSCONFIG_CMD_CREATE, FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, MOUNT_ATTR_NODEV,
   MOUNT_ATTR_RDONLY, MS_NODEV, MS_PRIVATE, MS_RDONLY, MS_REC, NR, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 } from '#sys/numbers.ts';
+import { overlayAppends } from '#sys/overlay-append.ts';
 import { check, syscall } from '#sys/syscalls.ts';
 
 const FSOPEN_CLOEXEC = 1, FSMOUNT_CLOEXEC = 1;
@@ -18,7 +19,7 @@ export interface OverlayRequest {
   readonly readOnly: boolean;
   /** An empty directory: overlayfs wants two lowers when there is no upper. */
   readonly empty: string;
-  /** A place to mount on for a moment, inside a private namespace (kernels before 6.5 with many layers). */
+  /** A place to mount on for a moment, inside a private namespace (kernels before 6.8 with many layers). */
   readonly scratch: string;
 }
 
@@ -39,11 +40,8 @@ function openByFsopen(request: OverlayRequest): number | undefined {
     const set = (key: string, value: string): number => syscall(NR.fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0);
     check(set('source', 'overlay'), 'overlay source');
     if (request.lowers.some((lower) => Buffer.byteLength(lower) > MAX_VALUE)) return undefined;
-    for (const lower of request.lowers) {
-      const result = set('lowerdir+', lower);
-      if (result === -22) return setJoined(request, { fs, set }); // before 6.5
-      check(result, `overlay lower ${lower}`);
-    }
+    if (!overlayAppends()) return setJoined(request, { fs, set });
+    for (const lower of request.lowers) check(set('lowerdir+', lower), `overlay lower ${lower}`);
     return finish(request, { fs, set });
   } finally {
     closeSync(fs);
@@ -54,7 +52,8 @@ interface Context { fs: number; set: (key: string, value: string) => number }
 
 function setJoined(request: OverlayRequest, context: Context): number | undefined {
   const joined = joinLowers(request.lowers);
-  if (Buffer.byteLength(joined) > MAX_VALUE) return undefined;
+  // A context of the old kind refuses commas, escaped or not.
+  if (Buffer.byteLength(joined) > MAX_VALUE || `${joined}${request.upper}${request.work}`.includes(',')) return undefined;
   check(context.set('lowerdir', joined), 'overlay lowerdir');
   return finish(request, context);
 }
@@ -74,6 +73,9 @@ function finish(request: OverlayRequest, { fs, set }: Context): number | undefin
   return check(syscall(NR.fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | (request.readOnly ? MOUNT_ATTR_RDONLY : 0)), 'fsmount overlay');
 }
 
+/** In mount(2)'s options a comma in a path is written `\\,`. */
+const escapeComma = (path: string): string => path.replace(/[\\,]/g, '\\$&');
+
 const joinLowers = (lowers: readonly string[]): string => lowers.map((l) => l.replace(/[\\:,]/g, '\\$&')).join(':');
 
 /**
@@ -88,7 +90,7 @@ export function openByMount(request: OverlayRequest): number {
     try {
       check(syscall(NR.mount, 'none', '/', null, MS_REC | MS_PRIVATE, null), 'make mounts private');
       const options = [`lowerdir=${joinLowers(request.lowers)}`, ...FIXED.map(([key, value]) => `${key}=${value}`)];
-      if (request.upper !== undefined) options.push(`upperdir=${request.upper}`, `workdir=${request.work}`);
+      if (request.upper !== undefined) options.push(`upperdir=${escapeComma(request.upper)}`, `workdir=${escapeComma(request.work ?? '')}`);
       const flags = MS_NODEV | (request.readOnly ? MS_RDONLY : 0);
       check(syscall(NR.mount, 'overlay', request.scratch, 'overlay', flags, options.join(',')), 'mount overlay');
       return check(syscall(NR.open_tree, AT_FDCWD, request.scratch, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), 'open_tree overlay');

@@ -28,22 +28,21 @@ export function addRootfs(plan: PlanBuilder, rootfs: Rootfs, stateDir: string, h
   const options = ['source=overlay', ...host.overlayDefaults, `upperdir=${rootfs.upper}`, `workdir=${rootfs.work}`];
   const flags = rootfs.volatile ? ['volatile'] : [];
   const joined = rootfs.lowers.map(escapeColon).join(':');
-  if (host.overlayAppend) {
-    plan.add('prepare', 'fs_mount', { slot: SLOT.root, type: 'overlay', options: [...rootfs.lowers.map((l) => `lowerdir+=${l}`), ...options, ...flags], attr: 0 },
-      { why: `rootfs: overlay of ${rootfs.lowers.length} layers`, pointer: ROOT });
-  } else if (joined.length < FSCONFIG_MAX_STRING && !`${joined}${options.join('')}`.includes(',')) {
-    plan.add('prepare', 'fs_mount', { slot: SLOT.root, type: 'overlay', options: [`lowerdir=${joined}`, ...options, ...flags], attr: 0 },
+  const lowers = host.overlayAppend ? rootfs.lowers.map((l) => `lowerdir+=${l}`) : [`lowerdir=${joined}`];
+  const fits = [...lowers, ...options].every((o) => Buffer.byteLength(o.slice(o.indexOf('=') + 1)) < FSCONFIG_MAX_STRING && (host.overlayAppend || !o.includes(',')));
+  if (fits) {
+    plan.add('prepare', 'fs_mount', { slot: SLOT.root, type: 'overlay', options: [...lowers, ...options, ...flags], attr: 0 },
       { why: `rootfs: overlay of ${rootfs.lowers.length} layers`, pointer: ROOT });
   } else {
     addOldOverlay(plan, [`lowerdir=${joined}`, ...options.slice(1)].map((o) => o.replaceAll(',', '\\,')).concat(flags).join(','), stateDir);
   }
 }
 
-/** Before `lowerdir+`, many layers only fit through mount(2): in a mount namespace of the shim's own, which it leaves at
+/** Many layers before `lowerdir+`, and long paths, only fit through mount(2): in a mount namespace of the shim's own, which it leaves at
  *  once with a clone of the mount in its hand. */
 function addOldOverlay(plan: PlanBuilder, data: string, stateDir: string): void {
-  if (data.length >= MOUNT_MAX_DATA) {
-    throw new NaruError('unsupported', `overlay: the paths of the layers take ${data.length} bytes, this kernel takes ${MOUNT_MAX_DATA}`, {
+  if (Buffer.byteLength(data) >= MOUNT_MAX_DATA) {
+    throw new NaruError('unsupported', `overlay: the paths of the layers take ${Buffer.byteLength(data)} bytes, this kernel takes ${MOUNT_MAX_DATA}`, {
       hint: 'use a data root with a shorter path, an image with fewer layers, or a kernel from 6.8 on',
     });
   }

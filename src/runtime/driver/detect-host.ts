@@ -2,12 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { CompileHost } from '#runtime/compile/compile-host.ts';
 import { RLIMITS } from '#runtime/compile/process-attributes.ts';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
-import { closeQuietly } from '#sys/descriptors.ts';
-import { FSCONFIG_SET_STRING, NR } from '#sys/numbers.ts';
+import { NR } from '#sys/numbers.ts';
+import { overlayAppends } from '#sys/overlay-append.ts';
 import { check, syscall } from '#sys/syscalls.ts';
 
 const CAP_SYS_RESOURCE = 24n;
-const FSOPEN_CLOEXEC = 1;
 
 /** Read the machine once. Throws what detectCgroups throws. */
 export function detectHost(): CompileHost {
@@ -16,7 +15,7 @@ export function detectHost(): CompileHost {
   const mayRaise = ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n;
   return {
     cgroups: detectCgroups(),
-    overlayAppend: hasOverlayAppend(),
+    overlayAppend: overlayAppends(),
     overlayDefaults: overlayDefaults(),
     capabilities,
     seccomp: existsSync('/proc/sys/kernel/seccomp/actions_avail'),
@@ -27,15 +26,6 @@ export function detectHost(): CompileHost {
     oomScoreAdj,
     minOomScoreAdj: mayRaise ? -1000 : oomScoreAdj,
   };
-}
-
-/** Whether overlay takes `lowerdir+`: asked of a file system context that is never created. */
-function hasOverlayAppend(): boolean {
-  const fd = syscall(NR.fsopen, 'overlay', FSOPEN_CLOEXEC);
-  if (fd < 0) return false;
-  const result = syscall(NR.fsconfig, fd, FSCONFIG_SET_STRING, 'lowerdir+', '/', 0);
-  closeQuietly(fd);
-  return result === 0;
 }
 
 /** Distributions build overlay with other defaults: copied up inodes must stay whole, and upper directories movable. */
