@@ -28,7 +28,8 @@ export async function runGuest(files: readonly string[], options: { readonly dea
     const [serial, results] = ['console', 'results'].map((name) => join(directory, name)) as [string, string];
     const started = Date.now();
     const arm = process.arch !== 'x64';
-    const qemu = spawn(arm ? 'qemu-system-aarch64' : 'qemu-system-x86_64', [
+    // Bounded by a program of its own: the guest ends as well when this process was killed.
+    const qemu = spawn('timeout', ['-s', 'KILL', String(options.deadlineSeconds), arm ? 'qemu-system-aarch64' : 'qemu-system-x86_64',
       '-machine', arm ? 'virt' : 'q35', '-cpu', 'max', '-accel', 'tcg,thread=multi,tb-size=512', '-smp', '2', '-m', String(MEMORY_MEGABYTES),
       '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-nic', 'none',
       '-kernel', kernel.image, '-initrd', image.initramfs,
@@ -38,12 +39,10 @@ export async function runGuest(files: readonly string[], options: { readonly dea
     ], { stdio: ['ignore', 'ignore', 'pipe'] });
     let complaints = '';
     qemu.stderr.on('data', (bytes: Buffer) => { complaints += bytes.toString(); });
-    const timer = setTimeout(() => qemu.kill('SIGKILL'), options.deadlineSeconds * 1000);
     await new Promise<void>((resolve) => qemu.once('exit', () => resolve()).once('error', (error) => {
       complaints += String(error);
       resolve();
     }));
-    clearTimeout(timer);
     const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
     const output = read(results);
     const status = /^guest: exit (\d+)/m.exec(output)?.[1];

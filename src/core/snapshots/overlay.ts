@@ -73,7 +73,7 @@ function finish(request: OverlayRequest, { fs, set }: Context): number | undefin
   return check(syscall(NR.fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | (request.readOnly ? MOUNT_ATTR_RDONLY : 0)), 'fsmount overlay');
 }
 
-/** In mount(2)'s options a comma in a path is written `\\,`. */
+/** In mount(2)'s options a comma in a path is written `\,`. */
 const escapeComma = (path: string): string => path.replace(/[\\,]/g, '\\$&');
 
 const joinLowers = (lowers: readonly string[]): string => lowers.map((l) => l.replace(/[\\:,]/g, '\\$&')).join(':');
