@@ -20,7 +20,7 @@ const PHASES: Phase[] = [
   { name: 'conformance', paths: ['test/conformance'], timeoutSeconds: 180, minimum: 5 },
   { name: 'registry', paths: ['test/registry'], timeoutSeconds: 180, minimum: 50 },
   { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 240, minimum: 100 },
-  { name: 'vm', paths: ['test/vm'], timeoutSeconds: 300, minimum: 65 },
+  { name: 'vm', paths: ['test/vm'], timeoutSeconds: 330, minimum: 60 },
   { name: 'system', paths: ['test/system'], timeoutSeconds: 400, minimum: 400 },
 ];
 

@@ -10,12 +10,15 @@ import { footprint, leaks, type Footprint, type OracleScope } from './leak-oracl
 const top = join(import.meta.dirname, '../..');
 export const NARU = join(top, 'dist/naru');
 
+/** Where processors are emulated and shared, deadlines are longer. */
+const PATIENCE = process.env['NARU_TEST_SLOW'] === undefined ? 1 : 5;
+
 export interface Ran { code: number; out: string; err: string }
 
 /** Runs a program to its end (bounded) without a terminal. */
 export function run(command: string, args: readonly string[], options: { input?: string | Uint8Array; env?: Record<string, string>; timeoutMs?: number; cwd?: string } = {}): Ran {
   const result = spawnSync(command, args as string[], {
-    encoding: 'utf8', input: options.input ?? '', timeout: options.timeoutMs ?? 30_000, maxBuffer: 256 << 20, cwd: options.cwd,
+    encoding: 'utf8', input: options.input ?? '', timeout: PATIENCE * (options.timeoutMs ?? 30_000), maxBuffer: 256 << 20, cwd: options.cwd,
     env: { ...process.env, ...options.env },
   });
   return { code: result.status ?? 128, out: result.stdout ?? '', err: (result.stderr ?? '') + (result.error === undefined ? '' : String(result.error)) };
@@ -52,7 +55,7 @@ export class TestDaemon {
     this.process = spawn(NARU, ['daemon', '--data-root', this.scope.dataRoot, '--state-dir', this.scope.stateDir, '--host', `unix://${this.socket}`, '--pidfile', join(this.root, 'pid')], { stdio: ['ignore', log, log] });
     closeSync(log);
     this.scope.daemonPid = this.process.pid as number;
-    const end = Date.now() + 10_000;
+    const end = Date.now() + PATIENCE * 10_000;
     while (!(await answers(this.socket))) {
       if (this.process.exitCode !== null || Date.now() > end) throw new Error(`the daemon did not come up: ${this.log()}`);
       await new Promise((resolve) => setTimeout(resolve, 10));

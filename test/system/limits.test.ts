@@ -9,6 +9,8 @@ import { TestDaemon } from '../support/daemon.ts';
  * version here, v2 alone and an older kernel in test/vm).
  */
 const V2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
+/** Both, but where processors are emulated. */
+const CLIS = process.env['NARU_TEST_SLOW'] === undefined ? (['docker', 'naru'] as const) : (['naru'] as const);
 let d: TestDaemon;
 before(async () => {
   d = await TestDaemon.start();
@@ -30,7 +32,7 @@ function groupFile(name: string, v1: [controller: string, file: string], v2: str
 }
 
 const both = (name: string, body: (call: (...args: string[]) => string) => void): void => {
-  for (const cli of ['docker', 'naru'] as const) {
+  for (const cli of CLIS) {
     test(`${cli}: ${name}`, () => body((...args) => {
       const ran = d[cli](...args);
       assert.equal(ran.code, 0, `${cli} ${args.join(' ')}: ${ran.err}`);
