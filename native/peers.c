@@ -88,6 +88,17 @@ void tell_attach(struct shim *shim, const struct client *client, u32 type, u32 r
     send_message(shim->peers[client->peer].fd, type, client->seq, &reason, type == MSG_ATTACH_END ? sizeof reason : 0);
 }
 
+/* A socket closed with messages unread resets the other end, which then never reads what it was told last (FAILED, EXITED). */
+void peers_drain(struct shim *shim) {
+  u8 message[MAX_MESSAGE];
+  for (int i = 0; i < MAX_PEERS; i++) {
+    int fd = shim->peers[i].fd;
+    if (fd < 0) continue;
+    sys(shutdown, fd, SHUT_RD);
+    for (long n = 1; n > 0 || n == -EINTR;) n = sys(recvfrom, fd, message, sizeof message, MSG_DONTWAIT, 0, 0);
+  }
+}
+
 static void peer_close(struct shim *shim, int i) {
   close_quietly(&shim->peers[i].fd);
   shim->peers[i].subscribed = 0;

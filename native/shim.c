@@ -14,6 +14,7 @@ poll_index poll_add(struct shim *shim, int fd, short events) {
 static _Noreturn void leave(struct shim *shim) {
   clients_end_all(shim, END_EXITED);
   if (shim->task.listen_path) sys(unlinkat, AT_FDCWD, shim->task.listen_path, 0);
+  peers_drain(shim);
   quit(0);
 }
 

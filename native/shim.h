@@ -94,6 +94,7 @@ void spawn_shim(const int *fds, size_t count, int target_pidfd, u32 seq);
 /* peers.c */
 void peers_poll(struct shim *shim);
 void peers_serve(struct shim *shim);
+void peers_drain(struct shim *shim);
 /* What happened, to the first connection and to every subscriber. */
 void tell_all(struct shim *shim, u32 type, const void *payload, size_t n);
 void tell_created(struct shim *shim, int peer);

@@ -162,6 +162,7 @@ enum {
 #define MSG_DONTWAIT 0x40
 #define MSG_NOSIGNAL 0x4000
 #define MSG_CMSG_CLOEXEC 0x40000000
+#define SHUT_RD 0
 #define SHUT_WR 1
 #define POLLIN 1
 #define POLLPRI 2

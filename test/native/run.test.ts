@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, statSync } from 'node:fs';
 import { test } from 'node:test';
+import { encodePlan } from '#runtime/plan/encode.ts';
+import { sealedMemfd, sendWithDescriptors, socketpair } from '#sys/descriptors.ts';
 import { CLONE_NEWNS, CLONE_NEWPID } from '#sys/numbers.ts';
 import {
   EINVAL, ENOENT, MSG, NO_SECTION, SIGKILL, SIGTERM, Scratch, Spawner, child, cleanup, clone, connectTo, container, exec, exit,
-  failure, logRecords, logText, parent, pidOf, prepare, sh,
+  failure, helper, logRecords, logText, parent, pidOf, prepare, sh,
 } from './harness.ts';
 
 test('a program in new namespaces on an overlay: output, log, exit record', async () => {
@@ -356,4 +359,28 @@ test('out-of-memory kills are counted and announced', async () => {
   assert.equal(ended.signal, SIGKILL);
   assert.ok(ended.ooms >= 1);
   assert.equal(existsSync(group), false);
+});
+
+test('a failure is heard from a shim that left with messages unread', () => {
+  const [mine, theirs] = socketpair('seqpacket');
+  const plan = sealedMemfd('plan', encodePlan({ ops: [prepare('mkdir', { path: '/nonesuch/x', mode: 0o755 }), clone(), exec(['/bin/true'])] }));
+  assert.ok(sendWithDescriptors(mine, new Uint8Array(new Uint32Array([MSG.SIGNAL, 1, 0]).buffer), []) > 0);
+  // Ours is read only when the shim is gone.
+  spawnSync(helper(), ['run'], { stdio: ['ignore', 'ignore', 'inherit', theirs, plan] });
+  closeSync(theirs);
+  closeSync(plan);
+  const message = Buffer.alloc(256);
+  assert.ok(readSync(mine, message) > 0);
+  assert.equal(message.readUInt32LE(0), MSG.FAILED);
+  closeSync(mine);
+});
+
+test('the helper is static, without interpreter or libraries, and smaller than 200 KiB', () => {
+  const program = readFileSync(helper());
+  assert.ok(program.byteLength < 200 << 10, `${program.byteLength} bytes`);
+  const [offset, size, count] = [Number(program.readBigUInt64LE(32)), program.readUInt16LE(54), program.readUInt16LE(56)];
+  const types = Array.from({ length: count }, (_, i) => program.readUInt32LE(offset + i * size));
+  assert.ok(types.includes(1), 'PT_LOAD');
+  assert.ok(!types.includes(2) && !types.includes(3), 'neither PT_DYNAMIC nor PT_INTERP');
+  assert.equal(program.readUInt16LE(60), program.readUInt16LE(62) + 1, 'section names come last: no symbol table');
 });
