@@ -39,7 +39,7 @@ export async function serveRegistry(options: RegistryOptions, say: (line: string
   let inFlight = (): number => 0;
   const metrics = createMetrics(() => ({
     ...(metadata.one<Record<string, number>>(
-      'SELECT count(*) AS naru_registry_blobs, coalesce(sum(size), 0) AS naru_registry_stored_bytes, (SELECT count(*) FROM repositories) AS naru_registry_repositories FROM blobs')),
+      'SELECT count(*) AS naru_registry_blobs, coalesce(sum(size), 0) AS naru_registry_stored_bytes, (SELECT count(*) FROM repositories) AS naru_registry_repositories FROM blobs WHERE stored')),
     naru_registry_requests_in_flight: inFlight(),
   }));
   const hooks = options.webhooks.map((one) => stack.use(webhook(one, (what, count, error) => {

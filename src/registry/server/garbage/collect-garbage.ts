@@ -22,7 +22,7 @@ const UNUSED_BLOBS = `SELECT digest, size FROM blobs WHERE touched < ?1 AND NOT 
 /**
  * Online garbage collection by references, in small steps between which pushes and pulls go on, in any number of processes:
  * a blob that no manifest of its repository names loses its link; one without links is first marked in the database (from
- * then on nobody can link it: `linkBlob` says so and the push stores it again), then removed from the storage, then forgotten.
+ * then on nobody can claim or link it: a push under way stores it again), then removed from the storage, then forgotten.
  * Repositories that are empty go as well. Marks that a killed collector left are carried on.
  */
 export async function collectGarbage(metadata: Metadata, storage: BlobStorage, options: GarbageOptions): Promise<GarbageReport> {

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Digest } from '#spec/ids.ts';
 import type { RepositoryName } from '#registry/protocol/repository-name.ts';
 import type { Metadata } from './open-metadata.ts';
@@ -16,16 +17,30 @@ export const touchBlob = (metadata: Metadata, name: RepositoryName, digest: Dige
     'UPDATE repository_blobs SET linked = ? WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)', now, digest, name), { durable: false });
 };
 
-export type LinkOutcome = 'linked' | 'deleting';
+/** Which row of a digest somebody claimed: a collection may take it away, and another push make a new one. */
+export type BlobClaim = number & { readonly __brand: 'BlobClaim' };
+const CLAIMS = 2 ** 47;
+
+/** Announces that the blob is about to be put into the storage. While the row stands, no collection removes its bytes unless it marks
+ *  it first, which `linkBlob` notices. `undefined`: a collection has hold of it; wait and claim again. */
+export const claimBlob = (metadata: Metadata, blob: { digest: Digest; size: number }, now: number): BlobClaim | undefined =>
+  metadata.transaction(() => {
+    const row = metadata.one<{ deleting: number; born: BlobClaim }>('SELECT deleting, born FROM blobs WHERE digest = ?', blob.digest);
+    if (row?.deleting === 1) return undefined;
+    const born = row?.born ?? (randomInt(1, CLAIMS) as BlobClaim);
+    metadata.run('INSERT INTO blobs (digest, size, touched, stored, born) VALUES (?, ?, ?, 0, ?) ON CONFLICT (digest) DO UPDATE SET touched = excluded.touched', blob.digest, blob.size, now, born);
+    return born;
+  }, { durable: false });
+
+export type LinkOutcome = 'linked' | 'lost';
 /** `quota`: bytes that the repository may hold afterwards; going over it throws DENIED and changes nothing. */
 export interface LinkOptions { now: number; quota: number | undefined }
 
-/** Says that the storage holds the blob and that the repository may show it. `deleting`: a collection has hold of it; wait and store again. */
-export const linkBlob = (metadata: Metadata, name: RepositoryName, blob: { digest: Digest; size: number }, { now, quota }: LinkOptions): LinkOutcome =>
+/** Says that the storage holds the blob, put there since `claim`, and that the repository may show it. `lost`: a collection came
+ *  between, so the bytes may be gone; claim and store again. */
+export const linkBlob = (metadata: Metadata, name: RepositoryName, blob: { digest: Digest; claim: BlobClaim }, { now, quota }: LinkOptions): LinkOutcome =>
   metadata.transaction(() => {
-    const row = metadata.one<{ deleting: number }>('SELECT deleting FROM blobs WHERE digest = ?', blob.digest);
-    if (row?.deleting === 1) return 'deleting';
-    metadata.run('INSERT INTO blobs (digest, size, touched) VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET touched = excluded.touched', blob.digest, blob.size, now);
+    if (metadata.run('UPDATE blobs SET touched = ?, stored = 1 WHERE digest = ? AND born = ? AND NOT deleting', now, blob.digest, blob.claim) === 0) return 'lost';
     link(metadata, name, blob.digest, now);
     checkQuota(metadata, name, quota);
     return 'linked';
@@ -34,7 +49,7 @@ export const linkBlob = (metadata: Metadata, name: RepositoryName, blob: { diges
 /** Links a blob that is already stored. False: it is not (any more). */
 export const mountBlob = (metadata: Metadata, name: RepositoryName, digest: Digest, { now, quota }: LinkOptions): boolean =>
   metadata.transaction(() => {
-    if (metadata.run('UPDATE blobs SET touched = ? WHERE digest = ? AND NOT deleting', now, digest) === 0) return false;
+    if (metadata.run('UPDATE blobs SET touched = ? WHERE digest = ? AND stored AND NOT deleting', now, digest) === 0) return false;
     link(metadata, name, digest, now);
     checkQuota(metadata, name, quota);
     return true;

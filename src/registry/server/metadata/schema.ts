@@ -4,7 +4,8 @@
  *   tags ──▶ manifests ──▶ manifest_blobs, manifest_children (by digest: a sparse index may name what is not here)
  *   repository_blobs (what a repository may show) ──▶ blobs (what the storage holds, each digest once)
  *
- * A blob whose row says `deleting` belongs to a collection under way: nobody may link it until the row is gone.
+ * A blob whose row says `deleting` belongs to a collection under way: nobody may link it until the row is gone. One that is not
+ * `stored` yet is being put into the storage by whoever claimed it; `born` tells a row from an earlier one of the same digest.
  */
 export const SCHEMA_STEPS: readonly { name: string; sql: string }[] = [
   {
@@ -54,6 +55,13 @@ CREATE INDEX tags_by_manifest ON tags(manifest);
 CREATE TABLE uploads (
   id TEXT PRIMARY KEY, repository TEXT NOT NULL, algorithm TEXT NOT NULL, updated INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+`,
+  },
+  {
+    name: 'claims',
+    sql: `
+ALTER TABLE blobs ADD COLUMN stored INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE blobs ADD COLUMN born INTEGER NOT NULL DEFAULT 0;
 `,
   },
 ];
