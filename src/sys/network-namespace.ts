@@ -18,11 +18,19 @@ export class NetworkNamespace implements Disposable {
     if (pidfd < 0) throw gone;
     try {
       const fd = openSync(`/proc/${pid}/ns/net`, 'r');
-      // Read while the process is held: if it is alive afterwards, all of this was about it.
-      const ours = readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(mark);
-      if (ours && syscall(NR.pidfd_send_signal, pidfd, 0, null, 0) === 0) return new NetworkNamespace(fd);
+      try {
+        // Read while the process is held: if it is alive afterwards, all of this was about it.
+        const ours = readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(mark);
+        if (ours && syscall(NR.pidfd_send_signal, pidfd, 0, null, 0) === 0) return new NetworkNamespace(fd);
+      } catch (error) {
+        closeSync(fd);
+        throw error;
+      }
       closeSync(fd);
       throw gone;
+    } catch (error) {
+      // It ended in between: ENOENT when its files are opened, ESRCH when they are read.
+      throw ['ENOENT', 'ESRCH'].includes(String((error as NodeJS.ErrnoException).code)) ? gone : error;
     } finally {
       closeSync(pidfd);
     }

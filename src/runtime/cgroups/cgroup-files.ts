@@ -4,8 +4,9 @@ import { NaruError } from '#spec/errors.ts';
 /** The errno name of a failed file operation: `ENOENT`. */
 export const codeOf = (error: unknown): string => String((error as NodeJS.ErrnoException).code ?? '');
 
-/** A group or a file that is gone: its processes ended and somebody removed it. ENODEV is what an open file of it says. */
-export const isGone = (error: unknown): boolean => ['ENOENT', 'ENODEV', 'ENOTDIR'].includes(codeOf(error));
+/** A group or a file that is gone: its processes ended and somebody removed it. ENODEV is what an open file of a group says, ESRCH
+ *  one of a process. */
+export const isGone = (error: unknown): boolean => ['ENOENT', 'ENODEV', 'ENOTDIR', 'ESRCH'].includes(codeOf(error));
 
 /** A cgroup file's text; undefined when it, or its group, is not there (or cannot be read in this state of the group). */
 export function readGroupFile(path: string): string | undefined {
