@@ -105,6 +105,22 @@ test('stop: its signal, then SIGKILL; restart; start and stop twice', async () =
   assert.equal(t.driver.tasks.length, 2);
 });
 
+test('a removal by force wins over a restart that is under way', async () => {
+  for (const HostConfig of [{}, { AutoRemove: true }, { RestartPolicy: { Name: 'always' as const, MaximumRetryCount: 0 } }]) {
+    const t = await make();
+    const id = await run(t, { HostConfig });
+    t.driver.last.deadly = new Set([9]);
+    const restarted = t.engine.containers.restart(id, { timeout: 5 }).catch(() => undefined);
+    await eventually(() => t.driver.last.signals.includes(15));
+    await t.engine.containers.remove(id, { force: true, volumes: false, link: false });
+    await restarted;
+    await assert.rejects(t.engine.containers.inspect(id, false), { kind: 'not-found' });
+    assert.equal(t.driver.tasks.length, 2, 'the restart came between');
+    assert.deepEqual(t.driver.last.signals, [9]);
+    assert.equal(t.network.live.size, 0);
+  }
+});
+
 test('kill, pause, remove: refusals in Docker’s words', async () => {
   const t = await make();
   const id = await run(t, {}, 'web');

@@ -27,6 +27,11 @@ export async function removeContainer(engine: EngineContext, container: Containe
   if (options.force) await killAndWait(engine, container, KILL_DEADLINE_MS);
   await container.mutex.run('remove', async () => {
     if (container.removed) return;
+    if (options.force) {
+      // A restart that was under way may have started it once more; from here on nobody else can.
+      container.stopRequested = true;
+      await killAndWait(engine, container, KILL_DEADLINE_MS);
+    }
     checkRemovable(container);
     await remove(engine, container, options);
   });
