@@ -41,23 +41,8 @@ export interface NetworkService {
   close(): void;
 }
 
-export interface NetworkRequest {
-  readonly id: string;
-  readonly name: string;
-  readonly created: string;
-  readonly driver: NetworkDriver;
-  readonly ipv4: boolean;
-  readonly ipv6: boolean;
-  readonly internal: boolean;
-  readonly attachable: boolean;
-  readonly configOnly: boolean;
-  readonly configFrom: string;
-  readonly ipamOptions: StringMap;
-  /** Subnets empty: chosen from the pools. */
-  readonly pools: readonly IpamPool[];
-  readonly options: StringMap;
-  readonly labels: StringMap;
-}
+/** A network as it is asked for: an interface is not given yet, and pools whose subnet is empty are chosen. */
+export type NetworkRequest = Omit<NetworkRecord, 'link'>;
 
 export interface PortRequest {
   readonly containerPort: number;

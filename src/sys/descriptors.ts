@@ -107,6 +107,22 @@ export function pidfdSignal(pidfd: number, signal: number): boolean {
   return true;
 }
 
+/** Signals the process that has the number, if `isMeant` says so once its pidfd is held: a number that was given to another process
+ *  meanwhile is never signalled. False when it is gone, or another. */
+export function signalIf(pid: number, signal: number, isMeant: () => boolean): boolean {
+  let pidfd: number;
+  try {
+    pidfd = pidfdOpen(pid);
+  } catch {
+    return false;
+  }
+  try {
+    return isMeant() && pidfdSignal(pidfd, signal);
+  } finally {
+    closeQuietly(pidfd);
+  }
+}
+
 /** For descriptors of which we own the only reference (the flag belongs to the open file). */
 export function setNonblocking(fd: number): void {
   const flags = check(syscall(NR.fcntl, fd, F_GETFL, 0), 'fcntl F_GETFL');

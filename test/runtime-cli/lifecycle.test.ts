@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -117,4 +117,17 @@ test('an id leads nowhere else; --force on nothing is no error', () => {
   for (const id of ['../x', 'a/b', '..', '.', 'a b', '']) assert.equal(runtime('create', '-b', path, id).status, 1, id);
   assert.equal(runtime('delete', 'none').status, 1);
   assert.equal(runtime('delete', '--force', 'none').status, 0);
+});
+
+test('what a creator left that was killed before it had a container is removed; what is being made stays', () => {
+  const [old, young, live] = ['.new-999999999-aaaaaa', '.new-999999999-bbbbbb', `.new-${process.pid}-cccccc`].map((name) => join(top, 'root', name)) as [string, string, string];
+  for (const path of [old, young, live]) mkdirSync(path, { recursive: true });
+  for (const path of [old, live]) utimesSync(path, 1, 1);
+  for (const command of [['list', '-q'], ['delete', '--force', 'nonesuch']]) {
+    mkdirSync(old, { recursive: true });
+    utimesSync(old, 1, 1);
+    assert.deepEqual(runtime(...command), { status: 0, out: '', err: '' });
+    assert.deepEqual([old, young, live].map((path) => existsSync(path)), [false, true, true]);
+  }
+  for (const path of [young, live]) rmSync(path, { recursive: true });
 });

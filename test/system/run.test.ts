@@ -283,3 +283,14 @@ describe('a throw-away copy of this machine', () => {
     assert.ok(events.length > 20);
   });
 });
+
+both('--security-opt writable-cgroups: its own group can be written from inside, and only then', (call) => {
+  const make = (...flags: string[]): Ran => call('run', '--rm', ...flags, 'busybox', 'sh', '-c', 'd=/sys/fs/cgroup; [ -d $d/pids ] && d=$d/pids; mkdir $d/inner && rmdir $d/inner && echo made');
+  for (const flags of [[], ['--security-opt', 'writable-cgroups=false']]) {
+    const refused = make(...flags);
+    assert.match(refused.err, /Read-only file system/, flags.join());
+    assert.equal(refused.out, '');
+  }
+  assert.equal(make('--security-opt', 'writable-cgroups=true').out, 'made\n');
+  assert.equal(make('--security-opt', 'writable-cgroups=perhaps').code, 125);
+});

@@ -1,7 +1,8 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
+import { readProcessStat } from './process-stat.ts';
 import type { PlanLayout } from './task-plan.ts';
 
 /** What is written down of a container, in `<root>/<id>/state.json`. */
@@ -25,6 +26,10 @@ export interface ContainerRecord {
 }
 
 const MAX_ID = 1024;
+/** Directories of containers that are being made: `.new-<pid>-…`, for a moment. */
+const BEING_MADE = /^\.new-(\d+)-/;
+/** After this nobody is still at it, milliseconds. A pid alone does not tell: the creator may live in another pid namespace. */
+const ABANDONED_MS = 60_000;
 
 /** As runc has it. A path in an id would lead out of the state directory. */
 export function checkContainerId(id: string | undefined): string {
@@ -92,13 +97,23 @@ export function readRecord(root: string, id: string): ContainerRecord {
 /** The container's config.json as it was when it was created. */
 export const readConfig = (root: string, id: string): OciSpec => JSON.parse(readFileSync(containerDirectory(root, id).config, 'utf8')) as OciSpec;
 
-/** Ids of all containers below `root`; removes what killed creators left behind. */
-export function listContainers(root: string): string[] {
-  let names: string[];
+/** Ids of all containers below `root`; none when there is no such directory. */
+export const listContainers = (root: string): string[] => namesIn(root).filter((name) => !BEING_MADE.test(name)).sort();
+
+/** Removes what creators left that were killed before they had a container. */
+export function sweepAbandoned(root: string): void {
+  for (const name of namesIn(root)) {
+    const creator = BEING_MADE.exec(name)?.[1];
+    if (creator === undefined || readProcessStat(Number(creator)) !== undefined) continue;
+    const path = join(root, name);
+    if (Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function namesIn(root: string): string[] {
   try {
-    names = readdirSync(root);
+    return readdirSync(root);
   } catch {
     return [];
   }
-  return names.filter((name) => !name.startsWith('.new-')).sort();
 }

@@ -1,5 +1,5 @@
 import { isKind, NaruError } from '#spec/errors.ts';
-import { type ContainerRecord, readRecord } from '../container-record.ts';
+import { type ContainerRecord, readRecord, sweepAbandoned } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
 import { parseFlags } from '../flags.ts';
@@ -10,6 +10,7 @@ import { onlyId } from '../words.ts';
 export const remove: Verb = async (words, context) => {
   const { flags, rest } = parseFlags(words, { force: { kind: 'bool', short: 'f' } });
   const id = onlyId(rest, 'delete');
+  sweepAbandoned(context.root);
   let record: ContainerRecord;
   try {
     record = readRecord(context.root, id);

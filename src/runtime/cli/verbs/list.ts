@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { isKind, NaruError } from '#spec/errors.ts';
-import { type ContainerRecord, listContainers, readConfig, readRecord } from '../container-record.ts';
+import { type ContainerRecord, listContainers, readConfig, readRecord, sweepAbandoned } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
 import { parseFlags } from '../flags.ts';
@@ -11,6 +11,7 @@ export const list: Verb = (words, context) => {
   const { flags } = parseFlags(words, { format: { kind: 'text', short: 'f' }, quiet: { kind: 'bool', short: 'q' } });
   const format = flags.format ?? 'table';
   if (format !== 'table' && format !== 'json') throw new NaruError('invalid', `invalid format option ${JSON.stringify(format)}`);
+  sweepAbandoned(context.root);
   const rows = listContainers(context.root).flatMap((id) => row(context.root, id));
   if (flags.quiet) process.stdout.write(rows.map(({ id }) => `${id}\n`).join(''));
   else if (format === 'json') process.stdout.write(rows.length === 0 ? 'null' : JSON.stringify(rows));
