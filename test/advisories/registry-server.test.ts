@@ -19,7 +19,7 @@ before(async () => {
     htpasswd: { path: join(users, 'file'), realm: 'x' }, garbage: { interval: 3_600_000, grace: 0 },
     access: [{ users: ['ann'], repositories: 'ann/**', actions: ['pull', 'push', 'delete'] }, { users: ['eve'], repositories: 'eve/**', actions: ['pull', 'push', 'delete'] }],
   });
-  open = await testRegistry();
+  open = await testRegistry({ sparse: false });
 });
 after(async () => {
   await registry[Symbol.asyncDispose]();
@@ -44,9 +44,13 @@ describe('what belongs to others', () => {
       assert.equal((await as('eve', 'eve/x').blob(digestOf(secret), {}, 'HEAD')).status, 404);
     }
     // A manifest that names it does not bring it either.
-    const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config: { mediaType: 'a/b', digest: digestOf(secret), size: 64 }, layers: [] };
-    const answer = await as('eve', 'eve/x').putManifest('t', manifest);
-    assert.equal(await codeOf(answer), 'MANIFEST_BLOB_UNKNOWN');
+    const manifest = (size: number): object => ({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: { mediaType: 'a/b', digest: digestOf(secret), size }, layers: [] });
+    const answers = [await as('eve', 'eve/x').putManifest('t', manifest(64)), await as('eve', 'eve/x').putManifest('t', manifest(63))];
+    assert.deepEqual(answers.map((answer) => answer.status), [201, 201], 'a sparse manifest is taken, and tells neither that the blob is there nor how large it is');
+    assert.equal((await as('eve', 'eve/x').blob(digestOf(secret))).status, 404);
+    await as('ann', 'ann/private').blob(digestOf(secret), {}, 'DELETE');
+    await registry.server.clean();
+    assert.equal((await as('ann', 'ann/private').blob(digestOf(secret))).status, 404, 'nor does it keep the blob');
   });
   test('an upload is of its repository alone', async () => {
     const location = await as('ann', 'ann/private').start();
@@ -64,7 +68,7 @@ describe('what belongs to others', () => {
   test('neither catalog, page nor the kind of refusal tells of them', async () => {
     await as('ann', 'ann/hidden').image('v1');
     const catalog = await as('eve', 'x').send('GET', '/v2/_catalog?n=1000');
-    assert.deepEqual(await catalog.json(), { repositories: [] });
+    assert.deepEqual(await catalog.json(), { repositories: ['eve/x'] });
     assert.ok(!(await (await as('eve', 'x').send('GET', '/')).text()).includes('hidden'));
     const [there, not] = [await as('eve', 'ann/hidden').manifest('v1'), await as('eve', 'ann/nothing').manifest('v1')];
     assert.equal(there.status, not.status);

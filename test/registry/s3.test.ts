@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { distributionSuite } from './distribution-suite.ts';
+import { distributionSuite } from '#test/conformance/distribution/distribution-suite.ts';
 import { fakeS3, type FakeS3 } from './fake-s3.ts';
 import { digestOf, randomBlob, repository, testRegistry, type TestRegistry } from './harness.ts';
 

@@ -38,14 +38,14 @@ Options of serve:
   --gc-interval TIME        How often to collect (10m)
   --untagged TIME           Remove untagged manifests after this time
   --access-log WHERE        - (standard output), off, or a file
-  --sparse                  Take manifests whose parts are missing
+  --no-sparse               Refuse manifests whose parts are not all here
 `;
 
 const TEXT = { type: 'string' } as const;
 const FLAGS = {
   config: TEXT, data: TEXT, host: TEXT, port: TEXT, 'tls-cert': TEXT, 'tls-key': TEXT, 'tls-client-ca': TEXT, htpasswd: TEXT,
   'anonymous-pull': { type: 'string', multiple: true }, upstream: TEXT, quota: TEXT, grace: TEXT, 'gc-interval': TEXT, untagged: TEXT, 'access-log': TEXT,
-  sparse: { type: 'boolean' }, 'dry-run': { type: 'boolean' }, check: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+  'no-sparse': { type: 'boolean' }, 'dry-run': { type: 'boolean' }, check: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
 } as const satisfies ParseArgsConfig['options'];
 type Values = ReturnType<typeof parseArgs<{ options: typeof FLAGS; allowPositionals: true }>>['values'];
 
@@ -88,7 +88,7 @@ function optionsFrom(values: Values): RegistryOptions {
   if ((certificate === undefined) !== (key === undefined)) throw new NaruError('invalid', '--tls-cert and --tls-key go together');
   return {
     ...options, garbage, port, data: values.data ?? options.data, host: values.host ?? options.host, accessLog: values['access-log'] ?? options.accessLog,
-    sparse: values.sparse ?? options.sparse, anonymousPull: values['anonymous-pull'] ?? options.anonymousPull,
+    sparse: values['no-sparse'] === true ? false : options.sparse, anonymousPull: values['anonymous-pull'] ?? options.anonymousPull,
     tls: certificate === undefined || key === undefined ? options.tls : { certificate, key, ...(clientCa === undefined ? {} : { clientCa }) },
     htpasswd: values.htpasswd === undefined ? options.htpasswd : { path: values.htpasswd, realm: 'naru registry' },
     upstream: values.upstream === undefined ? options.upstream : { ...(options.upstream ?? { fresh: 60_000 }), url: values.upstream },

@@ -28,6 +28,6 @@ export interface RegistryLimits {
   uploadIdle: number;
   /** See GarbageOptions. */
   grace: number;
-  /** Manifests may name blobs and manifests that are not here. */
+  /** Manifests may name blobs and manifests that never were here; those that were and have gone are refused either way. */
   sparse: boolean;
 }

@@ -59,8 +59,7 @@ export async function serveRegistry(options: RegistryOptions, say: (line: string
     limits: {
       quotaOf: (name) => quotas.find((quota) => quota.matches(name))?.bytes,
       maxBlobBytes: options.maxBlobBytes, uploadIdle: options.uploadIdle, grace: options.garbage.grace,
-      // What a cache does not hold yet, it can fetch.
-      sparse: options.sparse || options.upstream !== undefined,
+      sparse: options.sparse,
     },
   };
 

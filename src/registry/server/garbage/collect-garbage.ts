@@ -14,6 +14,8 @@ export interface GarbageReport { links: number; blobs: number; bytes: number; st
 
 /** How many go in one transaction: pushes wait no longer than that. */
 const BATCH = 200;
+/** No push takes longer between its first blob and its manifest, beyond the grace period. */
+const REMEMBERED_MS = 7 * 24 * 3_600_000;
 
 const UNUSED_LINKS = `SELECT l.repository, l.digest FROM repository_blobs l WHERE l.linked < ?1 AND NOT EXISTS (
   SELECT 1 FROM manifest_blobs b JOIN manifests m ON m.id = b.manifest WHERE b.digest = l.digest AND m.repository = l.repository)`;
@@ -56,6 +58,7 @@ export async function collectGarbage(metadata: Metadata, storage: BlobStorage, o
   metadata.transaction(() => metadata.run(
     `DELETE FROM repositories WHERE created < ? AND NOT EXISTS (SELECT 1 FROM manifests WHERE repository = repositories.id)
      AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE repository = repositories.id)`, before));
+  metadata.transaction(() => metadata.run('DELETE FROM departed WHERE at < ?', before - REMEMBERED_MS), { durable: false });
   if (options.checkStorage === true) report.strays = await removeStrays(metadata, storage, before);
   return report;
 }

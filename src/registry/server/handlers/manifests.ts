@@ -4,7 +4,7 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '#registry/protocol/manifest.t
 import { withoutParameters } from '#registry/protocol/media-types.ts';
 import { parseTag, type ManifestReference, type RepositoryName } from '#registry/protocol/repository-name.ts';
 import { readWholeBody, type Call, type Reply } from '../http/call.ts';
-import { findManifest, manifestBytes, missingReferences, notePull, putManifest, removeManifest, wrongSizes } from '../metadata/manifests.ts';
+import { departedReferences, findManifest, manifestBytes, missingReferences, notePull, putManifest, removeManifest, wrongSizes } from '../metadata/manifests.ts';
 import { removeTag } from '../metadata/tags.ts';
 import { eventOf } from '../notify/event.ts';
 import type { Registry } from '../registry.ts';
@@ -24,7 +24,7 @@ export async function getManifest(registry: Registry, call: Call, { name, refere
     throw registryError('MANIFEST_UNKNOWN', 'manifest unknown', { detail: { name, reference: reference.tag ?? reference.digest } });
   }
   const headers: Record<string, string> = { 'Content-Type': found.media_type, 'Docker-Content-Digest': found.digest, ETag: `"${found.digest}"` };
-  if (fresh === 'stale') headers['Warning'] = '110 - "the upstream does not answer"';
+  if (fresh === 'stale') headers['Warning'] = '299 - "the upstream does not answer: this is what it last had"';
   if (matchesEtag(call, found.digest)) return { status: 304, headers };
   if (call.method === 'GET') {
     notePull(registry.metadata, found, Date.now());
@@ -34,8 +34,9 @@ export async function getManifest(registry: Registry, call: Call, { name, refere
 }
 
 /**
- * PUT /v2/<name>/manifests/<reference>, by digest also with `tag` parameters. What it names must be here, in one transaction
- * with the check, so that no collection comes between.
+ * PUT /v2/<name>/manifests/<reference>, by digest also with `tag` parameters. What it names may be absent (a sparse image or index)
+ * unless `sparse` is off, but not lost: a part that was here when the client looked and has gone since is told. The check and
+ * the change are one transaction, so that no collection comes between.
  * https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
  */
 export async function putManifestByReference(registry: Registry, call: Call, { name, reference }: ManifestTarget): Promise<Reply> {
@@ -50,11 +51,13 @@ export async function putManifestByReference(registry: Registry, call: Call, { n
   const manifest = parseManifest(bytes, withoutParameters(call.header('content-type')));
   try {
     registry.metadata.transaction(() => {
-      const missing = registry.limits.sparse ? [] : missingReferences(registry.metadata, name, manifest);
+      const absent = missingReferences(registry.metadata, name, manifest);
+      const missing = registry.limits.sparse ? departedReferences(registry.metadata, name, absent) : absent;
       if (missing.length > 0) {
-        throw registryError('MANIFEST_BLOB_UNKNOWN', `the manifest names ${missing.length} blobs or manifests that are not in ${name}`, { detail: missing.slice(0, 20).map((one) => ({ digest: one })) });
+        const why = registry.limits.sparse ? 'have been removed from' : 'are not in';
+        throw registryError('MANIFEST_BLOB_UNKNOWN', `the manifest names ${missing.length} blobs or manifests that ${why} ${name}`, { hint: 'push them, then the manifest again', detail: missing.slice(0, 20).map((one) => ({ digest: one })) });
       }
-      const wrong = wrongSizes(registry.metadata, manifest)[0];
+      const wrong = wrongSizes(registry.metadata, name, manifest)[0];
       if (wrong !== undefined) throw registryError('SIZE_INVALID', `the manifest says that ${wrong.digest} has ${wrong.size} bytes, but it has ${wrong.stored}`);
       putManifest(registry.metadata, name, { digest, bytes, manifest, tags, now: Date.now(), quota: registry.limits.quotaOf(name) });
     });

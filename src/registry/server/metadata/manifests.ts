@@ -1,6 +1,7 @@
 import type { Digest } from '#spec/ids.ts';
 import type { ParsedManifest } from '#registry/protocol/manifest.ts';
 import type { ManifestReference, RepositoryName, TagName } from '#registry/protocol/repository-name.ts';
+import { findBlob } from './blobs.ts';
 import type { Metadata } from './open-metadata.ts';
 import { checkQuota } from './check-quota.ts';
 import { ensureRepository, findRepository } from './repositories.ts';
@@ -27,6 +28,10 @@ export const notePull = (metadata: Metadata, manifest: ManifestRow, now: number)
   metadata.transaction(() => metadata.run('UPDATE manifests SET pulled = ? WHERE id = ?', now, manifest.id), { durable: false });
 };
 
+/** Of `digests`, those that the repository held not long ago and let go: whoever pushes what names them may have seen them there. */
+export const departedReferences = (metadata: Metadata, name: RepositoryName, digests: readonly Digest[]): Digest[] =>
+  digests.filter((digest) => metadata.one('SELECT 1 FROM departed WHERE repository = ? AND digest = ?', name, digest) !== undefined);
+
 /** What a push names and the repository does not hold. */
 export function missingReferences(metadata: Metadata, name: RepositoryName, manifest: ParsedManifest): Digest[] {
   const repository = findRepository(metadata, name) ?? -1;
@@ -38,10 +43,10 @@ export function missingReferences(metadata: Metadata, name: RepositoryName, mani
   ];
 }
 
-/** Referenced blobs whose stored size is not what the manifest says. */
-export function wrongSizes(metadata: Metadata, manifest: ParsedManifest): { digest: Digest; size: number; stored: number }[] {
+/** Referenced blobs of the repository whose stored size is not what the manifest says. Of others' blobs nothing is told. */
+export function wrongSizes(metadata: Metadata, name: RepositoryName, manifest: ParsedManifest): { digest: Digest; size: number; stored: number }[] {
   return manifest.blobs.flatMap(({ digest, size }) => {
-    const stored = metadata.one<{ size: number }>('SELECT size FROM blobs WHERE digest = ?', digest)?.size;
+    const stored = findBlob(metadata, name, digest)?.size;
     return stored === undefined || stored === size ? [] : [{ digest, size, stored }];
   });
 }

@@ -6,6 +6,7 @@
  *
  * A blob whose row says `deleting` belongs to a collection under way: nobody may link it until the row is gone. One that is not
  * `stored` yet is being put into the storage by whoever claimed it; `born` tells a row from an earlier one of the same digest.
+ * `departed` remembers for a while what a repository let go, so that a push which counted on it is told.
  */
 export const SCHEMA_STEPS: readonly { name: string; sql: string }[] = [
   {
@@ -62,6 +63,32 @@ CREATE TABLE uploads (
     sql: `
 ALTER TABLE blobs ADD COLUMN stored INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE blobs ADD COLUMN born INTEGER NOT NULL DEFAULT 0;
+`,
+  },
+  {
+    // What a repository once held and does not any more. Triggers, so that no way of removing can forget it.
+    name: 'departed',
+    sql: `
+CREATE TABLE departed (
+  repository TEXT NOT NULL, digest TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX departed_by_time ON departed(at);
+CREATE TRIGGER blob_departs BEFORE DELETE ON repository_blobs BEGIN
+  INSERT OR REPLACE INTO departed SELECT name, OLD.digest, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) FROM repositories WHERE id = OLD.repository;
+END;
+CREATE TRIGGER manifest_departs BEFORE DELETE ON manifests BEGIN
+  INSERT OR REPLACE INTO departed SELECT name, OLD.digest, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) FROM repositories WHERE id = OLD.repository;
+END;
+CREATE TRIGGER repository_departs BEFORE DELETE ON repositories BEGIN
+  INSERT OR REPLACE INTO departed SELECT OLD.name, digest, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
+    FROM (SELECT digest FROM repository_blobs WHERE repository = OLD.id UNION SELECT digest FROM manifests WHERE repository = OLD.id);
+END;
+CREATE TRIGGER blob_returns AFTER INSERT ON repository_blobs BEGIN
+  DELETE FROM departed WHERE digest = NEW.digest AND repository = (SELECT name FROM repositories WHERE id = NEW.repository);
+END;
+CREATE TRIGGER manifest_returns AFTER INSERT ON manifests BEGIN
+  DELETE FROM departed WHERE digest = NEW.digest AND repository = (SELECT name FROM repositories WHERE id = NEW.repository);
+END;
 `,
   },
 ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { codeOf, digestOf, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, randomBlob, repository } from './harness.ts';
+import { codeOf, digestOf, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, randomBlob, repository } from '#test/registry/harness.ts';
 
 /**
  * What distribution-spec 1.1 asks of a registry, optional parts included: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
@@ -300,5 +300,108 @@ export function distributionSuite(url: () => string): void {
     assert.equal(await push({ 'org.example.custom': { deep: [1] } }), 201);
     const foreign = { mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar', digest: digestOf('foreign'), size: 12_345, urls: ['https://store.example.com/x'] };
     assert.equal(await push({ layers: [foreign, empty] }), 201);
+  });
+
+  test('sparse images and indexes: what never was here may be absent, what has gone is told', async () => {
+    const one = repo('suite/sparse');
+    const image = await one.image('whole');
+    const absent = { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: digestOf(randomBlob(40)), size: 40 };
+    const sparse = JSON.stringify({ ...image.manifest, layers: [...image.layers, absent] });
+    assert.equal((await one.putManifest('image', sparse, OCI_MANIFEST)).status, 201);
+    assert.equal(await (await one.manifest('image')).text(), sparse);
+    assert.equal((await one.blob(absent.digest)).status, 404);
+    const elsewhere = { mediaType: OCI_MANIFEST, digest: digestOf(randomBlob(40)), size: 123 };
+    assert.equal((await one.putManifest('index', { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [image.descriptor, elsewhere] }, OCI_INDEX)).status, 201);
+    assert.equal((await one.manifest(elsewhere.digest)).status, 404);
+    // A client that saw the blob, and then somebody removed it.
+    const bytes = randomBlob(50);
+    const gone = { ...absent, digest: digestOf(bytes), size: 50 };
+    await one.put(bytes);
+    assert.equal((await one.blob(gone.digest, {}, 'DELETE')).status, 202);
+    const refused = await one.putManifest('gone', { ...image.manifest, layers: [gone] });
+    assert.equal(refused.status, 404);
+    assert.equal(await codeOf(refused), 'MANIFEST_BLOB_UNKNOWN');
+    await one.put(bytes);
+    assert.equal((await one.putManifest('gone', { ...image.manifest, layers: [gone] })).status, 201);
+    const other = await one.image(undefined);
+    assert.equal((await one.manifest(other.digest, 'DELETE')).status, 202);
+    assert.equal(await codeOf(await one.putManifest('gone', { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [other.descriptor] }, OCI_INDEX)), 'MANIFEST_BLOB_UNKNOWN');
+  });
+
+  test('what is not there: 404 with the code of its kind', async () => {
+    const one = repo();
+    const none = digestOf(randomBlob(9));
+    for (const [method, path, code] of [
+      ['GET', `blobs/${none}`, 'BLOB_UNKNOWN'], ['DELETE', `blobs/${none}`, 'BLOB_UNKNOWN'], ['GET', `manifests/${none}`, 'MANIFEST_UNKNOWN'], ['GET', 'manifests/none', 'MANIFEST_UNKNOWN'],
+      ['DELETE', `manifests/${none}`, 'MANIFEST_UNKNOWN'], ['DELETE', 'manifests/none', 'MANIFEST_UNKNOWN'],
+      ['GET', 'blobs/uploads/00000000-0000-4000-8000-000000000000', 'BLOB_UPLOAD_UNKNOWN'], ['PATCH', 'blobs/uploads/none', 'BLOB_UPLOAD_UNKNOWN'],
+    ] as const) {
+      for (const name of ['suite/one', 'suite/never/made']) {
+        const answer = await one.send(method, `/v2/${name}/${path}`);
+        assert.equal(answer.status, 404, `${method} ${name} ${path}`);
+        assert.match(answer.headers.get('content-type') as string, /^application\/json/);
+        assert.equal(await codeOf(answer), code);
+      }
+    }
+    for (const path of [`blobs/${none}`, 'manifests/none']) {
+      const head = await one.send('HEAD', `/v2/suite/one/${path}`);
+      assert.equal(head.status, 404);
+      assert.equal(await head.text(), '');
+    }
+    const tags = await one.send('GET', '/v2/suite/never/made/tags/list');
+    assert.equal(tags.status, 404);
+    assert.equal(await codeOf(tags), 'NAME_UNKNOWN');
+  });
+
+  test('names, tags, digests and numbers that are none: 400 with the code of what is wrong', async () => {
+    const one = repo();
+    const location = await one.start();
+    for (const [method, path, code] of [
+      ['GET', '/v2/Upper/manifests/x', 'NAME_INVALID'], ['GET', '/v2/a..b/tags/list', 'NAME_INVALID'], ['POST', '/v2/-a/blobs/uploads/', 'NAME_INVALID'],
+      ['GET', `/v2/suite/one/manifests/${'t'.repeat(129)}`, 'TAG_INVALID'], ['PUT', '/v2/suite/one/manifests/-x', 'TAG_INVALID'],
+      ['GET', '/v2/suite/one/blobs/sha256:xyz', 'DIGEST_INVALID'], ['GET', '/v2/suite/one/referrers/latest', 'DIGEST_INVALID'], ['PUT', location, 'DIGEST_INVALID'], ['PUT', one.withQuery(location, 'digest=no'), 'DIGEST_INVALID'],
+      ['GET', '/v2/suite/one/tags/list?n=x', 'PAGINATION_NUMBER_INVALID'],
+    ] as const) {
+      const answer = await one.send(method, path);
+      assert.equal(answer.status, 400, `${method} ${path}`);
+      assert.equal(await codeOf(answer), code, `${method} ${path}`);
+    }
+    assert.equal((await one.send('GET', location)).status, 204, 'an upload outlives a wrong end');
+    for (const [method, path] of [['POST', '/v2/'], ['PUT', '/v2/suite/one/tags/list'], ['PATCH', '/v2/suite/one/manifests/x'], ['POST', `/v2/suite/one/referrers/${digestOf('')}`]] as const) {
+      const answer = await one.send(method, path);
+      assert.equal(answer.status, 405, `${method} ${path}`);
+      assert.equal(await codeOf(answer), 'UNSUPPORTED');
+      assert.ok(answer.headers.get('allow'));
+    }
+  });
+
+  test('a list of referrers in pages: the links lead to all of them, filters included', async () => {
+    const one = repo('suite/pages');
+    const image = await one.image('image');
+    const expected: string[] = [];
+    for (let i = 0; i < 5; i++) expected.push((await one.image(undefined, { extra: { subject: image.descriptor, artifactType: i % 2 === 0 ? 'application/even' : 'application/odd' } })).digest);
+    for (const [query, count] of [['?n=2', 5], ['?n=2&artifactType=application/even', 3]] as const) {
+      const seen: string[] = [];
+      for (let path: string | undefined = `/v2/suite/pages/referrers/${image.digest}${query}`; path !== undefined;) {
+        const answer: Response = await one.send('GET', path);
+        seen.push(...((await answer.json()) as { manifests: { digest: string }[] }).manifests.map((m) => m.digest));
+        path = /^<([^>]*)>; rel="next"$/.exec(answer.headers.get('link') ?? '')?.[1];
+      }
+      assert.equal(seen.length, count);
+      assert.ok(seen.every((digest) => expected.includes(digest)));
+      assert.equal(new Set(seen).size, count);
+    }
+  });
+
+  test('the same blob pushed twice, and an upload that is ended with the wrong digest, can be begun anew', async () => {
+    const one = repo('suite/again');
+    const bytes = randomBlob(100);
+    for (let i = 0; i < 2; i++) assert.equal((await one.put(bytes)).status, 201);
+    assert.equal((await one.put(bytes, digestOf('else'))).status, 400);
+    assert.equal((await one.put(bytes)).status, 201);
+    const image = await one.image('same');
+    const again = await one.putManifest('same', image.text, OCI_MANIFEST);
+    assert.equal(again.status, 201);
+    assert.equal(again.headers.get('location'), `/v2/suite/again/manifests/${image.digest}`);
   });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { distributionSuite } from './distribution-suite.ts';
-import { digestOf, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, repository, testRegistry, type TestRegistry } from './harness.ts';
+import { digestOf, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, repository, testRegistry, type TestRegistry } from '#test/registry/harness.ts';
 
 describe('OCI distribution on the file system', () => {
   let registry: TestRegistry;
@@ -10,7 +10,7 @@ describe('OCI distribution on the file system', () => {
   distributionSuite(() => registry.url);
 });
 
-test('sparse manifests are refused unless asked for', async () => {
+test('manifests whose parts are missing are refused when told so', async () => {
   for (const sparse of [false, true]) {
     await using registry = await testRegistry({ sparse });
     const one = repository(registry.url, 'sparse');
