@@ -9,7 +9,6 @@ export interface Footprint {
   cgroups: string[];
   shims: string[];
   nftElements: string[];
-  netnsPaths: string[];
   directories: string[];
   descriptors: number;
 }
@@ -48,7 +47,6 @@ export function footprint(scope: OracleScope): Footprint {
     cgroups: cgroupsBelow(scope.cgroupParent),
     shims: shimsOf(scope.stateDir),
     nftElements: elements,
-    netnsPaths: children('/run/netns'),
     directories: [...children(join(scope.dataRoot, 'snapshots')), ...children(join(scope.dataRoot, 'containers')), ...children(join(scope.stateDir, 'containers')), ...children(join(scope.dataRoot, 'tmp'))],
     descriptors: descriptorsOf(scope.daemonPid),
   };
@@ -82,7 +80,7 @@ export async function leaks(scope: OracleScope, baseline: Footprint, deadlineMs 
 
 function compare(before: Footprint, now: Footprint): string {
   const out: string[] = [];
-  for (const key of ['mounts', 'links', 'cgroups', 'shims', 'nftElements', 'netnsPaths', 'directories'] as const) {
+  for (const key of ['mounts', 'links', 'cgroups', 'shims', 'nftElements', 'directories'] as const) {
     const had = new Set(before[key]);
     const left = now[key].filter((x) => !had.has(x));
     if (left.length > 0) out.push(`${key} left behind: ${left.join(', ')}`);
