@@ -120,7 +120,7 @@ describe('a full disk', () => {
     const bytes = randomBlob(3_500_000);
     const location = await one.start();
     const answer = await one.send('PATCH', location, { body: bytes });
-    assert.equal(answer.status, 507);
+    assert.equal(answer.status, 507, await answer.clone().text());
     assert.equal(await codeOf(answer), 'BLOB_UPLOAD_INVALID');
     const status = await one.send('GET', location);
     assert.equal(status.status, 204);
