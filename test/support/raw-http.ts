@@ -38,7 +38,7 @@ export class RawClient {
   }
 
   /** Waits until what came matches; throws after the deadline, showing what did come. */
-  async until(done: (text: string) => boolean, deadlineMs = 3_000): Promise<string> {
+  async until(done: (text: string) => boolean, deadlineMs = 10_000): Promise<string> {
     const end = performance.now() + deadlineMs;
     while (!done(this.text)) {
       const left = end - performance.now();
@@ -55,7 +55,7 @@ export class RawClient {
   }
 
   /** Everything up to the server's end of stream. */
-  async whole(deadlineMs = 3_000): Promise<string> {
+  async whole(deadlineMs = 10_000): Promise<string> {
     const end = performance.now() + deadlineMs;
     while (!this.ended) {
       if (performance.now() > end) throw new Error(`the server did not close: ${JSON.stringify(this.text.slice(0, 2_000))}`);
