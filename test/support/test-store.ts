@@ -60,7 +60,7 @@ export class TestStore {
     // What a failed test left must not fail those after it.
     for (const { id } of this.store.db.sql('SELECT id FROM snapshots').all() as { id: string }[]) await this.store.snapshots.remove(id);
     for (const image of this.store.images.list()) this.store.images.delete(image.id);
-    for (let i = 0; i < 100 && this.leftovers().length > 0; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let i = 0; i < 500 && this.leftovers().length > 0; i++) await new Promise((resolve) => setTimeout(resolve, 20));
     assert.deepEqual(this.leftovers(), []);
   }
 

@@ -13,16 +13,15 @@ export function run(program: string, ...args: string[]): string {
   throw new Error(`${program} ${args.join(' ')}: ${result.error?.message ?? result.stderr}`);
 }
 
-/** A network namespace of a test's own, by the name that `ip netns` has for it. */
+/** A network namespace of a test's own, by the name that `ip netns` has for it: the one given, and this process's number. */
 export class TestNamespace {
   readonly name: string;
   readonly fd: number;
 
   constructor(name: string) {
-    this.name = name;
-    spawnSync('ip', ['netns', 'del', name]);
-    run('ip', 'netns', 'add', name);
-    this.fd = openSync(`/run/netns/${name}`, 'r');
+    this.name = `${name}-${process.pid}`;
+    run('ip', 'netns', 'add', this.name);
+    this.fd = openSync(`/run/netns/${this.name}`, 'r');
     this.ip('link', 'set', 'lo', 'up');
   }
 

@@ -220,7 +220,8 @@ test('a pull that its user ends leaves what came; the next one goes on from ther
   wire.speed = 0;
   const second = await docker('pull', `${wire.host}/layers`).done;
   assert.equal(second.code, 0, second.err);
-  assert.ok(wire.received < SIZE * 1.2, `${wire.received} bytes came`);
+  // What was on its way in the sockets of four connections when the user ended it never reached the daemon.
+  assert.ok(wire.received < SIZE * 1.2 + 4 * 2_000_000, `${wire.received} bytes came`);
   assert.deepEqual(partials(), []);
   forget(`${wire.host}/layers`);
 });
@@ -241,7 +242,9 @@ test('a pull that is cut at 20 random bytes, its daemon killed 5 times, complete
     const pull = docker('pull', `${wire.host}/layers`);
     if (kills > 0) {
       const goal = wire.received + SIZE / 7;
-      while (wire.received < goal) await new Promise((resolve) => setTimeout(resolve, 5));
+      let ended = false;
+      void pull.done.then(() => { ended = true; });
+      while (!ended && wire.received < goal) await new Promise((resolve) => setTimeout(resolve, 5));
       kills--;
       await d.restart('SIGKILL');
     }
