@@ -29,7 +29,7 @@ const resourceFields = {
   IOMaximumIOps: integer, IOMaximumBandwidth: number,
 } satisfies Record<keyof A.Resources, unknown>;
 
-const restartPolicy = object({ Name: oneOf('', 'no', 'always', 'unless-stopped', 'on-failure'), MaximumRetryCount: integer });
+const restartPolicy = object({ Name: text, MaximumRetryCount: integer });
 
 const mount = object({
   Type: oneOf('bind', 'volume', 'tmpfs', 'image', 'npipe', 'cluster'), Source: text, Target: text, ReadOnly: flag, Consistency: text,

@@ -16,6 +16,18 @@ export async function registryAuth(config: ConfigFile, domain: string): Promise<
   return encode({ username, password, serveraddress: key, ...(login.identitytoken === undefined ? {} : { identitytoken: login.identitytoken }) });
 }
 
+/** All logins that are kept, as config.json would hold them without a helper. */
+export async function allLogins(config: ConfigFile): Promise<Record<string, { auth: string; identitytoken?: string }>> {
+  const logins: Record<string, { auth: string; identitytoken?: string }> = {};
+  for (const server of new Set([...Object.keys(config.auths ?? {}), ...Object.keys(config.credHelpers ?? {})])) {
+    const text = await registryAuth(config, server === HUB_KEY ? 'docker.io' : server);
+    if (text === undefined) continue;
+    const { username = '', password = '', identitytoken } = JSON.parse(Buffer.from(text, 'base64url').toString()) as { username?: string; password?: string; identitytoken?: string };
+    logins[server] = { auth: Buffer.from(`${username}:${password}`).toString('base64'), ...(identitytoken === undefined ? {} : { identitytoken }) };
+  }
+  return logins;
+}
+
 const encode = (fields: object): string => Buffer.from(JSON.stringify(fields)).toString('base64url');
 
 async function fromHelper(config: ConfigFile, server: string): Promise<object | undefined> {

@@ -87,7 +87,8 @@ function addLinks(w: MessageWriter, { endpoint, network, mtu, isolated }: Attach
 
 function addInside(w: MessageWriter, { endpoint }: Attachment): void {
   const link: LinkTarget = { label: endpoint.interface };
-  if (endpoint.ipv6 === '') writeNoIpv6Address(w, link, NLM_F_ACK);
+  const linkLocal = (endpoint.linkLocal ?? []).map((text) => ipBytes(tryParseIp(text)!));
+  if (endpoint.ipv6 === '' && !linkLocal.some((address) => address.byteLength === 16)) writeNoIpv6Address(w, link, NLM_F_ACK);
   if (endpoint.address !== '') {
     const address = parseIpv4(endpoint.address);
     const subnet = networkOf(address, endpoint.prefixLength);
@@ -96,6 +97,7 @@ function addInside(w: MessageWriter, { endpoint }: Attachment): void {
     }, NLM_F_ACK);
   }
   if (endpoint.ipv6 !== '') writeAddress(w, { link, address: ipBytes(tryParseIp(endpoint.ipv6)!), prefixLength: endpoint.ipv6PrefixLength }, NLM_F_ACK);
+  for (const address of linkLocal) writeAddress(w, { link, address, prefixLength: address.byteLength === 4 ? 16 : 64 }, NLM_F_ACK);
   writeLinkUp(w, link, NLM_F_ACK);
 }
 

@@ -282,6 +282,7 @@ export class Networks implements NetworkService {
       interface: freeInterface(networkFacts(record).interfacePrefix, others),
       address: v4?.address ?? '', prefixLength: v4?.prefixLength ?? 0, gateway: v4?.gateway ?? '',
       ipv6: v6?.address ?? '', ipv6PrefixLength: v6?.prefixLength ?? 0, ipv6Gateway: v6?.gateway ?? '',
+      ...(wish.linkLocal === undefined || wish.linkLocal.length === 0 ? {} : { linkLocal: wish.linkLocal }),
       mac: mac ?? (v4 === undefined ? normalMac(`02:42:${endpointId.slice(0, 8).replace(/(..)(?!$)/g, '$1:')}`) : macOf(Number(tryParseIp(v4.address)!.value))),
       defaultIpv4: false, defaultIpv6: false, priority: wish.priority ?? 0, ports: [],
     };

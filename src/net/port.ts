@@ -60,6 +60,7 @@ export interface AttachmentRequest {
   readonly mac?: string;
   readonly ipv4?: string;
   readonly ipv6?: string;
+  readonly linkLocal?: readonly string[];
   readonly priority?: number;
 }
 

@@ -59,6 +59,8 @@ export interface EndpointRecord {
   readonly ipv6: string;
   readonly ipv6PrefixLength: number;
   readonly ipv6Gateway: string;
+  /** Further addresses of the interface, link-local ones of either family; nothing reserves them. */
+  readonly linkLocal?: readonly string[];
   readonly mac: string;
   /** This endpoint's gateway is the container's default route. */
   readonly defaultIpv4: boolean;

@@ -39,8 +39,12 @@ export class TestDaemon {
     this.scope = { dataRoot: join(root, 'data'), stateDir: join(root, 'state'), bridge: `naru${tag}`, nftTable: `naru_${tag}`, cgroupParent: `/naru-${tag}`, daemonPid: 0 };
   }
 
-  static async start(options: { images?: readonly string[] } = {}): Promise<TestDaemon> {
+  /** Further words for `naru daemon`. */
+  readonly words: string[] = [];
+
+  static async start(options: { images?: readonly string[]; daemon?: readonly string[] } = {}): Promise<TestDaemon> {
     const daemon = new TestDaemon(mkdtempSync(join(tmpdir(), 'naru-test.')));
+    daemon.words.push(...(options.daemon ?? []));
     await daemon.up();
     for (const image of options.images ?? ['busybox']) {
       const loaded = daemon.docker('load', '-i', fixture(`${image}.tar`));
@@ -52,7 +56,7 @@ export class TestDaemon {
 
   async up(): Promise<void> {
     const log = openSync(join(this.root, 'log'), 'a');
-    this.process = spawn(NARU, ['daemon', '--data-root', this.scope.dataRoot, '--state-dir', this.scope.stateDir, '--host', `unix://${this.socket}`, '--pidfile', join(this.root, 'pid')], { stdio: ['ignore', log, log] });
+    this.process = spawn(NARU, ['daemon', '--data-root', this.scope.dataRoot, '--state-dir', this.scope.stateDir, '--host', `unix://${this.socket}`, '--pidfile', join(this.root, 'pid'), ...this.words], { stdio: ['ignore', log, log] });
     closeSync(log);
     this.scope.daemonPid = this.process.pid as number;
     const end = Date.now() + PATIENCE * 10_000;
@@ -92,6 +96,21 @@ export class TestDaemon {
   /** With text on stdin. */
   pipe(cli: 'docker' | 'naru', input: string | Uint8Array, ...args: string[]): Ran {
     return run(cli === 'docker' ? 'docker' : NARU, ['-H', `unix://${this.socket}`, ...args], { input });
+  }
+
+  /** Sends a signal to the client once its output holds `after`. */
+  async signalled(cli: 'docker' | 'naru', words: readonly string[], { after, signal }: { after: string; signal: NodeJS.Signals }): Promise<{ code: number; out: string }> {
+    const client = spawn(cli === 'docker' ? 'docker' : NARU, ['-H', `unix://${this.socket}`, ...words], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let out = '';
+    let sent = false;
+    client.stdout.on('data', (bytes: Buffer) => {
+      out += bytes.toString();
+      if (!sent && out.includes(after)) sent = client.kill(signal);
+    });
+    const late = setTimeout(() => client.kill('SIGKILL'), PATIENCE * 20_000);
+    const code = await new Promise<number>((resolve) => client.once('close', (status) => resolve(status ?? 128)));
+    clearTimeout(late);
+    return { code, out };
   }
 
   /** Output of a command that must succeed. */

@@ -35,6 +35,7 @@ export async function createContainer(context: CommandContext, request: Containe
       if (size !== undefined) request.HostConfig.ConsoleSize = [size.rows, size.columns];
     }
     const { containers } = context.client();
+    const whenMade = flags.bool('use-api-socket') ? await (await import('./api-socket.ts')).giveApiSocket(context, request) : undefined;
     let answer;
     try {
       answer = await containers.create(request, options);
@@ -46,6 +47,7 @@ export async function createContainer(context: CommandContext, request: Containe
     }
     const loopback = (request.HostConfig?.Dns ?? []).filter((address) => /^127\.|^::1$/.test(address));
     for (const warning of [...(answer.Warnings ?? []), ...loopback.slice(0, 1).map((address) => `Localhost DNS (${address}) may fail in containers.`)]) io.err(`WARNING: ${warning}\n`);
+    await whenMade?.(answer.Id);
     idFile?.write(answer.Id);
     return answer.Id;
   } finally {

@@ -55,7 +55,7 @@ export interface ContainerDoc {
   /** It was connected or disconnected since: an empty `endpoints` means none. */
   networksChosen?: boolean;
   /** Containers of the default bridge that it knows by an alias. */
-  readonly links?: readonly ContainerLink[];
+  links?: readonly ContainerLink[];
 }
 
 /** What changes while it lives. */

@@ -11,6 +11,7 @@ import { cgroupPath } from './container-paths.ts';
 import { createContainer } from './create/create-container.ts';
 import { notRunning } from './life/not-running.ts';
 import { pauseContainer, unpauseContainer } from './life/pause-container.ts';
+import { removeLink } from './life/remove-link.ts';
 import { removeContainer } from './life/remove-container.ts';
 import { renameContainer } from './life/rename-container.ts';
 import { startContainer } from './life/start-container.ts';
@@ -39,7 +40,7 @@ export function createContainers(engine: EngineContext): Containers {
     rename: async (name, to) => renameContainer(engine, find(name), to),
     update: async (name, change) => updateContainer(engine, find(name), change),
     async remove(name, { force, volumes, link }) {
-      if (link) throw new NaruError('unsupported', 'links are not supported: there is none to remove');
+      if (link) return removeLink(engine, name);
       await removeContainer(engine, find(name), { force, volumes });
     },
     wait: async (name, condition, signal) => waitContainer(find(name), condition, signal),

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
+import { KeyedMutex } from '../containers/keyed-mutex.ts';
 import type { Database } from '#core/db/database.ts';
 import type { StringMap } from '#spec/engine-api.ts';
 import { formatTime, nowNano } from '../time/timestamps.ts';
@@ -30,6 +31,8 @@ export interface VolumeTable {
   users(name: string): string[];
   /** Host directory of its data. */
   dataPath(name: string): string;
+  /** Taken by those who make what others then share. */
+  mutex(name: string): KeyedMutex;
 }
 
 const TRASH = '.removed-';
@@ -39,6 +42,7 @@ const TRASH = '.removed-';
 export function openVolumeTable(db: Database, directory: string): VolumeTable {
   mkdirSync(directory, { recursive: true, mode: 0o701 });
   const records = new Map<string, VolumeRecord>();
+  const mutexes = new Map<string, KeyedMutex>();
   for (const row of db.sql('SELECT name, doc FROM volumes').all() as unknown as { name: string; doc: string }[]) {
     records.set(row.name, JSON.parse(row.doc) as VolumeRecord);
   }
@@ -47,6 +51,7 @@ export function openVolumeTable(db: Database, directory: string): VolumeTable {
   const drop = (name: string): void => {
     db.transaction(() => db.sql('DELETE FROM volumes WHERE name = ?').run(name));
     records.delete(name);
+    mutexes.delete(name);
   };
   const dataPath = (name: string): string => join(directory, name, '_data');
 
@@ -66,6 +71,11 @@ export function openVolumeTable(db: Database, directory: string): VolumeTable {
   }
 
   return {
+    mutex(name) {
+      let mutex = mutexes.get(name);
+      if (mutex === undefined) mutexes.set(name, (mutex = new KeyedMutex(`volume ${name}`)));
+      return mutex;
+    },
     get: (name) => records.get(name),
     all: () => [...records.values()],
     users,

@@ -1,6 +1,6 @@
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
-import { AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_PATH, OPEN_TREE_CLONE, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from '#sys/numbers.ts';
+import { AT_EMPTY_PATH, AT_RECURSIVE, CLONE_NEWNS, MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, O_DIRECTORY, O_NOFOLLOW, O_PATH, OPEN_TREE_CLONE, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from '#sys/numbers.ts';
 import { cleanPath } from './clean-path.ts';
 import { addCgroupMount } from './compile-cgroup-mount.ts';
 import type { CompileHost } from './compile-host.ts';
@@ -35,7 +35,7 @@ export interface MountStep {
   readonly kind: 'bind' | 'cgroup' | 'filesystem';
   /** Binds: where the detached clone is held. */
   readonly slot: number;
-  /** The shim opens the source, before clone: a user namespace's root may neither reach it nor map ids. */
+  /** The shim opens the source, before clone: a user namespace's root may neither reach it, nor map ids, nor enter another mount namespace. */
   readonly early: boolean;
   readonly idmapped: boolean;
 }
@@ -48,7 +48,8 @@ export function readMounts(spec: OciSpec): MountStep[] {
     const options = parseMountOptions(mount.options);
     const bind = isBind(mount, options);
     const idmapped = bind && (options.idmap !== undefined || (mount.uidMappings?.length ?? 0) > 0);
-    const early = bind && (userNamespace || idmapped);
+    const part = !bind && naruOption(options, SUBPATH) !== undefined;
+    const early = part || (bind && (userNamespace || idmapped || naruOption(options, NAMESPACE) !== undefined));
     if (early && prepared > PREPARED_MOUNT_SLOTS.last) {
       throw new NaruError('unsupported', `${pointer}: more than ${PREPARED_MOUNT_SLOTS.last - PREPARED_MOUNT_SLOTS.first + 1} bind mounts with a user namespace or mapped ids`);
     }
@@ -58,9 +59,11 @@ export function readMounts(spec: OciSpec): MountStep[] {
 }
 
 /** prepare: the sources that the shim opens for the child. (The helper closes what slots hold once the program runs.) */
-export function addPreparedMounts(plan: PlanBuilder, steps: readonly MountStep[], spec: OciSpec): void {
+export function addPreparedMounts(plan: PlanBuilder, steps: readonly MountStep[], { spec, stateDir }: { spec: OciSpec; stateDir: string }): void {
   for (const step of steps) {
-    if (step.early) addClone(plan, 'prepare', step, spec);
+    if (!step.early) continue;
+    if (step.kind === 'bind') addClone(plan, 'prepare', step, spec);
+    else addFileSystemPart(plan, step, stateDir);
   }
 }
 
@@ -68,6 +71,7 @@ export function addPreparedMounts(plan: PlanBuilder, steps: readonly MountStep[]
 export function addMounts(plan: PlanBuilder, steps: readonly MountStep[], context: MountContext): void {
   for (const step of steps) {
     if (step.kind === 'bind') addBind(plan, step, context.spec);
+    else if (step.early) attachClone(plan, step);
     else if (step.kind === 'cgroup') addCgroupMount(plan, { ...context, mount: step.mount, options: step.options, pointer: step.pointer });
     else addFileSystem(plan, { ...step, ready: step.index === context.procMount });
   }
@@ -76,15 +80,22 @@ export function addMounts(plan: PlanBuilder, steps: readonly MountStep[], contex
 const isTree = ({ mount, options }: MountStep): boolean => options.bind === 'rbind' || mount.type === 'rbind';
 
 function addBind(plan: PlanBuilder, step: MountStep, spec: OciSpec): void {
-  const { mount: { source, destination }, pointer, slot } = step;
-  const path = inRoot(destination);
   if (!step.early) addClone(plan, 'child', step, spec);
+  attachClone(plan, step);
+}
+
+function attachClone(plan: PlanBuilder, { mount: { source, destination }, pointer, slot }: MountStep): void {
+  const path = inRoot(destination);
   plan.add('child', 'target', { root: SLOT.root, path, kind: 2, like: slot, mode: 0o755 }, { why: `mount point ${destination}`, pointer });
   plan.add('child', 'attach', { slot, root: SLOT.root, path }, { why: `bind ${source} on ${destination}`, pointer });
 }
 
-/** A bind option of naru's own: what is bound is this path below the source (`--mount volume-subpath=`). */
+/** Options of naru's own. What is mounted is this path below the source (`--mount volume-subpath=`). */
 const SUBPATH = 'x-naru.subpath=';
+/** Binds: the source is a path in this mount namespace, looked up inside its root. */
+export const NAMESPACE = 'x-naru.namespace=';
+
+const naruOption = ({ data }: MountOptions, key: string): string | undefined => data.find((option) => option.startsWith(key))?.slice(key.length);
 
 /** A detached clone of the source with its ids mapped and its attributes set: complete before anybody can see it. */
 function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountStep, spec: OciSpec): void {
@@ -93,15 +104,13 @@ function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountSt
   if (source === undefined || source === '') throw new NaruError('invalid', `${pointer}/source: a bind mount needs a source`);
   const tree = isTree(step);
   const flags = OPEN_TREE_CLONE | (tree ? AT_RECURSIVE : 0);
-  const subpath = options.data.find((option) => option.startsWith(SUBPATH))?.slice(SUBPATH.length);
-  if (subpath === undefined) {
+  const subpath = naruOption(options, SUBPATH);
+  const namespace = naruOption(options, NAMESPACE);
+  if (namespace !== undefined) addForeignClone(plan, { slot, pointer, namespace, path: subpath === undefined ? source : `${source}/${subpath}`, flags });
+  else if (subpath === undefined) {
     plan.add(section, 'open_tree', { slot, at: SLOT.none, path: source, flags }, { why: `bind ${source}: a detached clone`, pointer });
   } else {
-    // Whoever writes the volume may put links there: they are followed inside it alone, and what was found is what is cloned.
-    const why = `bind ${subpath} of ${source}`;
-    plan.add(section, 'open', { slot: SLOT.mountPoint, at: SLOT.none, path: source, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }, { why, pointer });
-    plan.add(section, 'open', { slot, at: SLOT.mountPoint, path: inRoot(subpath), flags: O_PATH, mode: 0, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS }, { why: `${why}: looked up inside it`, pointer });
-    plan.add(section, 'open_tree', { slot, at: slot, path: '', flags: flags | AT_EMPTY_PATH }, { why: `${why}: a detached clone`, pointer });
+    addSubpathClone(plan, section, { slot, pointer, source, subpath, flags });
   }
   if (step.idmapped) {
     const uids = mount.uidMappings?.length ? mount.uidMappings : spec.linux?.uidMappings;
@@ -113,6 +122,31 @@ function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountSt
     plan.add(section, 'close', { slot: SLOT.idmap }, ids);
   }
   addAttributes(plan, section, { slot, options, pointer, tree, destination });
+}
+
+interface CloneOf { readonly slot: number; readonly pointer: string; readonly flags: number }
+
+/** Whoever writes the source may put links there: they are followed inside it alone, and what was found is what is cloned. */
+function addSubpathClone(plan: PlanBuilder, section: 'prepare' | 'child', { slot, pointer, flags, source, subpath }: CloneOf & { source: string; subpath: string }): void {
+  const why = `bind ${subpath} of ${source}`;
+  plan.add(section, 'open', { slot: SLOT.mountPoint, at: SLOT.none, path: source, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }, { why, pointer });
+  plan.add(section, 'open', { slot, at: SLOT.mountPoint, path: inRoot(subpath), flags: O_PATH, mode: 0, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS }, { why: `${why}: looked up inside it`, pointer });
+  plan.add(section, 'open_tree', { slot, at: slot, path: '', flags: flags | AT_EMPTY_PATH }, { why: `${why}: a detached clone`, pointer });
+}
+
+/** A mount of another container, cloned where it is attached: in that one's namespace. Its tree is that container's to change, so the path
+ *  is looked up inside its root. */
+function addForeignClone(plan: PlanBuilder, { slot, pointer, flags, namespace, path }: CloneOf & { namespace: string; path: string }): void {
+  const why = `${path} in ${namespace}`;
+  plan.add('prepare', 'open', { slot: SLOT.ownMount, at: SLOT.none, path: '/proc/self/ns/mnt', flags: 0, mode: 0, resolve: 0 }, { why: `${why}: the way back`, pointer });
+  // Should one of the next steps fail, what is cleaned up lies here, not there. (Closed, and skipped, when all went well.)
+  plan.add('cleanup', 'setns', { slot: SLOT.ownMount, nstype: CLONE_NEWNS }, { why: `${why}: the way back`, pointer });
+  plan.add('prepare', 'open', { slot: SLOT.mountPoint, at: SLOT.none, path: namespace, flags: 0, mode: 0, resolve: 0 }, { why, pointer });
+  plan.add('prepare', 'setns', { slot: SLOT.mountPoint, nstype: CLONE_NEWNS }, { why, pointer });
+  plan.add('prepare', 'open', { slot: SLOT.mountPoint, at: SLOT.none, path: inRoot(path), flags: O_PATH, mode: 0, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS }, { why, pointer });
+  plan.add('prepare', 'open_tree', { slot, at: SLOT.mountPoint, path: '', flags: flags | AT_EMPTY_PATH }, { why: `${why}: a detached clone`, pointer });
+  plan.add('prepare', 'setns', { slot: SLOT.ownMount, nstype: CLONE_NEWNS }, { why: `${why}: back`, pointer });
+  plan.add('prepare', 'close', { slot: SLOT.ownMount }, { why: `${why}: back`, pointer });
 }
 
 /** The attributes of a clone in as few calls as they can be said in; nothing is cleared that was not asked for. */
@@ -136,6 +170,24 @@ function addAttributes(plan: PlanBuilder, section: 'prepare' | 'child', of: { sl
 
 /** proc and sysfs are the kernel's word to the program: they go on an ordinary directory, never through a link. */
 const NO_LINKS = new Set(['proc', 'sysfs']);
+
+/** A part of a file system: the whole is attached for a moment over a directory of ours in a private namespace, since kernels before 6.15
+ *  clone nothing from a detached mount. */
+function addFileSystemPart(plan: PlanBuilder, { mount, options, pointer, slot }: MountStep, stateDir: string): void {
+  const { destination } = mount;
+  const type = mount.type ?? '';
+  const subpath = naruOption(options, SUBPATH)!;
+  const notes = { why: `${type} for ${destination}: its part ${subpath}`, pointer };
+  plan.add('prepare', 'open', { slot: SLOT.ownMount, at: SLOT.none, path: '/proc/self/ns/mnt', flags: 0, mode: 0, resolve: 0 }, notes);
+  plan.add('prepare', 'unshare', { flags: CLONE_NEWNS }, notes);
+  plan.add('prepare', 'mount', { source: '', target: '/', type: '', flags: MS_REC | MS_PRIVATE, data: '' }, notes);
+  plan.add('prepare', 'fs_mount', { slot, type, options: [`source=${mount.source || type}`, ...options.data.filter((option) => !option.startsWith(SUBPATH))], attr: fsAttributes(options) }, notes);
+  plan.add('prepare', 'open', { slot: SLOT.mountPoint, at: SLOT.none, path: stateDir, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }, notes);
+  plan.add('prepare', 'attach', { slot, root: SLOT.mountPoint, path: '.' }, notes);
+  addSubpathClone(plan, 'prepare', { slot, pointer, flags: OPEN_TREE_CLONE, source: stateDir, subpath });
+  plan.add('prepare', 'setns', { slot: SLOT.ownMount, nstype: CLONE_NEWNS }, notes);
+  plan.add('prepare', 'close', { slot: SLOT.ownMount }, notes);
+}
 
 interface FileSystemStep extends MountStep { readonly ready: boolean }
 

@@ -94,7 +94,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   if (cgroups.oom !== undefined && options.standalone !== true) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
   // Detached mounts that only the host's root can make; the child inherits their descriptors.
   addRootfs(plan, request.rootfs, request.stateDir, host);
-  addPreparedMounts(plan, mounts, spec);
+  addPreparedMounts(plan, mounts, { spec, stateDir: request.stateDir });
   addSeccompListener(plan, linux.seccomp);
   // Joined namespaces last before clone, so that nothing of the above happens inside them; then clone.
   addNamespaces(plan, linux, addCloneTarget(plan, cgroups.cloneInto));

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import type { TaskDriver } from '#core/tasks/port.ts';
 import { freeze, removeCgroup, updateResources } from '#runtime/cgroups/cgroup-control.ts';
+import { groupDirectory } from '#runtime/cgroups/cgroup-path.ts';
 import { readCgroupStats } from '#runtime/cgroups/cgroup-stats.ts';
 import type { CgroupHost } from '#runtime/cgroups/detect-cgroups.ts';
 import { ensureParents } from '#runtime/cgroups/ensure-parents.ts';
@@ -7,7 +9,7 @@ import { readPids } from '#runtime/cgroups/read-pids.ts';
 
 export interface CgroupAccess extends Pick<TaskDriver, 'stats' | 'pids' | 'freeze' | 'update'> {
   remove(cgroupPath: string): Promise<void>;
-  /** The groups above `cgroupPath` are there: asked of the kernel once for each parent, until `forget`. */
+  /** The groups above `cgroupPath` are there, made where they are not. */
   prepareParents(cgroupPath: string): void;
   /** Something about a start failed: perhaps somebody removed a group of ours. */
   forgetParents(): void;
@@ -24,7 +26,8 @@ export function cgroupAccess(host: CgroupHost): CgroupAccess {
     remove: (path) => removeCgroup(host, path),
     prepareParents(path) {
       const parent = path.slice(0, path.lastIndexOf('/'));
-      if (ready.has(parent)) return;
+      // Somebody else may have removed a group of ours meanwhile.
+      if (ready.has(parent) && host.hierarchies.every((hierarchy) => existsSync(groupDirectory(hierarchy, parent)))) return;
       ensureParents(host, path);
       ready.add(parent);
     },

@@ -63,7 +63,7 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   });
   for (const mount of mounts) {
     if (mount.type === 'volume' && mount.driver !== undefined && mount.driver !== 'local') {
-      throw new NaruError('not-found', `error looking up volume plugin ${mount.driver}: plugin "${mount.driver}" not found`);
+      throw new NaruError('invalid', `error looking up volume plugin ${mount.driver}: plugin "${mount.driver}" not found`);
     }
   }
   fillHostname(engine, { config, host, id: options.id });

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { NaruError } from '#spec/errors.ts';
 import type { ContainerConfig, ContainerCreateRequest, EndpointSettings, HostConfig } from '#spec/engine-api.ts';
 import type { NetworkRecord } from '#net/port.ts';
@@ -13,14 +13,20 @@ const MAC = /^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$/;
 export function designEndpoints(engine: EngineContext, request: ContainerCreateRequest, { config, host }: { config: ContainerConfig; host: HostConfig }): Record<string, EndpointSettings> {
   const mode = networkOf(host);
   const given = new Map<string, EndpointSettings | null>();
+  // Not as not-found: clients take that for a missing image, and pull it.
+  const find = (name: string): NetworkRecord => {
+    const found = engine.networks.tryFind(name);
+    if (found === undefined) throw invalid(`network ${name} not found`);
+    return found;
+  };
   for (const [name, settings] of Object.entries(request.NetworkingConfig?.EndpointsConfig ?? {})) {
-    given.set(name.startsWith('container:') ? name : engine.networks.find(name).name, settings);
+    given.set(name.startsWith('container:') ? name : find(name).name, settings);
   }
   if (mode.startsWith('container:') || config.NetworkDisabled === true) {
     if ([...given.keys()].some((name) => name !== mode)) throw invalid('conflicting options: container sharing network namespace with another container or host cannot be connected to any other network');
     return {};
   }
-  const main = engine.networks.find(mode);
+  const main = find(mode);
   // The name from here on, as Docker's own: what was given may have been an id.
   host.NetworkMode = main.name;
   const names = [main.name, ...[...given.keys()].filter((name) => name !== main.name)];
@@ -29,7 +35,7 @@ export function designEndpoints(engine: EngineContext, request: ContainerCreateR
   }
   const endpoints: Record<string, EndpointSettings> = {};
   for (const name of names) {
-    const record = engine.networks.find(name);
+    const record = find(name);
     if (record.configOnly) throw new NaruError('forbidden', `cannot connect container to network ${name}: it is a configuration network`);
     let settings = given.get(name) ?? {};
     if (name === main.name && config.MacAddress) {
@@ -46,7 +52,7 @@ export function designEndpoints(engine: EngineContext, request: ContainerCreateR
 
 /** What one network can be asked for. Throws invalid in Docker's words. */
 export function checkEndpoint(record: NetworkRecord, settings: EndpointSettings): void {
-  const { IPv4Address = '', IPv6Address = '' } = settings.IPAMConfig ?? {};
+  const { IPv4Address = '', IPv6Address = '', LinkLocalIPs } = settings.IPAMConfig ?? {};
   const bad = (text: string): NaruError => invalid(`invalid config for network ${record.name}: invalid endpoint settings:\n${text}`);
   if (PREDEFINED.has(record.name)) {
     if (IPv4Address || IPv6Address) throw bad('user specified IP address is supported on user defined networks only');
@@ -55,6 +61,7 @@ export function checkEndpoint(record: NetworkRecord, settings: EndpointSettings)
   }
   if (IPv4Address !== '' && !isIPv4(IPv4Address)) throw bad(`invalid IPv4 address: ${IPv4Address}`);
   if (IPv6Address !== '' && !isIPv6(IPv6Address)) throw bad(`invalid IPv6 address: ${IPv6Address}`);
+  for (const address of LinkLocalIPs ?? []) if (isIP(address) === 0) throw bad(`invalid link-local IP address: ${address}`);
   if (IPv4Address !== '' && !record.ipv4) throw bad(`IPv4 address ${IPv4Address}: the network has no IPv4`);
   if (IPv6Address !== '' && !record.ipv6) throw bad(`no configured subnet or ip-range contain the IP address ${IPv6Address}`);
   if (settings.MacAddress && !MAC.test(settings.MacAddress)) throw invalid(`invalid MAC address: ${settings.MacAddress}`);

@@ -31,7 +31,9 @@ export function validateHostConfig(host: HostConfig): void {
   if (host.Runtime && !RUNTIMES.includes(host.Runtime)) throw invalid(`unknown or invalid runtime name: ${host.Runtime}`);
   if (host.Annotations && Object.hasOwn(host.Annotations, '')) throw invalid('invalid Annotations: the empty string is not permitted as an annotation key');
   if (Object.keys(host.StorageOpt ?? {}).length > 0) {
-    throw new NaruError('unsupported', `--storage-opt is not supported: a container's size cannot be limited by this storage`, { hint: 'limit a volume or a tmpfs instead' });
+    const unknown = Object.keys(host.StorageOpt!).find((key) => key.toLowerCase() !== 'size');
+    if (unknown !== undefined) throw invalid(`Unknown option ${unknown}`);
+    throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   }
   if (!HEALTH_ACTIONS.includes(host['naru.HealthOnFailure'] ?? 'none')) {
     throw invalid(`invalid action on health failure: ${host['naru.HealthOnFailure']}: use one of ${HEALTH_ACTIONS.join(', ')}`);

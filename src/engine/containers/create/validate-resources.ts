@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import type { Resources } from '#spec/engine-api.ts';
 import { parseCpuList } from './cpu-list.ts';
@@ -24,6 +25,7 @@ export function validateResources(resources: Resources, current: Resources = {})
       throw invalid(`ulimit soft limit must be less than or equal to hard limit: ${ulimit.Soft} > ${ulimit.Hard}`);
     }
   }
+  warnings.push(...dropWeights(resources));
   const request = (resources.DeviceRequests ?? [])[0];
   if (request !== undefined) {
     const wanted = (request.Capabilities ?? []).map((all) => `[${all.join(' ')}]`).join(' ');
@@ -36,6 +38,24 @@ export function validateResources(resources: Resources, current: Resources = {})
     warnings.push('OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.');
   }
   return warnings;
+}
+
+/** Weights of devices whose scheduler knows none, as Docker: dropped with a warning. */
+function dropWeights(resources: Resources): string[] {
+  const weights = resources.BlkioWeightDevice ?? [];
+  const kept = weights.filter(({ Path }) => knowsWeights(Path));
+  if (kept.length === weights.length) return [];
+  resources.BlkioWeightDevice = kept;
+  return ['Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.'];
+}
+
+function knowsWeights(device: string): boolean {
+  try {
+    const path = realpathSync(device);
+    return readFileSync(`/sys/class/block/${basename(path)}/queue/scheduler`, 'utf8').includes('[bfq]');
+  } catch {
+    return existsSync(device) === false; // what is not there is told by its own name later
+  }
 }
 
 /** Zero means "not given" in the API. */

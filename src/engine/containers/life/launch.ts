@@ -17,6 +17,7 @@ import { portRequests } from '../create/ports.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
 import { buildTaskRequest } from '../to-spec/build-task-request.ts';
 import { updateLinkedHosts } from '../to-spec/links.ts';
+import { useVolumes } from '../../volumes/use-volumes.ts';
 import { handleExit } from './handle-exit.ts';
 import { networkEvents, releaseRun } from './release-run.ts';
 import { nextDelay, wantsRestart } from './restart-policy.ts';
@@ -44,15 +45,17 @@ export async function launch(engine: EngineContext, container: Container): Promi
     state.endpoints = endpoints;
     span('engine', 'write state', () => saveState(engine.store.db, container));
     makeDirectories(engine, container);
-    const request = await span('engine', 'make spec', () => buildTaskRequest(engine, container, endpoints));
-    if (endpoints.some(({ ports }) => ports.length > 0)) await span('net', 'publish', () => engine.network.publish(endpoints));
-    const waiting = container.pendingAttaches.splice(0);
-    if (waiting.length > 0) {
-      prepared = engine.tasks.prepare(request);
-      const to = prepared;
-      await Promise.all(waiting.map((attach) => attach.attach(to)));
-    }
-    const task = await span('runtime', 'start', () => engine.tasks.start(request, prepared));
+    const task = await useVolumes(engine, container, async (servers) => {
+      const request = await span('engine', 'make spec', () => buildTaskRequest(engine, container, endpoints, { dry: false, servers }));
+      if (endpoints.some(({ ports }) => ports.length > 0)) await span('net', 'publish', () => engine.network.publish(endpoints));
+      const waiting = container.pendingAttaches.splice(0);
+      if (waiting.length > 0) {
+        prepared = engine.tasks.prepare(request);
+        const to = prepared;
+        await Promise.all(waiting.map((attach) => attach.attach(to)));
+      }
+      return container.task = await span('runtime', 'start', () => engine.tasks.start(request, prepared));
+    });
     state.startedAt = formatTime(task.startedAt);
     state.finishedAt = first ? ZERO_TIME : state.finishedAt;
     container.apply('started');
@@ -136,6 +139,7 @@ export function attachmentRequest(record: NetworkRecord, settings: EndpointSetti
   return {
     networkId: record.id, ...(settings?.MacAddress ? { mac: settings.MacAddress } : {}), priority: settings?.GwPriority ?? 0,
     ipv4: settings?.IPAMConfig?.IPv4Address ?? '', ipv6: settings?.IPAMConfig?.IPv6Address ?? '',
+    linkLocal: settings?.IPAMConfig?.LinkLocalIPs ?? [],
   };
 }
 

@@ -11,7 +11,7 @@ function baseMounts({ doc, sharedMemory, security }: SpecInput): OciMount[] {
     const writable = hostConfig.Privileged === true || (mount.type === 'cgroup' && security.writableCgroups);
     const options = writable ? mount.options?.map((option) => (option === 'ro' ? 'rw' : option)) : mount.options;
     if (mount.destination !== '/dev/shm') mounts.push(options === undefined ? mount : { ...mount, options });
-    else if (sharedMemory !== undefined) mounts.push({ destination: '/dev/shm', type: 'bind', source: sharedMemory, options: ['rbind', 'rprivate', 'nosuid', 'noexec', 'nodev'] });
+    else if (sharedMemory !== undefined) mounts.push({ destination: '/dev/shm', type: 'bind', source: sharedMemory.source, options: ['bind', 'rprivate', 'nosuid', 'noexec', 'nodev', ...sharedMemory.options] });
     else if (hostConfig.IpcMode !== 'none') {
       mounts.push({ ...mount, options: [...(options ?? []).filter((option) => !option.startsWith('size=')), `size=${hostConfig.ShmSize ?? DEFAULT_SHM_SIZE}`] });
     }

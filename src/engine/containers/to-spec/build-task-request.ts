@@ -14,7 +14,7 @@ import { joined, sharedMemory, writeHostFiles } from './host-files.ts';
 import { linkEnvironment } from './links.ts';
 import { findProcessUser } from './process-user.ts';
 import { toSpec } from './to-spec.ts';
-import { resolveUserMounts } from './user-mounts.ts';
+import { resolveUserMounts, type MountingOptions } from './user-mounts.ts';
 
 const kernel = release();
 
@@ -23,7 +23,7 @@ const kernel = release();
  * files for /etc. Throws in Docker's words what only shows here: a user that the image does not know, a device that is not there.
  * `dry`: for a plan, volumes and bind sources need not exist.
  */
-export function buildTaskRequest(engine: EngineContext, container: Container, endpoints: readonly EndpointRecord[], { dry }: { dry: boolean } = { dry: false }): TaskRequest {
+export function buildTaskRequest(engine: EngineContext, container: Container, endpoints: readonly EndpointRecord[], mounting: MountingOptions = { dry: false }): TaskRequest {
   const { doc, id } = container;
   const { config, hostConfig } = doc;
   const snapshot = engine.store.snapshots.mount(id);
@@ -32,7 +32,7 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   const join = joins(engine, container);
   const { spec, sources } = toSpec({
     id, doc, kernel, user, home, join, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
-    userMounts: resolveUserMounts(engine, container, { dry }), files: writeHostFiles(engine, container, endpoints), sharedMemory: sharedMemory(engine, container),
+    userMounts: resolveUserMounts(engine, container, mounting), files: writeHostFiles(engine, container, endpoints), sharedMemory: sharedMemory(engine, container),
     hostDevices, devicesAt, blockDevice, networkSysctls: engine.network.sysctls(endpoints), environment: [...chainEnvironment(container), ...linkEnvironment(engine, container)],
   });
   const request: TaskRequest = {

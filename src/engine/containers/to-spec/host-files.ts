@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import type { EndpointRecord } from '#net/port.ts';
@@ -7,6 +7,7 @@ import { buildResolvConf, hostResolvConf } from '#net/resolv-conf.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import type { Container } from '../container.ts';
 import { stateDirectory } from '../container-paths.ts';
+import { namespaceOption } from '../../volumes/volume-source.ts';
 import { linkHosts } from './links.ts';
 import type { SpecInput } from './spec-draft.ts';
 
@@ -50,15 +51,10 @@ const filesIn = (directory: string): NonNullable<SpecInput['files']> => ({
   resolvConf: join(directory, 'resolv.conf'), hostname: join(directory, 'hostname'), hosts: join(directory, 'hosts'),
 });
 
-/** Where /dev/shm comes from when it is not the container's alone. A shareable one is a directory below the state root, which is a tmpfs. */
-export function sharedMemory(engine: EngineContext, container: Container): string | undefined {
+/** Where /dev/shm comes from when it is not a new tmpfs of the container's own. */
+export function sharedMemory(engine: EngineContext, container: Container): SpecInput['sharedMemory'] {
   const mode = container.doc.hostConfig.IpcMode ?? 'private';
-  if (mode === 'host') return '/dev/shm';
+  if (mode === 'host') return { source: '/dev/shm', options: [] };
   const donor = joined(engine, mode);
-  if (donor !== undefined) return donor.doc.hostConfig.IpcMode === 'host' ? '/dev/shm' : join(stateDirectory(engine, donor.id), 'shm');
-  if (mode !== 'shareable') return undefined;
-  const path = join(stateDirectory(engine, container.id), 'shm');
-  mkdirSync(path, { recursive: true });
-  chmodSync(path, 0o1777);
-  return path;
+  return donor === undefined ? undefined : { source: '/dev/shm', options: [namespaceOption(donor.task!.pid)] };
 }

@@ -23,8 +23,8 @@ export interface SpecInput {
   readonly networkSysctls: Readonly<Record<string, string>>;
   /** Host files for /etc; undefined where the container shares or has none. */
   readonly files: { readonly resolvConf: string; readonly hostname: string; readonly hosts: string } | undefined;
-  /** Host directory for /dev/shm; undefined: a tmpfs of its own, or none for IpcMode none. */
-  readonly sharedMemory: string | undefined;
+  /** Where /dev/shm is bound from: the host's, or that of the container that is joined; undefined: a tmpfs of its own, or none for IpcMode none. */
+  readonly sharedMemory: { readonly source: string; readonly options: readonly string[] } | undefined;
   /** `/proc/<pid>/ns/<file>` of the container that is joined. */
   readonly join: { readonly network?: string; readonly ipc?: string; readonly pid?: string };
   /** Host device nodes below /dev; looked at for privileged containers only. */

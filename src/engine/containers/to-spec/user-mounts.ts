@@ -4,16 +4,23 @@ import type { Digest } from '#spec/ids.ts';
 import type { OciMount } from '#spec/oci-runtime.ts';
 import type { SnapshotMount } from '#core/store.ts';
 import type { EngineContext } from '../../engine-context.ts';
-import { volumeMount } from '../../volumes/volume-source.ts';
-import { newVolume } from '../../volumes/volume-table.ts';
+import { namespaceOption, volumeMount } from '../../volumes/volume-source.ts';
+import { newVolume, type VolumeRecord } from '../../volumes/volume-table.ts';
 import type { Container, MountRecord } from '../container.ts';
 
-/** What the container's own mounts are mounted from, each with its flag. Makes the sources that `-v` promises; `dry`: makes nothing. */
-export function resolveUserMounts(engine: EngineContext, container: Container, { dry }: { dry: boolean }): { mount: OciMount; flag: string }[] {
-  return container.doc.mounts.map((record, index) => ({ mount: resolve(engine, container, { record, index, dry }), flag: record.flag }));
+export interface MountingOptions {
+  /** Nothing is made. */
+  readonly dry: boolean;
+  /** Addresses of the servers that network volumes name. */
+  readonly servers?: ReadonlyMap<string, string>;
 }
 
-function resolve(engine: EngineContext, container: Container, { record, index, dry }: { record: MountRecord; index: number; dry: boolean }): OciMount {
+/** What the container's own mounts are mounted from, each with its flag. Makes the sources that `-v` promises. */
+export function resolveUserMounts(engine: EngineContext, container: Container, options: MountingOptions): { mount: OciMount; flag: string }[] {
+  return container.doc.mounts.map((record, index) => ({ mount: resolve(engine, container, { record, index, ...options }), flag: record.flag }));
+}
+
+function resolve(engine: EngineContext, container: Container, { record, index, dry, servers }: { record: MountRecord; index: number } & MountingOptions): OciMount {
   const { destination } = record;
   switch (record.type) {
     case 'bind':
@@ -22,7 +29,7 @@ function resolve(engine: EngineContext, container: Container, { record, index, d
     case 'volume': {
       const volume = engine.volumes.get(record.name!) ?? (dry ? newVolume(record.name!) : undefined);
       if (volume === undefined) throw new NaruError('not-found', `get ${record.name}: no such volume`);
-      const from = volumeMount(engine.volumes, volume);
+      const from = sharedInstance(engine, container, volume) ?? volumeMount(engine.volumes, volume, servers);
       return { destination, ...from, options: [...(from.options ?? []), ...(from.type === 'bind' ? ['rprivate'] : []), ...accessOf(record), ...subpathOf(record)] };
     }
     case 'tmpfs':
@@ -30,6 +37,17 @@ function resolve(engine: EngineContext, container: Container, { record, index, d
     case 'image':
       return imageMount(engine, container, { record, index });
   }
+}
+
+/** A tmpfs is one as long as somebody has it: whoever comes later takes it from a container that runs with it. */
+function sharedInstance({ containers }: EngineContext, container: Container, volume: VolumeRecord): Pick<OciMount, 'type' | 'source' | 'options'> | undefined {
+  if (volume.options['type'] !== 'tmpfs') return undefined;
+  const holders = containers.all().filter((other) => other !== container && other.task !== undefined).flatMap((other) =>
+    other.doc.mounts.filter((mount) => mount.type === 'volume' && mount.name === volume.name).map((mount) => ({ mount, pid: other.task!.pid })));
+  const holder = holders.find(({ mount }) => mount.subpath === undefined);
+  if (holder !== undefined) return { type: 'bind', source: holder.mount.destination, options: ['bind', 'rw', namespaceOption(holder.pid)] };
+  if (holders.length === 0) return undefined;
+  throw new NaruError('unsupported', `volume ${volume.name}: the containers that run with it have only a part of it, and a tmpfs lies nowhere else`, { hint: 'start one that mounts the whole volume first' });
 }
 
 /** `-v` makes a missing host directory; what stands there already is left alone. */
@@ -55,7 +73,6 @@ function imageMount(engine: EngineContext, container: Container, { record, index
   const { lowers }: SnapshotMount = engine.store.snapshots.mount(id) ?? engine.store.snapshots.create(id, { image: record.source as Digest }, { durable: false });
   const { destination } = record;
   if (lowers.length === 1) return { destination, type: 'bind', source: lowers[0]!, options: ['rbind', 'rprivate', 'ro', ...subpathOf(record)] };
-  if (record.subpath !== undefined) throw new NaruError('unsupported', `--mount type=image,target=${destination}: a subpath of an image with several layers is not supported`);
   if (lowers.length === 0) return { destination, type: 'tmpfs', source: 'tmpfs', options: ['ro', 'size=4k'] };
-  return { destination, type: 'overlay', source: 'overlay', options: [`lowerdir=${lowers.join(':')}`, 'ro'] };
+  return { destination, type: 'overlay', source: 'overlay', options: [`lowerdir=${lowers.join(':')}`, 'ro', ...subpathOf(record)] };
 }
