@@ -90,7 +90,7 @@ test('what cannot run is told at create, and leaves nothing', () => {
   const { id, path } = bundle(['nosuch']);
   const ran = runtime('create', '-b', path, id);
   assert.equal(ran.status, 1);
-  assert.match(ran.err, /exec: \\"nosuch\\": executable file not found in \$PATH/);
+  assert.match(ran.err, /exec: "nosuch": executable file not found in \$PATH/);
   assert.deepEqual(readdirSync(join(top, 'root')), []);
   assert.deepEqual(leftGroups(id), []);
 });

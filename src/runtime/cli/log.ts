@@ -9,11 +9,12 @@ export interface RuntimeLog {
   fail(verb: string | undefined, error: unknown): void;
 }
 
-/** --log and --log-format: a line for each entry, as logrus writes them (engines read `level` and `msg` from the last one). */
+/** --log and --log-format: a line for each entry, as logrus writes them (engines read `level` and `msg` from the last one).
+ *  Without both, the bare sentence on stderr. */
 export function openLog(path: string | undefined, format: string | undefined): RuntimeLog {
   if (format !== undefined && format !== 'text' && format !== 'json') throw new NaruError('invalid', `unknown log-format ${JSON.stringify(format)}`);
   const write = (level: Level, message: string): void => {
-    const line = format === 'json'
+    const line = path === undefined && format === undefined ? message : format === 'json'
       ? JSON.stringify({ level, msg: message, time: new Date().toISOString() })
       : `time=${JSON.stringify(new Date().toISOString())} level=${level} msg=${JSON.stringify(message)}`;
     if (path === undefined) writeSync(2, `${line}\n`);

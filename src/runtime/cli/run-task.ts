@@ -3,12 +3,20 @@ import type { Plan } from '#runtime/plan/plan.ts';
 import { RunningTask } from '#runtime/driver/running-task.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
+import { dupDescriptor } from '#sys/descriptors.ts';
 import { launchHelper } from './launch-helper.ts';
 
 /** The descriptors of one request, in slots 0..: the caller's three streams, sockets of ours, then --preserve-fds. */
 export class RequestSlots {
-  readonly #descriptors: number[] = [0, 1, 2];
-  readonly #own: number[] = [];
+  readonly #descriptors: number[];
+  readonly #own: number[];
+
+  constructor() {
+    // The number 0 in a list of streams to hand on is taken for "none given" by Bun.
+    const stdin = dupDescriptor(0);
+    this.#own = [stdin];
+    this.#descriptors = [stdin, 1, 2];
+  }
 
   /** Takes the descriptor; returns its slot. */
   add(fd: number): number {
