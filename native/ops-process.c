@@ -377,7 +377,7 @@ int op_hook(struct task *task, const struct op *op) {
     sys(dup3, input, 0, 0);
     for (int i = 1; i <= 2 && null >= 0; i++) sys(dup3, null, i, 0);
     signals_unblock_all();
-    board->hook_error = (i32)sys(execve, argv[0], argv, envp);
+    board->hook_error = (i32)sys(execve, arg_str(op, 4), argv, envp);
     quit(127);
   }
   u64 ms = arg_int(op, 3);

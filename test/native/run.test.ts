@@ -284,7 +284,7 @@ test('hooks get their input, their environment, and a deadline', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();
   const hook = (script: string, timeoutMs = 5000) =>
-    ({ argv: ['/bin/busybox', 'sh', '-c', script], env: [`OUT=${scratch.path('out')}`], stdin: '{"pid":\0PID\0,"id":"x"}', timeoutMs });
+    ({ argv: ['sh', '-c', script], env: [`OUT=${scratch.path('out')}`], stdin: '{"pid":\0PID\0,"id":"x"}', timeoutMs, path: '/bin/busybox' });
   const shim = await spawner.spawn([clone(CLONE_NEWNS), parent('hook', hook('busybox cat >$OUT')), sh('exit 0')]);
   const pid = pidOf(await shim.expect(MSG.STARTED));
   assert.equal(scratch.read('out').toString(), `{"pid":${pid},"id":"x"}`);
@@ -292,7 +292,7 @@ test('hooks get their input, their environment, and a deadline', async () => {
   assert.deepEqual(failure(await failed.expect(MSG.FAILED)), { section: 1, index: 1, errno: 121, extra: 3 << 8 });
   const slow = await spawner.spawn([clone(), parent('hook', hook('sleep 5', 50)), sh('')]);
   assert.equal(failure(await slow.expect(MSG.FAILED)).errno, 110);
-  const missing = await spawner.spawn([clone(), parent('hook', { ...hook(''), argv: ['/no/hook'] }), sh('')]);
+  const missing = await spawner.spawn([clone(), parent('hook', { ...hook(''), path: '/no/hook' }), sh('')]);
   assert.equal(failure(await missing.expect(MSG.FAILED)).errno, ENOENT);
 });
 

@@ -2,7 +2,7 @@ import { readFileSync, rmSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { ensureParents } from '#runtime/cgroups/ensure-parents.ts';
-import { hookArgv, hookState } from '#runtime/compile/compile-hooks.ts';
+import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { runHook } from '#runtime/driver/run-hook.ts';
 import type { RunningTask } from '#runtime/driver/running-task.ts';
 import { NaruError } from '#spec/errors.ts';
@@ -47,7 +47,7 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
   const cgroups = detectCgroups();
   const cgroupPath = runtimeCgroupPath(id, bundle.spec.linux?.cgroupsPath, context.systemdCgroup);
   const foreignCgroup = existingGroup(cgroups, cgroupPath);
-  const slots = new RequestSlots();
+  const slots = new RequestSlots({ terminal: bundle.spec.process?.terminal === true });
   const first: ContainerRecord = {
     id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup,
     systemdCgroup: context.systemdCgroup, rootless: context.rootless, noNewKeyring: options.noNewKeyring, layout: {},
@@ -113,7 +113,7 @@ async function undo({ record, directory, cgroups }: { record: ContainerRecord; d
 export async function runPoststart({ record, bundle: { spec } }: Pick<CreatedContainer, 'record' | 'bundle'>, context: RuntimeContext): Promise<void> {
   for (const hook of spec.hooks?.poststart ?? []) {
     const state = hookState(spec, { id: record.id, bundle: record.bundle, status: 'running', pid: record.init!.pid });
-    await runHook(hookArgv(hook), hook, state).catch((error: Error) => context.warn(`poststart: ${error.message}`));
+    await runHook(hook, state).catch((error: Error) => context.warn(`poststart: ${error.message}`));
   }
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { removeCgroup } from '#runtime/cgroups/cgroup-control.ts';
 import { groupDirectory } from '#runtime/cgroups/cgroup-path.ts';
 import { type CgroupHost, detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
-import { hookArgv, hookState } from '#runtime/compile/compile-hooks.ts';
+import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { runHook } from '#runtime/driver/run-hook.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
@@ -25,7 +25,7 @@ export async function removeContainer(record: ContainerRecord, context: RuntimeC
   rmSync(directory.path, { recursive: true, force: true });
   for (const hook of spec?.hooks?.poststop ?? []) {
     const state = hookState(spec!, { id: record.id, bundle: record.bundle, status: 'stopped', pid: undefined });
-    await runHook(hookArgv(hook), hook, state).catch((error: Error) => context.warn(`poststop: ${error.message}`));
+    await runHook(hook, state).catch((error: Error) => context.warn(`poststop: ${error.message}`));
   }
 }
 

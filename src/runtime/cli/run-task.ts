@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { Plan } from '#runtime/plan/plan.ts';
 import { RunningTask } from '#runtime/driver/running-task.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
@@ -11,11 +11,12 @@ export class RequestSlots {
   readonly #descriptors: number[];
   readonly #own: number[];
 
-  constructor() {
-    // The number 0 in a list of streams to hand on is taken for "none given" by Bun.
-    const stdin = dupDescriptor(0);
-    this.#own = [stdin];
-    this.#descriptors = [stdin, 1, 2];
+  /** `terminal`: the program has streams of its own, and whoever reads the caller's must not wait for its end. */
+  constructor({ terminal }: { readonly terminal: boolean }) {
+    // (The number 0 in a list of streams to hand on is taken for "none given" by Bun.)
+    const first = terminal ? openSync('/dev/null', 'r+') : dupDescriptor(0);
+    this.#own = [first];
+    this.#descriptors = terminal ? [first, first, first] : [first, 1, 2];
   }
 
   /** Takes the descriptor; returns its slot. */

@@ -28,10 +28,10 @@ export function hookState(spec: OciSpec, state: HookState): string {
 export function addHooks(plan: PlanBuilder, spec: OciSpec, at: { point: HookPoint; section: Section; state: HookState }): void {
   spec.hooks?.[at.point]?.forEach((hook, index) => {
     plan.add(at.section, 'hook', {
-      argv: hookArgv(hook), env: hook.env ?? [], stdin: hookState(spec, at.state), timeoutMs: (hook.timeout ?? 0) * 1000,
+      argv: hookArgv(hook), env: hook.env ?? [], stdin: hookState(spec, at.state), timeoutMs: (hook.timeout ?? 0) * 1000, path: hook.path,
     }, { why: `${at.point} hook ${hook.path}`, pointer: `/hooks/${at.point}/${index}` });
   });
 }
 
-/** The program's path, then its arguments; `args[0]` is its name, as execve has it, and the helper executes the path. */
-export const hookArgv = (hook: OciHook): string[] => [hook.path, ...(hook.args ?? []).slice(1)];
+/** As execve has it: the first is the name that the program is told (Docker's own hook is one of many in one executable). */
+const hookArgv = ({ path, args = [] }: OciHook): readonly string[] => (args.length === 0 ? [path] : args);

@@ -3,7 +3,7 @@ import type { ExecRequest, ExitStatus, HostFacts, PreparedTask, RecoverRequest, 
 import { compileExec } from '#runtime/compile/compile-exec.ts';
 import type { CompileHost } from '#runtime/compile/compile-host.ts';
 import { cgroupPathOf, compileTask } from '#runtime/compile/compile-task.ts';
-import { hookArgv, hookState } from '#runtime/compile/compile-hooks.ts';
+import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { encodePlan } from '#runtime/plan/encode.ts';
 import { printPlan } from '#runtime/plan/print.ts';
 import { defaultSpec } from '#runtime/spec/default-spec.ts';
@@ -84,7 +84,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
       // After the program began, before anybody hears of it; a failure is a warning (runtime-spec, "Poststart").
       const { hooks } = request.spec;
       for (const hook of hooks?.poststart ?? []) {
-        await runHook(hookArgv(hook), hook, hookState(request.spec, { id: request.id, bundle: request.stateDir, status: 'running', pid: task.pid })).catch(() => {});
+        await runHook(hook, hookState(request.spec, { id: request.id, bundle: request.stateDir, status: 'running', pid: task.pid })).catch(() => {});
       }
       return task;
     },

@@ -122,8 +122,8 @@ export const OPS = {
    *  open(path, O_WRONLY) of a fifo, as runc does. kind 2: for the first connection to the listening SEQPACKET socket in
    *  `slot`; it is sent CREATED, then FAILED, or just closed when the program runs. */
   await: op(56, ['kind', 'int'], ['path', 'str'], ['slot', 'slot']),
-  /** Run a hook: argv, env, stdin bytes (every "\u0000PID\u0000" is replaced by the child's decimal pid), timeoutMs (0: none). */
-  hook: op(57, ['argv', 'list'], ['env', 'list'], ['stdin', 'bytes'], ['timeoutMs', 'int']),
+  /** Run a hook, the program at path: argv (its name first), env, stdin bytes (every "\u0000PID\u0000" is replaced by the child's decimal pid), timeoutMs (0: none). */
+  hook: op(57, ['argv', 'list'], ['env', 'list'], ['stdin', 'bytes'], ['timeoutMs', 'int'], ['path', 'str']),
   /** Try candidates in order with execve; ENOENT, ENOTDIR and EACCES go on to the next. The errno reported prefers EACCES,
    *  then EISDIR (what execve calls EACCES of a directory).
    *  Signals and mask are reset first. A file without a magic number (ENOEXEC) fails. */

@@ -34,7 +34,7 @@ export const exec: Verb = async (words, context) => {
   const terminal = process_.terminal === true;
   if (flags.detach && terminal && flags['console-socket'] === undefined) throw new NaruError('invalid', 'cannot allocate tty if runtime will detach without setting console socket');
 
-  const slots = new RequestSlots();
+  const slots = new RequestSlots({ terminal });
   try {
     const targetSlot = slots.add(pidfdOpen(pid));
     // The descriptor is taken first: from here on the number cannot mean another.
