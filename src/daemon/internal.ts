@@ -7,5 +7,10 @@ export async function runInternal(args: readonly string[]): Promise<void> {
     await runJob(args.slice(1));
     return;
   }
+  if (args[0] === 'dns') {
+    const { runResolver } = await import('#net/dns/run-resolver.ts');
+    runResolver();
+    process.exit(0);
+  }
   throw new NaruError('invalid', `internal ${args[0] ?? ''}: there is no such helper`);
 }

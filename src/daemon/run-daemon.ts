@@ -5,6 +5,7 @@ import { trimWhenIdle } from '#sys/trim-memory.ts';
 import { openStore } from '#core/open-store.ts';
 import { openTrees } from '#core/trees/open-trees.ts';
 import { createDriver } from '#runtime/driver/create-driver.ts';
+import { createDnsService } from '#net/dns/create-dns-service.ts';
 import { createNetworkService } from '#net/create-network-service.ts';
 import { createEngine } from '#engine/create-engine.ts';
 import { ENGINE_SCHEMA } from '#engine/schema.ts';
@@ -64,8 +65,10 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
     bridge: options.bridge, tableName: options.nftTable, ...(options.subnet === undefined ? {} : { subnet: options.subnet }), log: (text) => log.warn(text),
   });
   stack.defer(() => network.close());
+  const dns = createDnsService({ stateDir, self, log: (text) => log.warn(text) });
+  stack.defer(() => dns.close());
   const engine = await createEngine({
-    store, trees: openTrees(), tasks: driver, network, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, version: VERSION, log,
+    store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, version: VERSION, log,
   });
   stack.defer(() => engine.close());
   await helloImage(store);

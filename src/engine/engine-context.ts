@@ -1,6 +1,7 @@
 import type { Store } from '#core/store.ts';
 import type { Trees } from '#core/tree-port.ts';
 import type { TaskDriver } from '#core/tasks/port.ts';
+import type { DnsService } from '#net/dns/port.ts';
 import type { NetworkService } from '#net/port.ts';
 import type { AfterExit } from './containers/life/after-exit.ts';
 import type { ContainerSet } from './containers/container-set.ts';
@@ -16,6 +17,7 @@ export interface EngineOptions {
   readonly trees: Trees;
   readonly tasks: TaskDriver;
   readonly network: NetworkService;
+  readonly dns: DnsService;
   /** Where what survives a reboot lies: `containers/<id>/`, `volumes/`, `events/`. */
   readonly dataRoot: string;
   /** Where what a reboot ends lies (a tmpfs, where there is one): `containers/<id>/`. */

@@ -43,9 +43,9 @@ export const connectSeqpacket = (path: string): number => unixSocket(SOCK_SEQPAC
 export const connectUnix = (path: string): number => unixSocket(SOCK_STREAM, path, 'connect');
 
 /** A SEQPACKET socket that listens at `path` (at most 107 bytes), which only its owner may connect to. */
-export function listenSeqpacket(path: string): number {
+export function listenSeqpacket(path: string, backlog = 8): number {
   const fd = unixSocket(SOCK_SEQPACKET, path, 'bind');
-  check(syscall(NR.listen, fd, 8), `listen ${path}`);
+  check(syscall(NR.listen, fd, backlog), `listen ${path}`);
   return fd;
 }
 

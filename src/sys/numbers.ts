@@ -17,6 +17,8 @@ export const NR = {
   prlimit64: x64 ? 302 : 261, statfs: x64 ? 137 : 43, syncfs: x64 ? 306 : 267, sync_file_range: x64 ? 277 : 84, copy_file_range: x64 ? 326 : 285,
   fallocate: x64 ? 285 : 47, getuid: x64 ? 102 : 174, capget: x64 ? 125 : 90, flock: x64 ? 73 : 32, sethostname: x64 ? 170 : 161,
   seccomp: x64 ? 317 : 277, execve: x64 ? 59 : 221, splice: x64 ? 275 : 76, eventfd2: x64 ? 290 : 19, inotify_init1: x64 ? 294 : 26,
+  epoll_create1: x64 ? 291 : 20, epoll_ctl: x64 ? 233 : 21, epoll_pwait: x64 ? 281 : 22, recvmmsg: x64 ? 299 : 243, sendmmsg: x64 ? 307 : 269,
+  accept4: x64 ? 288 : 242, getsockopt: x64 ? 55 : 209, getsockname: x64 ? 51 : 204, fstat: x64 ? 5 : 80,
   pidfd_send_signal: 424, open_tree: 428, move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432, fspick: 433,
   pidfd_open: 434, clone3: 435, close_range: 436, openat2: 437, pidfd_getfd: 438, mount_setattr: 442,
 } as const;

@@ -41,6 +41,17 @@ export function syscall(nr: number, ...args: SyscallArg[]): number {
   return location === null ? -5 : -read.i32(location);
 }
 
+/** The same for a hot path: six numbers, pointers by `pointerOf`, nothing is made. */
+export function rawSyscall(nr: number, a: number, b: number, c: number, d: number, e: number, f: number): number {
+  const result = Number(libc.symbols.syscall(nr, a, b, c, d, e, f));
+  if (result !== -1) return result;
+  const location = libc.symbols.__errno_location();
+  return location === null ? -5 : -read.i32(location);
+}
+
+/** Where the bytes lie, for as long as somebody holds on to them: they do not move. */
+export const pointerOf = (bytes: Uint8Array): number => Number(ptr(bytes));
+
 /** Throws for a negative result: `what` is "openat2 /some/path". */
 export function check(result: number, what: string): number {
   if (result >= 0) return result;

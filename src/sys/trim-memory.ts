@@ -9,12 +9,13 @@ const TICK_MS = 750;
 const IDLE_US = 5_000;
 const WORTH_US = 30_000;
 
+const used = (): number => {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+};
+
 /** Trims whenever the process did something and has been idle since. Returns what stops it. */
 export function trimWhenIdle(): () => void {
-  const used = (): number => {
-    const { user, system } = process.cpuUsage();
-    return user + system;
-  };
   let before = used();
   let trimmedAt = 0;
   const interval = setInterval(() => {
@@ -27,6 +28,31 @@ export function trimWhenIdle(): () => void {
   }, TICK_MS);
   interval.unref();
   return () => clearInterval(interval);
+}
+
+/** The same for a process with an event loop of its own, which asks before each wait. */
+export class IdleTrimmer {
+  #trimmedAt = 0;
+  #before = 0;
+  #due = 0;
+
+  /** `now` and the result: milliseconds, monotonic; the result is when it wants to be asked again at the latest. */
+  tick(now: number): number {
+    if (this.#due === Infinity) this.#due = now + TICK_MS;
+    if (now < this.#due) return this.#due;
+    const at = used();
+    const idle = at - this.#before < IDLE_US;
+    this.#before = at;
+    this.#due = now + TICK_MS;
+    if (!idle) return this.#due;
+    if (at - this.#trimmedAt >= WORTH_US) {
+      trimMemory();
+      this.#before = this.#trimmedAt = used();
+    }
+    // Nothing to look at until something happens.
+    this.#due = Infinity;
+    return Infinity;
+  }
 }
 
 /** Collects garbage and unmaps the program text that starting up has touched: it stays in the page cache, and what is needed again is

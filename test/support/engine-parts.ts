@@ -8,6 +8,7 @@ import { openDatabase } from '#core/db/database.ts';
 import type { ImageRecord, SnapshotMount, Store } from '#core/store.ts';
 import type { AttachRequest, ExecRequest, ExitStatus, PreparedTask, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
 import type { Trees } from '#core/tree-port.ts';
+import type { DnsService } from '#net/dns/port.ts';
 import type { EndpointRecord, NetworkRecord, NetworkService } from '#net/port.ts';
 import { ENGINE_SCHEMA } from '#engine/schema.ts';
 import { createEngine } from '#engine/create-engine.ts';
@@ -120,6 +121,19 @@ export class FakeDriver implements TaskDriver {
   update = async (_path: string, resources: object): Promise<void> => void this.calls.push(`update ${JSON.stringify(resources)}`);
 }
 
+/** Remembers what it was told. */
+export class FakeDns implements DnsService {
+  readonly known = new Map<string, Parameters<DnsService['setContainer']>[1]>();
+  makeReady = (): void => undefined;
+  steps = (): [] => [];
+  setContainer = (id: string, configuration: Parameters<DnsService['setContainer']>[1]): void => void this.known.set(id, configuration);
+  has = (id: string): boolean => this.known.has(id);
+  removeContainer = (id: string): void => void this.known.delete(id);
+  settle = (): void => undefined;
+  statistics = async (): Promise<undefined> => undefined;
+  close = (): void => undefined;
+}
+
 export class FakeNetwork implements NetworkService {
   readonly bridge: NetworkRecord = {
     id: 'b'.repeat(64), name: 'bridge', driver: 'bridge', created: '', link: 'naru0', pools: [{ subnet: '172.17.0.0/16', ipRange: '', gateway: '172.17.0.1', auxiliary: {} }],
@@ -226,7 +240,7 @@ export async function testEngine(options: { config?: ContainerConfig; root?: str
   const network = new FakeNetwork();
   const store = fakeStore(root, config);
   const warnings: string[] = [];
-  const engine = await createEngine({ store, trees: fakeTrees, tasks: driver, network, dataRoot: root, stateRoot: join(root, 'state'), version: '0.0.0', log: { warn: (text) => warnings.push(text) } });
+  const engine = await createEngine({ store, trees: fakeTrees, tasks: driver, network, dns: new FakeDns(), dataRoot: root, stateRoot: join(root, 'state'), version: '0.0.0', log: { warn: (text) => warnings.push(text) } });
   return {
     engine, driver, network, store, root, warnings,
     again: () => testEngine({ config, root, driver }),

@@ -8,6 +8,8 @@ export interface Footprint {
   links: string[];
   cgroups: string[];
   shims: string[];
+  /** Sockets of the resolver's process, which ends a moment after the last container that needs it. */
+  resolvers: string[];
   nftElements: string[];
   directories: string[];
   descriptors: number;
@@ -37,6 +39,8 @@ function shimsOf(stateDir: string): string[] {
   return lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path.startsWith(`${stateDir}/`) && path.endsWith('shim.sock')).sort();
 }
 
+const resolversOf = (stateDir: string): string[] => lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path === `${stateDir}/dns.sock`);
+
 export function footprint(scope: OracleScope): Footprint {
   const nft = spawnSync('nft', ['-j', 'list', 'table', 'inet', scope.nftTable], { encoding: 'utf8' });
   const elements = nft.status === 0 ? [...nft.stdout.matchAll(/"elem": \[(.*?)\]\}/gs)].map((m) => m[1] as string).sort() : [];
@@ -46,6 +50,7 @@ export function footprint(scope: OracleScope): Footprint {
     links: linkNames,
     cgroups: cgroupsBelow(scope.cgroupParent),
     shims: shimsOf(scope.stateDir),
+    resolvers: resolversOf(scope.stateDir),
     nftElements: elements,
     directories: [...children(join(scope.dataRoot, 'snapshots')), ...children(join(scope.dataRoot, 'containers')), ...children(join(scope.stateDir, 'containers')), ...children(join(scope.dataRoot, 'tmp'))],
     descriptors: descriptorsOf(scope.daemonPid),
@@ -80,7 +85,7 @@ export async function leaks(scope: OracleScope, baseline: Footprint, deadlineMs 
 
 function compare(before: Footprint, now: Footprint): string {
   const out: string[] = [];
-  for (const key of ['mounts', 'links', 'cgroups', 'shims', 'nftElements', 'directories'] as const) {
+  for (const key of ['mounts', 'links', 'cgroups', 'shims', 'resolvers', 'nftElements', 'directories'] as const) {
     const had = new Set(before[key]);
     const left = now[key].filter((x) => !had.has(x));
     if (left.length > 0) out.push(`${key} left behind: ${left.join(', ')}`);

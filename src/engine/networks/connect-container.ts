@@ -8,6 +8,7 @@ import { checkEndpoint } from '../containers/create/endpoints.ts';
 import { attachmentRequest, portsOf } from '../containers/life/launch.ts';
 import { networkEvent } from '../containers/life/release-run.ts';
 import { networkNamesOf } from '../containers/network-names.ts';
+import { switchToResolver, tellResolver } from './container-dns.ts';
 
 /** Under the container's mutex: in the document, and in the live namespace of one that runs. Throws in Docker's words. */
 export function connectContainer(engine: EngineContext, record: NetworkRecord, { container, settings }: { container: Container; settings: EndpointSettings }): Promise<void> {
@@ -31,6 +32,8 @@ export function connectContainer(engine: EngineContext, record: NetworkRecord, {
     const current = Object.fromEntries(names.map((name) => [name, doc.endpoints[name] ?? {}]));
     doc.endpoints = { ...current, [record.name]: { ...settings, NetworkID: record.id } };
     saveDoc(engine.store.db, container);
+    if (container.task !== undefined) switchToResolver(engine, container);
+    tellResolver(engine, container);
     if (container.task !== undefined) networkEvent(engine, { container: container.id, name: record.name }, 'connect');
   });
 }
@@ -51,6 +54,7 @@ export function disconnectContainer(engine: EngineContext, record: NetworkRecord
     doc.endpoints = Object.fromEntries(names.filter((name) => name !== record.name).map((name) => [name, doc.endpoints[name] ?? {}]));
     doc.networksChosen = true;
     saveDoc(engine.store.db, container);
+    tellResolver(engine, container);
     if (container.task !== undefined) networkEvent(engine, { container: container.id, name: record.name }, 'disconnect');
   });
 }

@@ -5,21 +5,24 @@ import type { NetworkStep } from '#spec/network-steps.ts';
  * (`naru internal dns`) that no container's life depends on and that outlives the daemon; the daemon tells it what exists.
  *
  *     start of a container     steps(id, configuration)  → goes into its plan: sockets in its namespace, sent to the process
- *     connect, disconnect      setContainer(id, configuration)
+ *     it runs; connect,        setContainer(id, configuration)
+ *     disconnect, rename
  *     a new daemon             setContainer(id, configuration) of all that runs, then settle()
  *     end of a container       removeContainer(id)
  *
- * Every call is remembered, so that a resolver that died is started again and told everything; containers that run get new
+ * What `setContainer` said is remembered, so that a resolver that died is started again and told everything; containers get new
  * sockets then. All calls are synchronous and cheap; nothing waits for the process.
  */
 export interface DnsService {
-  /** A container is about to start: what its plan must do, after its interfaces are up. Replaces what was known of it. */
+  /** Has the process started, if there is none: what the next container's plan sends is not lost then. */
+  makeReady(): void;
+  /** What a container's plan must do, after its interfaces are up. Changes nothing by itself. */
   steps(containerId: string, configuration: DnsConfiguration): NetworkStep[];
-  /** Says what a running container sees from now on; `pid` is its init as the host knows it, for a container that has no
-   *  resolver yet (connected while it runs) or whose resolver died. */
+  /** Says what a running container sees from now on; `pid` is its init as the host knows it. One that has no resolver yet (connected
+   *  while it runs), or whose resolver died, gets one. */
   setContainer(containerId: string, configuration: DnsConfiguration & { readonly pid: number }): void;
-  /** The process of a container that was given `steps` runs: kept for recovery. */
-  started(containerId: string, pid: number): void;
+  /** `setContainer` was called for it, and not `removeContainer` since. */
+  has(containerId: string): boolean;
   /** Its names and sockets go. Idempotent. */
   removeContainer(containerId: string): void;
   /** All containers of an earlier daemon were told: the process forgets every other one (and ends when none is left). */

@@ -22,7 +22,10 @@ const PROTOCOLS = [{ name: 'udp', number: 17, checksum: 6 }, { name: 'tcp', numb
  */
 export function resolverTable(options: { replace?: boolean } = {}): NftBatch {
   const batch = new NftBatch(RESOLVER_TABLE);
-  if (options.replace === true) batch.deleteTable();
+  if (options.replace === true) {
+    batch.addTable(0, { mayExist: true }); // one that is not there cannot be deleted
+    batch.deleteTable();
+  }
   batch.addTable(0);
   batch.addBaseChain({ name: 'output', type: 'filter', hook: NF_INET_LOCAL_OUT, priority: PRIORITY_RAW });
   batch.addRule('output', 'only loopback', [outInterface('lo', NFT_CMP_NEQ), verdict(NF_ACCEPT)]);

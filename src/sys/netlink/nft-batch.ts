@@ -65,9 +65,9 @@ export class NftBatch {
     return this.writer.count <= 1;
   }
 
-  /** flags: NFT_TABLE_F_*. Fails with EEXIST. */
-  addTable(flags: number): void {
-    this.#message(N.NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, 'add the table', (w) => {
+  /** flags: NFT_TABLE_F_*. Fails with EEXIST, unless it may be there. */
+  addTable(flags: number, { mayExist }: { mayExist: boolean } = { mayExist: false }): void {
+    this.#message(N.NFT_MSG_NEWTABLE, mayExist ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_EXCL, 'add the table', (w) => {
       w.string(N.NFTA_TABLE_NAME, this.#table);
       w.be32(N.NFTA_TABLE_FLAGS, flags);
     });

@@ -7,6 +7,7 @@ import { monotonicNow } from '#sys/monotonic.ts';
 import { span } from '#sys/trace.ts';
 import { closeQuietly } from '#sys/descriptors.ts';
 import type { EngineContext } from '../../engine-context.ts';
+import { hasResolver, tellResolver } from '../../networks/container-dns.ts';
 import { containerEvent } from '../../events/container-event.ts';
 import { formatTime, nowNano, ZERO_TIME } from '../../time/timestamps.ts';
 import type { Container } from '../container.ts';
@@ -54,6 +55,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
         const to = prepared;
         await Promise.all(waiting.map((attach) => attach.attach(to)));
       }
+      if (hasResolver(engine, container, endpoints)) engine.dns.makeReady();
       return container.task = await span('runtime', 'start', () => engine.tasks.start(request, prepared));
     });
     state.startedAt = formatTime(task.startedAt);
@@ -62,6 +64,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
     networkEvents(engine, container, 'connect');
     containerEvent(engine, container, 'start');
     watchTask(engine, container, task);
+    tellResolver(engine, container);
     startHealthMonitor(engine, container);
     updateLinkedHosts(engine, container);
   } catch (error) {

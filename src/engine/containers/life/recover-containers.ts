@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { EngineContext } from '../../engine-context.ts';
 import { formatTime, nowNano, ZERO_TIME } from '../../time/timestamps.ts';
+import { tellResolver } from '../../networks/container-dns.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
 import { Container } from '../container.ts';
 import { cgroupPath, exitFile, stateDirectory } from '../container-paths.ts';
@@ -36,6 +37,8 @@ export async function recoverContainers(engine: EngineContext, options: { reboot
   await Promise.all(mayRun.map((container) => recover(engine, container, options)));
   const endpoints = mayRun.filter(({ task, state }) => task !== undefined && state.endpoints.length > 0).map(({ state }) => state.endpoints);
   await engine.network.reconcile(engine.networks.userDefined(), endpoints);
+  for (const container of mayRun) if (container.task !== undefined) tellResolver(engine, container);
+  engine.dns.settle();
   finishHalfDone(engine);
   void startByPolicies(engine);
 }

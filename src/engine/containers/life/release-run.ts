@@ -8,6 +8,7 @@ import { cgroupPath, stateDirectory } from '../container-paths.ts';
 export async function releaseRun(engine: EngineContext, container: Container): Promise<void> {
   const { endpoints } = container.state;
   container.state.endpoints = [];
+  engine.dns.removeContainer(container.id);
   const stateDir = stateDirectory(engine, container.id);
   const results = await Promise.allSettled([
     engine.network.release(endpoints),

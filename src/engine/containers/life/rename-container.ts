@@ -1,5 +1,6 @@
 import { NaruError } from '#spec/errors.ts';
 import type { EngineContext } from '../../engine-context.ts';
+import { tellResolver } from '../../networks/container-dns.ts';
 import { containerEvent } from '../../events/container-event.ts';
 import type { Container } from '../container.ts';
 import { checkName } from '../container-names.ts';
@@ -21,6 +22,7 @@ export function renameContainer(engine: EngineContext, container: Container, to:
     }
     container.name = name;
     engine.containers.releaseName(old, container.id);
+    tellResolver(engine, container);
     containerEvent(engine, container, 'rename', { oldName: `/${old}` });
   });
 }

@@ -3,8 +3,10 @@ import { monotonicNow } from '#sys/monotonic.ts';
 import { currentTrace } from '#sys/trace.ts';
 import type { TaskRequest } from '#core/tasks/port.ts';
 import { NaruError } from '#spec/errors.ts';
+import type { NetworkStep } from '#spec/network-steps.ts';
 import type { EndpointRecord } from '#net/port.ts';
 import type { EngineContext } from '../../engine-context.ts';
+import { dnsConfigurationOf } from '../../networks/container-dns.ts';
 import type { Container } from '../container.ts';
 import { cgroupPath, exitFile, logPath, stateDirectory } from '../container-paths.ts';
 import { logLimits } from '../create/validate-log-config.ts';
@@ -44,7 +46,7 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
       mode: config.Tty === true ? 'pty' : 'pipes', stdin: config.OpenStdin !== true ? 'none' : config.StdinOnce === true ? 'once' : 'open',
       ...terminalSize(container),
     },
-    network: hasOwnNetwork(container) ? engine.network.steps(endpoints) : [],
+    network: hasOwnNetwork(container) ? [...engine.network.steps(endpoints), ...resolverStepsOf(engine, container, endpoints)] : [],
     init: hostConfig.Init === true,
   };
   container.request = request;
@@ -54,6 +56,11 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
 /** What it was started with; after a restart of the daemon it is made again. */
 export const currentRequest = (engine: EngineContext, container: Container): TaskRequest =>
   container.request ?? buildTaskRequest(engine, container, container.state.endpoints);
+
+function resolverStepsOf(engine: EngineContext, container: Container, endpoints: readonly EndpointRecord[]): NetworkStep[] {
+  const configuration = dnsConfigurationOf(engine, container, endpoints);
+  return configuration === undefined ? [] : engine.dns.steps(container.id, configuration);
+}
 
 /** A network namespace of its own, even if nothing but loopback is in it. */
 function hasOwnNetwork({ doc }: Container): boolean {

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import type { EndpointRecord } from '#net/port.ts';
 import { buildHosts, extendHosts } from '#net/hosts-file.ts';
-import { buildResolvConf, hostResolvConf } from '#net/resolv-conf.ts';
 import type { EngineContext } from '../../engine-context.ts';
+import { resolvConfOf } from '../../networks/container-dns.ts';
 import type { Container } from '../container.ts';
 import { stateDirectory } from '../container-paths.ts';
 import { namespaceOption } from '../../volumes/volume-source.ts';
@@ -26,13 +26,10 @@ export function writeHostFiles(engine: EngineContext, container: Container, endp
   if (donor !== undefined) return filesIn(stateDirectory(engine, donor.id));
   const files = filesIn(stateDirectory(engine, container.id));
   const hostname = config.Hostname || container.shortId;
-  const dns = { dns: hostConfig.Dns ?? [], search: hostConfig.DnsSearch ?? [], options: hostConfig.DnsOptions ?? [] };
   const names = { extraHosts: hostConfig.ExtraHosts ?? [], hostGateway: engine.network.bridge.pools[0]!.gateway };
   const host = hostConfig.NetworkMode === 'host';
-  const hostDns = hostResolvConf(readText);
-  const ownDns = dns.dns.length + dns.search.length + dns.options.length > 0;
   writeFileSync(files.hostname, `${hostname}\n`, { mode: 0o644 });
-  writeFileSync(files.resolvConf, host && !ownDns ? hostDns : buildResolvConf(hostDns, dns), { mode: 0o644 });
+  writeFileSync(files.resolvConf, resolvConfOf(engine, container, endpoints).text, { mode: 0o644 });
   writeFileSync(files.hosts, host
     ? extendHosts(readText('/etc/hosts') ?? '', names)
     : buildHosts({ ...names, hostname, domainname: config.Domainname ?? '', addresses: endpoints.flatMap((each) => [each.address, each.ipv6]) }) + linkHosts(engine, container), { mode: 0o644 });

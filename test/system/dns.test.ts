@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { TestDaemon, run } from '../support/daemon.ts';
+
+/** Names at 127.0.0.11 in user-defined networks, with the Docker CLI. */
+let d: TestDaemon;
+before(async () => {
+  d = await TestDaemon.start();
+});
+const deferred: (() => void)[] = [];
+const defer = (work: () => void): void => void deferred.push(work);
+afterEach(async () => {
+  for (const work of deferred.splice(0)) work();
+  const words = (text: string): string[] => text.split('\n').filter((word) => word !== '');
+  for (const id of words(d.ok('ps', '-aq'))) d.ok('rm', '-f', id);
+  for (const id of words(d.ok('network', 'ls', '-q', '--filter', 'type=custom'))) d.ok('network', 'rm', id);
+  assert.equal(await d.leaked(), '');
+});
+after(async () => {
+  await d.destroy();
+});
+
+const sleeper = (name: string, ...flags: string[]): string => d.ok('run', '-d', '--name', name, ...flags, 'busybox', 'sleep', '600');
+const addressOf = (name: string, network: string): string => d.ok('inspect', '-f', `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, name);
+const pidOf = (name: string): number => Number(d.ok('inspect', '-f', '{{.State.Pid}}', name));
+
+/** What `dig +short` says inside a container's network namespace, sorted. */
+function dig(container: string, ...args: string[]): string[] {
+  const { out } = run('nsenter', ['-t', String(pidOf(container)), '-n', 'dig', '@127.0.0.11', '+short', '+tries=1', '+timeout=2', ...args]);
+  return out.split('\n').filter((line) => line !== '' && !line.startsWith(';')).sort();
+}
+const status = (container: string, ...args: string[]): string =>
+  /status: (\w+)/.exec(run('nsenter', ['-t', String(pidOf(container)), '-n', 'dig', '@127.0.0.11', '+tries=1', '+timeout=2', ...args]).out)?.[1] ?? 'none';
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    if (holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`in five seconds not: ${what}`);
+}
+
+/** The process that listens at the daemon's dns.sock. */
+function resolverPid(): number {
+  const { out } = run('ss', ['-xlpH', 'src', `${d.scope.stateDir}/dns.sock`]);
+  return Number(/pid=(\d+)/.exec(out)?.[1] ?? 0);
+}
+
+describe('names', () => {
+  test('containers on a network find one another by name, alias, short id and host name; with the network\'s name behind it; and back by address', () => {
+    d.ok('network', 'create', 'front');
+    sleeper('web', '--network', 'front', '--network-alias', 'api', '--hostname', 'box.example');
+    sleeper('peer', '--network', 'front');
+    const address = addressOf('web', 'front');
+    const short = d.ok('inspect', '-f', '{{slice .Id 0 12}}', 'web');
+    for (const name of ['web', 'api', 'WEB', short, 'box.example', 'web.front', 'api.front']) assert.deepEqual(dig('peer', name), [address], name);
+    assert.deepEqual(dig('peer', '-x', address), ['web.front.']);
+    assert.match(d.ok('exec', 'peer', 'nslookup', 'web'), new RegExp(`Address: ${address}`));
+    assert.match(d.ok('exec', 'peer', 'ping', '-c1', '-W2', 'api'), /1 packets received/);
+    assert.equal(d.ok('exec', 'peer', 'sh', '-c', 'grep -v "^#" /etc/resolv.conf | head -1'), 'nameserver 127.0.0.11');
+    assert.match(d.ok('exec', 'peer', 'cat', '/etc/resolv.conf'), /^options .*ndots:0$/m);
+    const names = JSON.parse(d.ok('inspect', '-f', '{{json .NetworkSettings.Networks.front.DNSNames}}', 'web')) as string[];
+    assert.deepEqual(names, ['web', 'api', short, 'box.example']);
+  });
+
+  test('a name of several containers is answered with all of them, each first in turn', () => {
+    d.ok('network', 'create', 'front');
+    for (const name of ['a1', 'a2', 'a3']) sleeper(name, '--network', 'front', '--network-alias', 'many');
+    sleeper('peer', '--network', 'front');
+    const all = ['a1', 'a2', 'a3'].map((name) => addressOf(name, 'front')).sort();
+    assert.deepEqual(dig('peer', 'many'), all);
+    const first = (): string => run('nsenter', ['-t', String(pidOf('peer')), '-n', 'dig', '@127.0.0.11', '+short', 'many']).out.split('\n')[0]!;
+    assert.deepEqual([first(), first(), first()].sort(), all);
+    d.ok('rm', '-f', 'a2');
+    assert.deepEqual(dig('peer', 'many'), [all[0], all[2]]);
+  });
+
+  test('other networks\' names are nobody\'s business; --link names are the linking container\'s own', () => {
+    d.ok('network', 'create', 'front');
+    d.ok('network', 'create', 'back');
+    sleeper('web', '--network', 'front');
+    sleeper('other', '--network', 'back');
+    sleeper('peer', '--network', 'front', '--link', 'web:database');
+    assert.deepEqual(dig('peer', 'database'), [addressOf('web', 'front')]);
+    assert.deepEqual(dig('web', 'database'), []);
+    assert.equal(status('web', 'other'), 'NXDOMAIN');
+    d.ok('network', 'connect', '--alias', 'second', 'back', 'web');
+    assert.deepEqual(dig('web', 'other'), [addressOf('other', 'back')]);
+    assert.deepEqual(dig('other', 'second'), [addressOf('web', 'back')]);
+    assert.deepEqual(dig('peer', 'other'), []);
+  });
+
+  test('IPv6 addresses are found, and a name without any is not "no such name"', () => {
+    d.ok('network', 'create', '--ipv6', '--subnet', 'fd00:5353::/64', 'six');
+    d.ok('network', 'create', 'four');
+    sleeper('web', '--network', 'six');
+    sleeper('peer', '--network', 'six');
+    const v6 = d.ok('inspect', '-f', '{{.NetworkSettings.Networks.six.GlobalIPv6Address}}', 'web');
+    assert.deepEqual(dig('peer', 'web', 'AAAA'), [v6]);
+    assert.deepEqual(dig('peer', '-x', v6), ['web.six.']);
+    sleeper('plain', '--network', 'four');
+    assert.deepEqual(dig('plain', 'plain', 'AAAA'), []);
+    assert.equal(status('plain', 'plain', 'AAAA'), 'NOERROR');
+  });
+
+  test('connect, disconnect, rename and restart of containers that run are seen at once', async () => {
+    d.ok('network', 'create', 'front');
+    sleeper('web', '--network', 'front');
+    sleeper('late');
+    assert.doesNotMatch(d.ok('exec', 'late', 'cat', '/etc/resolv.conf'), /127\.0\.0\.11/);
+    d.ok('network', 'connect', '--alias', 'guest', 'front', 'late');
+    assert.match(d.ok('exec', 'late', 'cat', '/etc/resolv.conf'), /^nameserver 127\.0\.0\.11$/m);
+    await until('the late one resolves', () => dig('late', 'web').join() === addressOf('web', 'front'));
+    assert.deepEqual(dig('web', 'guest'), [addressOf('late', 'front')]);
+    d.ok('rename', 'late', 'later');
+    assert.equal(status('web', 'late'), 'NXDOMAIN');
+    assert.deepEqual(dig('web', 'later'), [addressOf('later', 'front')]);
+    d.ok('restart', '-t', '0', 'later');
+    assert.deepEqual(dig('web', 'later'), [addressOf('later', 'front')]);
+    assert.deepEqual(dig('later', 'web'), [addressOf('web', 'front')]);
+    d.ok('network', 'disconnect', 'front', 'later');
+    assert.equal(status('web', 'later'), 'NXDOMAIN');
+  });
+
+  test('a container may bind port 53 itself; one on another\'s network has that one\'s names; the default bridge, host and none have no resolver', async () => {
+    d.ok('network', 'create', 'front');
+    sleeper('web', '--network', 'front');
+    sleeper('own', '--network', 'front');
+    // In the container's network namespace, on port 53 of all its addresses; sends back what it gets.
+    const server = spawn('nsenter', ['-t', String(pidOf('own')), '-n', 'python3', '-u', '-c', 'import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(("0.0.0.0",53))\nprint("bound")\nwhile True: s.sendto(*s.recvfrom(999))'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    defer(() => server.kill());
+    await once(server.stdout, 'data');
+    assert.deepEqual(dig('own', 'web'), [addressOf('web', 'front')]);
+    assert.match(d.ok('run', '--rm', '--network', 'container:web', 'busybox', 'nslookup', 'own'), new RegExp(`Address: ${addressOf('own', 'front')}`));
+    for (const network of ['bridge', 'host', 'none']) assert.doesNotMatch(d.ok('run', '--rm', '--network', network, 'busybox', 'cat', '/etc/resolv.conf'), /127\.0\.0\.11/);
+  });
+});
+
+describe('who may die', () => {
+  test('names resolve while the daemon is dead, after it came back, and after the resolver was killed', async () => {
+    d.ok('network', 'create', 'front');
+    sleeper('web', '--network', 'front');
+    sleeper('peer', '--network', 'front');
+    const address = addressOf('web', 'front');
+    const inside = (): string[] => run('nsenter', ['-t', pid, '-n', 'dig', '@127.0.0.11', '+short', '+tries=1', '+timeout=1', 'web']).out.trim().split('\n');
+    const pid = String(pidOf('peer'));
+    const first = resolverPid();
+    assert.match(readFileSync(`/proc/${first}/cmdline`, 'utf8'), /internal\0dns/);
+    await d.down('SIGKILL');
+    assert.deepEqual(inside(), [address]);
+    await d.up();
+    assert.deepEqual(inside(), [address]);
+    assert.equal(resolverPid(), first, 'the resolver was kept');
+    process.kill(first, 'SIGKILL');
+    await until('another resolver answers', () => inside().join() === address);
+    const second = resolverPid();
+    assert.notEqual(second, first);
+    await d.down('SIGKILL');
+    process.kill(second, 'SIGKILL');
+    await d.up();
+    await until('a new daemon repairs it', () => inside().join() === address);
+    assert.deepEqual(dig('web', 'peer'), [addressOf('peer', 'front')]);
+  });
+});
