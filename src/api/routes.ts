@@ -24,7 +24,6 @@ export const ROUTES: readonly Route[] = [
   ['POST', '/containers/create', containers.create],
   ['POST', '/containers/prune', containers.prune],
   ['GET', '/containers/{name}/json', containers.inspect],
-  ['DELETE', '/containers/{name}', containers.remove],
   ['POST', '/containers/{name}/start', containers.start],
   ['POST', '/containers/{name}/stop', containers.stop],
   ['POST', '/containers/{name}/restart', containers.restart],
@@ -48,6 +47,8 @@ export const ROUTES: readonly Route[] = [
   ['GET', '/containers/{name}/checkpoints', absent.checkpoints],
   ['POST', '/containers/{name}/checkpoints', absent.checkpoints],
   ['DELETE', '/containers/{name}/checkpoints/{checkpoint}', absent.checkpoints],
+  // A link is named /CONTAINER/ALIAS.
+  ['DELETE', '/containers/{name…}', containers.remove],
   ['POST', '/commit', containers.commit],
 
   ['POST', '/containers/{name}/exec', exec.create],

@@ -74,7 +74,8 @@ export class ContainersClient {
   }
 
   async remove(name: string, options: { force?: boolean; volumes?: boolean; link?: boolean } = {}): Promise<void> {
-    await this.#engine.done('DELETE', at(name), { query: { force: options.force, v: options.volumes, link: options.link } });
+    // A link has two parts: /CONTAINER/ALIAS.
+    await this.#engine.done('DELETE', name.split('/').map((part, i) => (i === 0 ? at(part) : encodeURIComponent(part))).join('/'), { query: { force: options.force, v: options.volumes, link: options.link } });
   }
 
   /** Resolves when the daemon has registered the wait; `done` with the exit. */

@@ -6,6 +6,7 @@ import { ZERO_TIME } from '../time/timestamps.ts';
 import { transition, type StateEvent, type Status } from './container-state.ts';
 import type { ExitWaiters } from './exit-waiters.ts';
 import { createExitWaiters } from './exit-waiters.ts';
+import type { IdMapping } from '#spec/oci-runtime.ts';
 
 /** One mount as it was resolved at create: what inspect shows, and what the spec is made of. */
 export interface MountRecord {
@@ -27,6 +28,8 @@ export interface MountRecord {
   readonly anonymous?: boolean;
   /** A bind source that `-v` makes when it is missing. */
   readonly makeSource?: boolean;
+  /** Owners of the source's files as they are seen through the mount: of the source to of the container. */
+  readonly idmap?: { readonly uids: readonly IdMapping[]; readonly gids: readonly IdMapping[] };
   readonly nonRecursive?: boolean;
   readonly readOnlyNonRecursive?: boolean;
   readonly readOnlyForceRecursive?: boolean;

@@ -35,10 +35,16 @@ export interface MountStep {
   readonly kind: 'bind' | 'cgroup' | 'filesystem';
   /** Binds: where the detached clone is held. */
   readonly slot: number;
-  /** The shim opens the source, before clone: a user namespace's root may neither reach it, nor map ids, nor enter another mount namespace. */
+  /** The shim makes it ready, before clone: a user namespace's root may neither reach a source, nor map ids, nor enter another mount
+   *  namespace; and a disk or a server is reached with the host's devices and network, not with the container's. */
   readonly early: boolean;
   readonly idmapped: boolean;
 }
+
+/** File systems that are in the kernel alone. */
+const VIRTUAL: ReadonlySet<string> = new Set([
+  'proc', 'sysfs', 'tmpfs', 'ramfs', 'devtmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2', 'overlay', 'hugetlbfs', 'bpf', 'debugfs', 'tracefs', 'securityfs', 'configfs', 'binfmt_misc', 'fusectl',
+]);
 
 export function readMounts(spec: OciSpec): MountStep[] {
   let prepared = PREPARED_MOUNT_SLOTS.first as number;
@@ -48,8 +54,8 @@ export function readMounts(spec: OciSpec): MountStep[] {
     const options = parseMountOptions(mount.options);
     const bind = isBind(mount, options);
     const idmapped = bind && (options.idmap !== undefined || (mount.uidMappings?.length ?? 0) > 0);
-    const part = !bind && naruOption(options, SUBPATH) !== undefined;
-    const early = part || (bind && (userNamespace || idmapped || naruOption(options, NAMESPACE) !== undefined));
+    const outside = !bind && (naruOption(options, SUBPATH) !== undefined || (mount.type !== undefined && !VIRTUAL.has(mount.type)));
+    const early = outside || (bind && (userNamespace || idmapped || naruOption(options, NAMESPACE) !== undefined));
     if (early && prepared > PREPARED_MOUNT_SLOTS.last) {
       throw new NaruError('unsupported', `${pointer}: more than ${PREPARED_MOUNT_SLOTS.last - PREPARED_MOUNT_SLOTS.first + 1} bind mounts with a user namespace or mapped ids`);
     }
@@ -63,7 +69,8 @@ export function addPreparedMounts(plan: PlanBuilder, steps: readonly MountStep[]
   for (const step of steps) {
     if (!step.early) continue;
     if (step.kind === 'bind') addClone(plan, 'prepare', step, spec);
-    else addFileSystemPart(plan, step, stateDir);
+    else if (naruOption(step.options, SUBPATH) !== undefined) addFileSystemPart(plan, step, stateDir);
+    else addOutside(plan, step);
   }
 }
 
@@ -187,6 +194,10 @@ function addFileSystemPart(plan: PlanBuilder, { mount, options, pointer, slot }:
   addSubpathClone(plan, 'prepare', { slot, pointer, flags: OPEN_TREE_CLONE, source: stateDir, subpath });
   plan.add('prepare', 'setns', { slot: SLOT.ownMount, nstype: CLONE_NEWNS }, notes);
   plan.add('prepare', 'close', { slot: SLOT.ownMount }, notes);
+}
+
+function addOutside(plan: PlanBuilder, { mount, options, pointer, slot }: MountStep): void {
+  plan.add('prepare', 'fs_mount', { slot, type: mount.type!, options: [`source=${mount.source || mount.type}`, ...options.data], attr: fsAttributes(options) }, { why: `${mount.type} for ${mount.destination}`, pointer });
 }
 
 interface FileSystemStep extends MountStep { readonly ready: boolean }

@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import type { MountRecord } from '../container.ts';
+import { parseIdmap } from './parse-idmap.ts';
 
 const PROPAGATIONS = new Set(['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave']);
 const CONSISTENCY = new Set(['consistent', 'cached', 'delegated', 'default']);
@@ -17,7 +18,7 @@ export function checkDestination(path: string, spec: string): string {
   return clean;
 }
 
-export interface BindMode { readonly rw: boolean; readonly propagation: string; readonly noCopy: boolean }
+export interface BindMode extends Pick<MountRecord, 'rw' | 'propagation' | 'idmap'> { readonly noCopy: boolean }
 
 /** `ro,z,rslave`: each kind at most once. Throws invalid. */
 export function parseBindMode(mode: string, volume: boolean): BindMode {
@@ -25,6 +26,7 @@ export function parseBindMode(mode: string, volume: boolean): BindMode {
   let rw = true;
   let propagation = '';
   let noCopy = false;
+  let idmap: MountRecord['idmap'];
   const once = (kind: string): void => {
     if (seen.has(kind)) throw new NaruError('invalid', `invalid mode: ${mode}`);
     seen.add(kind);
@@ -37,13 +39,16 @@ export function parseBindMode(mode: string, volume: boolean): BindMode {
     else if (word === 'nocopy' && volume) {
       once('copy');
       noCopy = true;
+    } else if (/^idmap(=|$)/.test(word) && !volume) {
+      once('idmap');
+      idmap = parseIdmap(word);
     } else if (PROPAGATIONS.has(word) && !volume) {
       once('propagation');
       propagation = word;
     } else if (CONSISTENCY.has(word)) once('consistency');
     else throw new NaruError('invalid', `invalid mode: ${mode}`);
   }
-  return { rw, propagation, noCopy };
+  return { rw, propagation, noCopy, ...(idmap === undefined ? {} : { idmap }) };
 }
 
 /** `--volume` in its three forms: `/inside`, `name:/inside[:mode]`, `/host:/inside[:mode]`. A volume's source and an anonymous one's
@@ -59,9 +64,9 @@ export function parseBind(spec: string): MountRecord {
   if (target === '') throw bad(spec);
   const destination = checkDestination(target, spec);
   const volume = !source.startsWith('/');
-  const { rw, propagation, noCopy } = parseBindMode(mode, volume);
+  const { rw, propagation, noCopy, idmap } = parseBindMode(mode, volume);
   if (!volume) {
-    return { type: 'bind', source: posix.normalize(source).replace(/(.)\/$/, '$1'), destination, mode, rw, propagation: propagation || 'rprivate', makeSource: true, flag };
+    return { type: 'bind', source: posix.normalize(source).replace(/(.)\/$/, '$1'), destination, mode, rw, propagation: propagation || 'rprivate', makeSource: true, ...(idmap === undefined ? {} : { idmap }), flag };
   }
   checkVolumeName(source);
   return { type: 'volume', name: source, source: '', destination, driver: 'local', mode: mode === '' ? 'z' : mode, rw, propagation: '', noCopy, flag };

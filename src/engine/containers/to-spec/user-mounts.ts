@@ -25,7 +25,7 @@ function resolve(engine: EngineContext, container: Container, { record, index, d
   switch (record.type) {
     case 'bind':
       if (record.makeSource === true && !dry) makeSource(record.source);
-      return { destination, type: 'bind', source: record.source, options: [record.nonRecursive === true ? 'bind' : 'rbind', record.propagation, ...accessOf(record)] };
+      return { destination, type: 'bind', source: record.source, options: [record.nonRecursive === true ? 'bind' : 'rbind', record.propagation, ...accessOf(record), ...(record.idmap === undefined ? [] : ['idmap'])], ...mappingsOf(record) };
     case 'volume': {
       const volume = engine.volumes.get(record.name!) ?? (dry ? newVolume(record.name!) : undefined);
       if (volume === undefined) throw new NaruError('not-found', `get ${record.name}: no such volume`);
@@ -63,6 +63,9 @@ function makeSource(path: string): void {
 /** Read-only holds for everything mounted below, unless the user says otherwise. */
 const accessOf = ({ rw, type, readOnlyNonRecursive, nonRecursive }: MountRecord): string[] =>
   rw ? [] : type === 'bind' && readOnlyNonRecursive !== true && nonRecursive !== true ? ['rro'] : ['ro'];
+
+const mappingsOf = ({ idmap }: MountRecord): Pick<OciMount, 'uidMappings' | 'gidMappings'> =>
+  idmap === undefined ? {} : { uidMappings: [...idmap.uids], gidMappings: [...idmap.gids] };
 
 /** Resolved by the runtime inside the source, through descriptors: a link in a volume cannot lead out of it (CVE-2017-1002101). */
 const subpathOf = ({ subpath }: MountRecord): string[] => (subpath === undefined ? [] : [`x-naru.subpath=${subpath}`]);
