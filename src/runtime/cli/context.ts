@@ -6,6 +6,8 @@ export interface RuntimeContext {
   readonly rootless: boolean;
   readonly criu: string;
   readonly debug: boolean;
+  /** naru's own. */
+  readonly version: string;
   /** The helper program (native/), as bytes. */
   helper(): Uint8Array;
   /** What the user can be told that is no failure. */

@@ -24,6 +24,7 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   pause: async () => (await import('./verbs/pause.ts')).pause,
   resume: async () => (await import('./verbs/pause.ts')).resume,
   update: async () => (await import('./verbs/update.ts')).update,
+  features: async () => (await import('./verbs/features.ts')).features,
   spec: async () => (await import('./verbs/spec.ts')).spec,
 };
 
@@ -60,7 +61,7 @@ export async function runRuntime(program: RuntimeProgram): Promise<number> {
     const context: RuntimeContext = {
       root: resolve(flags.root ?? defaultRoot()), systemdCgroup: flags['systemd-cgroup'], debug: flags.debug, criu: flags.criu ?? 'criu',
       rootless: flags.rootless === 'true' || (flags.rootless !== 'false' && process.geteuid!() !== 0),
-      helper: () => program.helper(), warn: (message) => log.write('warning', message),
+      version: program.version, helper: () => program.helper(), warn: (message) => log.write('warning', message),
     };
     return await (await load())(rest.slice(1), context);
   } catch (error) {

@@ -16,6 +16,7 @@ COMMANDS
   events     its counters (--stats: once)
   pause      every process stands still; resume lets them go on
   update     change its limits
+  features   what this runtime can do, as JSON
   spec       write a config.json to begin with
 
 GLOBAL OPTIONS

@@ -3,6 +3,8 @@ import type { Section } from '#runtime/plan/ops.ts';
 import type { PlanBuilder } from './plan-builder.ts';
 
 export type HookPoint = keyof NonNullable<OciSpec['hooks']>;
+/** In the order of a container's life. */
+export const HOOK_POINTS: readonly HookPoint[] = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'];
 
 /** Where the helper writes the child's pid into a hook's stdin. */
 export const HOOK_PID = '\0PID\0';

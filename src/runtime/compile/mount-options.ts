@@ -47,7 +47,18 @@ const PROPAGATION: Readonly<Record<string, number>> = {
 };
 
 /** Options that say nothing to the kernel. `copy`, `nocopy`, `z`, `Z` are the engine's. */
-const IGNORED = new Set(['defaults', 'copy', 'nocopy', 'z', 'Z', 'async', 'loud', 'nomand', 'noiversion', 'silent', 'nolazytime']);
+const NO_EFFECT = ['defaults', 'async', 'loud', 'nomand', 'noiversion', 'silent', 'nolazytime'];
+const IGNORED = new Set([...NO_EFFECT, 'copy', 'nocopy', 'z', 'Z']);
+
+/** Options that say something to the superblock of a new file system: the kernel reads them itself. */
+const SUPERBLOCK = ['dirsync', 'lazytime', 'mand', 'sync'];
+const DIRECT = ['bind', 'rbind', 'idmap', 'ridmap', 'remount', 'tmpcopyup'];
+
+/** Every option that is known by name, sorted. */
+export const MOUNT_OPTION_NAMES: readonly string[] = [
+  ...[ATTRIBUTES, ACCESS_TIMES, PROPAGATION].flatMap((table) => Object.keys(table).flatMap((name) => [name, `r${name}`])),
+  ...SUPERBLOCK, ...DIRECT, ...NO_EFFECT,
+].sort();
 
 const apply = (change: AttributeChange, [direction, bit]: Effect): void => {
   change[direction] |= bit;
