@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type * as N from '#spec/naru-api.ts';
 import type * as A from '#spec/engine-api.ts';
 
 /**
@@ -97,8 +98,12 @@ export interface Images {
   import(archive: Readable, options: { repo: string; tag: string; message: string; changes: string[]; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   save(names: string[]): Promise<Readable>;
   prune(filters: A.Filters): Promise<A.PruneReport>;
-  pull(reference: string, options: { platform: string; auth: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  pull(reference: string, options: { platform: string; auth: string; /** what refers to the image too */ referrers: boolean }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   push(reference: string, options: { auth: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  verify(request: N.VerifyRequest, how: { auth: string; signal: AbortSignal }): Promise<N.ImageVerification>;
+  addSignature(request: N.SignatureRequest, how: { auth: string; signal: AbortSignal }): Promise<{ Document: string }>;
+  /** What refers to an image, in its registry or as it is kept here. */
+  referrers(options: { name: string; local: boolean; artifactType: string }, how: { auth: string; signal: AbortSignal }): Promise<N.Referrer[]>;
 }
 
 export interface Volumes {

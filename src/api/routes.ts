@@ -5,6 +5,7 @@ import * as exec from './handlers/exec.ts';
 import * as images from './handlers/images.ts';
 import * as networks from './handlers/networks.ts';
 import * as registries from './handlers/registries.ts';
+import * as signatures from './handlers/signatures.ts';
 import * as system from './handlers/system.ts';
 import * as traces from './handlers/traces.ts';
 import * as volumes from './handlers/volumes.ts';
@@ -135,5 +136,8 @@ export const ROUTES: readonly Route[] = [
   ['POST', '/configs/{id}/update', absent.notManager],
 
   ['POST', '/naru/plan', containers.plan],
+  ['POST', '/naru/image/verify', signatures.verify],
+  ['POST', '/naru/image/signature', signatures.addSignature],
+  ['GET', '/naru/image/referrers', signatures.referrers],
   ['GET', '/naru/trace/{id}', traces.trace],
 ];

@@ -33,10 +33,11 @@ export const IMAGE_COMMANDS: readonly Command[] = [
     flags: () => [flag('input,i', 'string', 'Read a file, not stdin', { completes: 'files' }), PLATFORM, flag('quiet,q', 'bool', 'Hide the progress')],
     load: async () => (await import('./commands/load-images.ts')).loadImages,
   },
+  { names: ['image generate-keys'], usage: '[OPTIONS]', summary: 'Make a key pair to sign images with', args: [0, 0], naru: true, flags: () => [flag('output-key-prefix', 'string', 'Names of the files, without .key and .pub', { default: 'cosign' })], load: async () => (await import('./commands/image-signatures.ts')).generateKeys },
   { names: ['image prune'], usage: '[OPTIONS]', summary: 'Remove unused images', args: [0, 0], flags: () => [flag('all,a', 'bool', 'All unused ones, not only those without a name'), flag('filter', 'filter', 'Only what matches (until=<timestamp>)'), FORCE], load: async () => (await import('./commands/prune.ts')).pruneImages },
   {
     names: ['pull', 'image pull'], usage: '[OPTIONS] NAME[:TAG|@DIGEST]', summary: 'Download an image from a registry', args: [1, 1], completes: 'images', common: true,
-    flags: () => [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, flag('platform', 'string', 'Platform of the image'), flag('quiet,q', 'bool', 'Hide the progress')],
+    flags: () => [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, flag('platform', 'string', 'Platform of the image'), flag('quiet,q', 'bool', 'Hide the progress'), flag('referrers', 'bool', 'Bring what refers to the image too: signatures, attestations')],
     load: async () => (await import('./commands/pull-push.ts')).pull,
   },
   {
@@ -52,6 +53,21 @@ export const IMAGE_COMMANDS: readonly Command[] = [
   {
     names: ['save', 'image save'], usage: '[OPTIONS] IMAGE [IMAGE...]', summary: 'Write images as a tar archive', args: [1, MANY], completes: 'images',
     flags: () => [flag('output,o', 'string', 'Write to a file, not stdout', { completes: 'files' }), PLATFORM], load: async () => (await import('./commands/write-archive.ts')).saveImages,
+  },
+  {
+    names: ['image referrers'], usage: '[OPTIONS] IMAGE', summary: 'List what refers to an image: signatures, attestations, artifacts', args: [1, 1], completes: 'images', naru: true,
+    flags: () => [flag('artifact-type', 'string', 'Only this type'), FORMAT, flag('local', 'bool', 'What is kept here, without asking the registry'), flag('quiet,q', 'bool', 'Only digests')],
+    load: async () => (await import('./commands/image-signatures.ts')).referrers,
+  },
+  {
+    names: ['image sign'], usage: '[OPTIONS] IMAGE', summary: 'Sign an image in its registry, as cosign does', args: [1, 1], completes: 'images', naru: true,
+    flags: () => [flag('form', 'string', 'How it is stored: tag, referrer or bundle', { default: 'tag' }), flag('key', 'string', 'Private key in PEM (its password in COSIGN_PASSWORD)', { completes: 'files' })],
+    load: async () => (await import('./commands/image-signatures.ts')).sign,
+  },
+  {
+    names: ['image verify'], usage: '[OPTIONS] IMAGE', summary: 'Check the signatures of an image, with keys or by the image policy', args: [1, 1], completes: 'images', naru: true,
+    flags: () => [flag('any-name', 'bool', 'Signatures made under another name count too'), FORMAT, flag('key', 'list', 'Public key in PEM', { completes: 'files' }), flag('local', 'bool', 'Signatures that are kept here, without asking the registry')],
+    load: async () => (await import('./commands/image-signatures.ts')).verify,
   },
   { names: ['tag', 'image tag'], usage: 'SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]', summary: 'Give an image one more name', args: [2, 2], completes: 'images', flags: noFlags, load: async () => (await import('./commands/tag-image.ts')).tagImage },
 ];

@@ -1,3 +1,4 @@
+import { NaruError } from '#spec/errors.ts';
 import type { Io } from './io.ts';
 
 /** Asks; true for y. The end of stdin is a no. */
@@ -14,4 +15,25 @@ export async function readLine(io: Io, message: string): Promise<string> {
     if (text.includes('\n')) break;
   }
   return text.split('\n')[0] ?? '';
+}
+
+/** Asks for a line that is not shown. */
+export async function readSecret(io: Io, message: string): Promise<string> {
+  const { rawTerminal } = await import('./session/raw-terminal.ts');
+  const restore = await rawTerminal();
+  let text = '';
+  try {
+    io.out(message);
+    for await (const chunk of io.input()) {
+      for (const c of new TextDecoder().decode(chunk)) {
+        if (c === '\r' || c === '\n') return text;
+        if (c === '\x03') throw new NaruError('canceled', '', { exitCode: 130 });
+        text = c === '\x7f' ? text.slice(0, -1) : text + c;
+      }
+    }
+    return text;
+  } finally {
+    restore();
+    io.out('\n');
+  }
 }

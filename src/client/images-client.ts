@@ -1,4 +1,5 @@
 import type * as A from '#spec/engine-api.ts';
+import type * as N from '#spec/naru-api.ts';
 import type { ByteStream } from './byte-stream.ts';
 import type { EngineTransport } from './engine-transport.ts';
 import { filterQuery } from './query.ts';
@@ -56,8 +57,8 @@ export class ImagesClient {
     return (await this.#engine.call('GET', '/images/get', { query: { names, platform: options.platform } })).body;
   }
 
-  pull(name: string, tag: string, options: { platform?: string; auth?: string } = {}): AsyncGenerator<A.ProgressMessage, void> {
-    return this.#engine.stream('POST', '/images/create', { query: { fromImage: name, tag: tag === '' ? undefined : tag, platform: options.platform }, headers: auth(options.auth) });
+  pull(name: string, tag: string, options: { platform?: string; auth?: string; referrers?: boolean } = {}): AsyncGenerator<A.ProgressMessage, void> {
+    return this.#engine.stream('POST', '/images/create', { query: { fromImage: name, tag: tag === '' ? undefined : tag, platform: options.platform, referrers: options.referrers }, headers: auth(options.auth) });
   }
 
   push(name: string, tag: string, options: { platform?: string; auth?: string } = {}): AsyncGenerator<A.ProgressMessage, void> {
@@ -66,6 +67,23 @@ export class ImagesClient {
 
   search(term: string, options: { limit?: number; filters?: A.Filters; auth?: string } = {}): Promise<{ name: string; description: string; star_count: number; is_official: boolean; is_automated: boolean }[]> {
     return this.#engine.json('GET', '/images/search', { query: { term, limit: options.limit, filters: filterQuery(options.filters) }, headers: auth(options.auth) });
+  }
+
+  /** What a name means in its registry. */
+  distribution(name: string, options: { auth?: string } = {}): Promise<{ Descriptor: { mediaType: string; digest: string; size: number } }> {
+    return this.#engine.json('GET', `${at(name).replace('/images/', '/distribution/')}/json`, { headers: auth(options.auth) });
+  }
+
+  verify(request: N.VerifyRequest, options: { auth?: string } = {}): Promise<N.ImageVerification> {
+    return this.#engine.json('POST', '/naru/image/verify', { json: request, headers: auth(options.auth) });
+  }
+
+  addSignature(request: N.SignatureRequest, options: { auth?: string } = {}): Promise<{ Document: string }> {
+    return this.#engine.json('POST', '/naru/image/signature', { json: request, headers: auth(options.auth) });
+  }
+
+  referrers(name: string, options: { local?: boolean; artifactType?: string; auth?: string } = {}): Promise<N.Referrer[]> {
+    return this.#engine.json('GET', '/naru/image/referrers', { query: { name, local: options.local, artifactType: options.artifactType }, headers: auth(options.auth) });
   }
 
   prune(filters?: A.Filters): Promise<A.PruneReport> {

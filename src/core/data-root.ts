@@ -15,6 +15,8 @@ export interface DataRoot {
   readonly recipes: string;
   /** `snapshots/<id>/upper` and `/work`. */
   readonly snapshots: string;
+  /** `artifacts/<algorithm>-<hex>`: blobs of documents that are no images. */
+  readonly artifacts: string;
   /** Half-made things, one directory per job. */
   readonly incoming: string;
   readonly trash: string;
@@ -78,6 +80,7 @@ export function openDataRoot(path: string): DataRoot {
     layers: make('layers', 0o711),
     recipes: make('recipes', 0o700),
     snapshots: make('snapshots', 0o711),
+    artifacts: make('artifacts', 0o700),
     incoming,
     trash,
     empty: make('empty', 0o755),

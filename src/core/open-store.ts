@@ -2,7 +2,9 @@ import { closeSync, openSync, readdirSync } from 'node:fs';
 import { hexOf } from './content/digest.ts';
 import { openDataRoot, sweep } from './data-root.ts';
 import { openDatabase } from './db/database.ts';
-import { openImages } from './images/open-images.ts';
+import { openDocuments } from './documents/open-documents.ts';
+import type { DocumentStore } from './documents/document-store.ts';
+import { openImages, type Images } from './images/open-images.ts';
 import { STORE_SCHEMA } from './schema.ts';
 import { openSnapshots, restoreDirectories } from './snapshots/open-snapshots.ts';
 import { packTree } from './trees/pack-tree.ts';
@@ -32,10 +34,22 @@ export async function openStore(dataRoot: string, extraSchema: readonly { name: 
     });
     const snapshots = openSnapshots({ db, root, lowersOf: images.lowersOf, exportTree: (fd) => packTree(fd, { path: '/', name: '', closeRoot: true }) });
     const transfers = openTransfers({ db, root, self: options.self, images });
-    return { images, snapshots, transfers, db, close: () => db.close() };
+    const documents = openDocuments({ db, root });
+    return { images: collecting(images, documents), snapshots, transfers, documents, db, close: () => db.close() };
   } catch (error) {
     db.close();
     throw error;
+  }
+
+  /** What was about an image goes with it. */
+  function collecting(images: Images, documents: DocumentStore): Images {
+    return {
+      ...images,
+      delete(id) {
+        const { deleted, bytes } = images.delete(id);
+        return { deleted, bytes: bytes + documents.collect() };
+      },
+    };
   }
 
   function recover(): void {

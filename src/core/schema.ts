@@ -78,4 +78,34 @@ CREATE TABLE manifests (                      -- as they were pulled: pushed aga
     name: 'core-3',
     sql: 'ALTER TABLE manifests ADD COLUMN known INTEGER NOT NULL DEFAULT 0; -- the highest is the newest',
   },
+  {
+    name: 'core-documents',
+    sql: `
+CREATE TABLE documents (                      -- manifests and indexes that are no images: core/documents/document-store.ts
+  digest TEXT PRIMARY KEY,
+  media_type TEXT NOT NULL,
+  artifact_type TEXT,
+  bytes BLOB NOT NULL,
+  subject TEXT                                -- digest of the manifest that it is about
+) STRICT;
+CREATE INDEX documents_subject ON documents (subject);
+CREATE TABLE document_blobs (
+  document TEXT NOT NULL REFERENCES documents (digest) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  digest TEXT NOT NULL,                       -- artifacts/<algorithm>-<hex>
+  size INTEGER NOT NULL,
+  media_type TEXT NOT NULL,
+  PRIMARY KEY (document, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE document_children (              -- what an index lists; may be an image's manifest
+  parent TEXT NOT NULL REFERENCES documents (digest) ON DELETE CASCADE,
+  child TEXT NOT NULL,
+  PRIMARY KEY (parent, child)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX document_children_child ON document_children (child);
+CREATE TABLE document_names (
+  reference TEXT PRIMARY KEY,                 -- familiar name:tag or name@digest
+  document TEXT NOT NULL REFERENCES documents (digest) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;`,
+  },
 ];

@@ -11,6 +11,7 @@ export interface Store {
   readonly images: ImageStore;
   readonly snapshots: SnapshotStore;
   readonly transfers: import('./transfers/transfer-store.ts').TransferStore;
+  readonly documents: import('./documents/document-store.ts').DocumentStore;
   /** The database, for the engine's own tables (engine/schema). */
   readonly db: import('./db/database.ts').Database;
   close(): void;

@@ -17,11 +17,14 @@ export interface DaemonOptions {
   readonly insecureTcp: boolean;
   /** One file for each registry that needs words: mirrors, certificates (registry/client/host-config.ts). */
   readonly registries: string;
+  /** Which repositories need whose signatures (engine/policy/image-policy.ts). */
+  readonly imagePolicy: string;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
 
 export const DEFAULT_DATA_ROOT = '/var/lib/naru';
 export const DEFAULT_STATE_DIR = '/run/naru';
+const DEFAULT_IMAGE_POLICY = '/etc/naru/image-policy.json';
 const DEFAULT_REGISTRIES = '/etc/naru/registries.d';
 
 export const DAEMON_HELP = `Usage: naru daemon [OPTIONS]
@@ -40,6 +43,7 @@ Options:
       --tls                  encrypt tcp without client certificates
       --insecure-tcp         allow tcp without TLS: whoever reaches the port owns the machine
       --registries-dir DIR   one <host>.json for each registry with mirrors or certificates (default ${DEFAULT_REGISTRIES})
+      --image-policy FILE    which repositories need whose signatures, when the file is there (default ${DEFAULT_IMAGE_POLICY})
   -l, --log-level LEVEL      error, warn, info or debug (default info)
 `;
 
@@ -55,7 +59,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
         'data-root': { type: 'string' }, 'state-dir': { type: 'string' }, host: { type: 'string', short: 'H', multiple: true },
         pidfile: { type: 'string' }, bridge: { type: 'string' }, bip: { type: 'string' }, 'cgroup-parent': { type: 'string' },
         tls: { type: 'boolean' }, tlsverify: { type: 'boolean' }, tlscacert: { type: 'string' }, tlscert: { type: 'string' },
-        tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
+        tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'image-policy': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
         help: { type: 'boolean', short: 'h' },
       },
     }));
@@ -83,6 +87,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     tls: verify || values['tls'] === true ? { ...pick('ca', text('tlscacert')), ...pick('cert', text('tlscert')), ...pick('key', text('tlskey')), verify } : undefined,
     insecureTcp: values['insecure-tcp'] === true,
     registries: absolute('--registries-dir', text('registries-dir') ?? DEFAULT_REGISTRIES),
+    imagePolicy: absolute('--image-policy', text('image-policy') ?? DEFAULT_IMAGE_POLICY),
     logLevel: level as DaemonOptions['logLevel'],
   };
 }

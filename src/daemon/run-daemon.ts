@@ -68,7 +68,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   const dns = createDnsService({ stateDir, self, log: (text) => log.warn(text) });
   stack.defer(() => dns.close());
   const engine = await createEngine({
-    store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, version: VERSION, log,
+    store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, imagePolicy: options.imagePolicy, version: VERSION, log,
   });
   stack.defer(() => engine.close());
   await helloImage(store);

@@ -14,6 +14,7 @@ import { ExecSet } from './execs/exec-set.ts';
 import { createExecs } from './execs/execs.ts';
 import { createImages } from './images/images.ts';
 import { createNetworks } from './networks/networks.ts';
+import { openImagePolicy } from './policy/image-policy.ts';
 import { createRegistries } from './registry/registry.ts';
 import { createStatsSamplers } from './stats/stats-samplers.ts';
 import { engineFacts, rebooted } from './system/engine-facts.ts';
@@ -21,6 +22,9 @@ import { createSystem } from './system/system.ts';
 import { openNetworkTable } from './networks/network-table.ts';
 import { openVolumeTable } from './volumes/volume-table.ts';
 import { createVolumes } from './volumes/volumes.ts';
+
+/** Which repositories need whose signatures, when there is such a file. */
+const DEFAULT_IMAGE_POLICY = '/etc/naru/image-policy.json';
 
 /**
  * The engine over its parts. Every container of the rows is brought back before this resolves (what runs is watched again, what ended
@@ -42,6 +46,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { c
     networks: openNetworkTable(store.db, { bridge: network.bridge, facts: engineFacts(store.db) }),
     stats: createStatsSamplers({ tasks, network, cgroupPath: (container) => cgroupPath(context, container) }),
     afterExit: createAfterExit(() => context),
+    policy: openImagePolicy(options.imagePolicy ?? DEFAULT_IMAGE_POLICY),
     closing: closing.signal,
   };
   const facts = engineFacts(store.db);

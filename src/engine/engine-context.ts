@@ -9,6 +9,7 @@ import type { EventJournal } from './events/event-journal.ts';
 import type { ExecSet } from './execs/exec-set.ts';
 import type { StatsSamplers } from './stats/stats-samplers.ts';
 import type { NetworkTable } from './networks/network-table.ts';
+import type { ImagePolicy } from './policy/image-policy.ts';
 import type { VolumeTable } from './volumes/volume-table.ts';
 
 /** What the composition root gives to the engine. */
@@ -28,6 +29,8 @@ export interface EngineOptions {
   readonly cgroupParent?: string;
   /** Directory with one file for each registry that needs words (registry/client/host-config.ts); default /etc/naru/registries.d. */
   readonly registries?: string;
+  /** The image policy (policy/image-policy.ts); default /etc/naru/image-policy.json. */
+  readonly imagePolicy?: string;
   /** Labels of the daemon, `info` shows them. */
   readonly labels?: readonly string[];
   /** Where failures go that nobody waits for. */
@@ -47,6 +50,7 @@ export interface EngineContext extends EngineOptions {
   readonly networks: NetworkTable;
   readonly stats: StatsSamplers;
   readonly afterExit: AfterExit;
+  readonly policy: ImagePolicy;
   /** Aborts when the engine closes: timers and followers end. */
   readonly closing: AbortSignal;
 }

@@ -127,6 +127,7 @@ export interface ImageInspect {
   Author: string; Config: ContainerConfig; Architecture: string; Variant?: string; Os: string; OsVersion?: string; Size: number;
   VirtualSize?: number; GraphDriver: { Name: string; Data: StringMap | null }; RootFS: { Type: string; Layers?: string[] };
   Metadata: { LastTagTime: string }; Descriptor?: object;
+  'naru.Referrers'?: object[]; 'naru.Blobs'?: object[];
 }
 export interface ImageSummary {
   Id: string; ParentId: string; RepoTags: string[]; RepoDigests: string[]; Created: number; Size: number; SharedSize: number;

@@ -51,7 +51,7 @@ export const create: Handler = async (call) => {
   const platform = query.text('platform');
   if (query.text('fromImage') !== '') {
     const auth = request.header('x-registry-auth') ?? '';
-    return progress(engine.images.pull(withTag(query.text('fromImage'), query.text('tag')), { platform, auth }, request.signal));
+    return progress(engine.images.pull(withTag(query.text('fromImage'), query.text('tag')), { platform, auth, referrers: query.flag('referrers') }, request.signal));
   }
   if (query.required('fromSrc') !== '-') {
     throw new NaruError('unsupported', 'the daemon does not import from URLs', { hint: 'download the archive and import it from the file or from standard input' });

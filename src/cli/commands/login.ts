@@ -1,7 +1,7 @@
 import { NaruError } from '#spec/errors.ts';
 import type { CommandRunner } from '../command.ts';
 import { changeConfigFile } from '../config-file.ts';
-import { readLine } from '../prompt.ts';
+import { readLine, readSecret } from '../prompt.ts';
 import { HUB_KEY } from '../registry-auth.ts';
 
 const keyOf = (server: string | undefined): string => (server === undefined || server === '' || server === 'docker.io' ? HUB_KEY : server.replace(/^https?:\/\//, '').replace(/\/.*$/, ''));
@@ -20,7 +20,7 @@ export const login: CommandRunner = async ({ client, flags, args, io, env, confi
   } else if (flags.changed('password')) io.err('WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n');
   if ((username === '' || password === '') && !io.isTerminal(0)) throw new NaruError('invalid', 'Error: Cannot perform an interactive login from a non TTY device');
   if (username === '') username = (await readLine(io, 'Username: ')).trim();
-  if (password === '') password = await readSecret(io);
+  if (password === '') password = await readSecret(io, 'Password: ');
   if (username === '' || password === '') throw new NaruError('invalid', 'Error: username and password are required');
   const answer = await client().system.auth({ username, password, serveraddress: server });
   const token = answer.IdentityToken !== undefined && answer.IdentityToken !== '' ? answer.IdentityToken : undefined;
@@ -35,26 +35,6 @@ export const login: CommandRunner = async ({ client, flags, args, io, env, confi
   io.out(`${answer.Status}\n`);
   return 0;
 };
-
-async function readSecret(io: Parameters<CommandRunner>[0]['io']): Promise<string> {
-  const { rawTerminal } = await import('../session/raw-terminal.ts');
-  const restore = await rawTerminal();
-  let text = '';
-  try {
-    io.out('Password: ');
-    for await (const chunk of io.input()) {
-      for (const c of new TextDecoder().decode(chunk)) {
-        if (c === '\r' || c === '\n') return text;
-        if (c === '\x03') throw new NaruError('canceled', '', { exitCode: 130 });
-        text = c === '\x7f' ? text.slice(0, -1) : text + c;
-      }
-    }
-    return text;
-  } finally {
-    restore();
-    io.out('\n');
-  }
-}
 
 /** `logout`. */
 export const logout: CommandRunner = async ({ args, io, env, config, configDirectory }) => {

@@ -14,7 +14,7 @@ export const pull: CommandRunner = async (context) => {
   if (!all && reference.tag === undefined && reference.digest === undefined && !quiet) io.out('Using default tag: latest\n');
   const platform = platformOf(context);
   const auth = await registryAuth(context.config(), reference.domain);
-  const messages = context.client().images.pull(fullName(reference), all ? '' : apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }) });
+  const messages = context.client().images.pull(fullName(reference), all ? '' : apiTag(reference), { ...(platform === undefined ? {} : { platform }), ...(auth === undefined ? {} : { auth }), ...(flags.bool('referrers') ? { referrers: true } : {}) });
   await displayProgress(messages, io, quiet ? undefined : 1);
   io.out(`${printedName(reference, all)}\n`);
   return 0;

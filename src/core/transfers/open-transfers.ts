@@ -130,6 +130,10 @@ export function openTransfers(context: TransfersContext): TransferStore {
     }
   }
 
+  const manifestsOf = (image: Digest): StoredManifest[] =>
+    (db.sql('SELECT digest, media_type, bytes FROM manifests WHERE image = ? ORDER BY known DESC').all(image) as unknown as { digest: Digest; media_type: string; bytes: Uint8Array }[])
+      .map((row) => ({ digest: row.digest, mediaType: row.media_type, bytes: row.bytes }));
+
   return {
     begin,
 
@@ -141,10 +145,8 @@ export function openTransfers(context: TransfersContext): TransferStore {
 
     configOf: (image) => readBlob(root, hexOf(image)),
 
-    manifestOf(image) {
-      const row = db.sql('SELECT digest, media_type, bytes FROM manifests WHERE image = ? ORDER BY known DESC LIMIT 1').get(image) as { digest: Digest; media_type: string; bytes: Uint8Array } | undefined;
-      return row === undefined ? undefined : ({ digest: row.digest, mediaType: row.media_type, bytes: row.bytes } satisfies StoredManifest);
-    },
+    manifestOf: (image) => manifestsOf(image)[0],
+    manifestsOf,
 
     compress: (layer, compression, signal) => compressedLayer(self, { kind: 'compress', layer: `${root.layers}/${layer.dir}`, recipe: `${root.recipes}/${layer.dir}`, diffId: layer.diffId, compression }, signal),
 

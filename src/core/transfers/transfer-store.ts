@@ -16,6 +16,8 @@ export interface TransferStore {
   configOf(image: Digest): Buffer;
   /** The manifest that the image was last pulled by, if it was. */
   manifestOf(image: Digest): StoredManifest | undefined;
+  /** All manifests that it is known by, newest first. */
+  manifestsOf(image: Digest): StoredManifest[];
   /** The layer compressed, in a process of its own: always the same bytes. Open it as often as needed. */
   compress(layer: OutgoingLayer, compression: 'gzip' | 'zstd', signal: AbortSignal): CompressedLayer;
   /** The image has this manifest now, under these names (`name@digest`). */

@@ -9,6 +9,8 @@ import { pullImage } from '../registry/pull-image.ts';
 import { pushImage } from '../registry/push-image.ts';
 import { architecture } from '../system/version.ts';
 import { imageEvent } from './image-event.ts';
+import { addSignature, findArtifact, listReferrers, verifyImage } from './image-signatures.ts';
+import { inspectArtifact, removeArtifact } from './inspect-artifact.ts';
 import { imageHistory, inspectImage } from './inspect-image.ts';
 import { listImages } from './list-images.ts';
 import { applyChanges } from './parse-changes.ts';
@@ -20,17 +22,23 @@ export function createImages(engine: EngineContext): Images {
   const find = (name: string): ReturnType<typeof findImage> => findImage(images, name);
   return {
     list: (options) => listImages(engine, options),
-    inspect: async (name) => inspectImage(find(name)),
+    async inspect(name) {
+      const artifact = images.find(name) === undefined ? findArtifact(engine, name) : undefined;
+      return artifact === undefined ? inspectImage(engine, find(name)) : inspectArtifact(engine, artifact);
+    },
     history: async (name) => imageHistory(engine, find(name)),
     async tag(name, repo, tag) {
       if (repo.includes('@')) throw new NaruError('invalid', 'refusing to create a tag with a digest reference');
+      const artifact = images.find(name) === undefined ? findArtifact(engine, name) : undefined;
+      if (artifact !== undefined) return engine.store.documents.name(artifact.digest, familiarTag(parseReference(tag === '' ? repo : `${repo}:${tag}`)));
       const image = find(name);
       const reference = tag === '' ? repo : `${repo}:${tag}`;
       images.tag(image.id, reference);
       imageEvent(engine, { id: image.id, name: familiarTag(parseReference(reference)) }, 'tag');
     },
     async remove(name, { force }) {
-      const items = removeImage(engine, name, { force });
+      const artifact = images.find(name) === undefined ? findArtifact(engine, name) : undefined;
+      const items = artifact === undefined ? removeImage(engine, name, { force }) : removeArtifact(engine, name, artifact);
       await images.reclaimed(); // who removes an image wants the space
       return items;
     },
@@ -66,6 +74,9 @@ export function createImages(engine: EngineContext): Images {
       return images.save(selection);
     },
     pull: (reference, options, signal) => pullImage(engine, reference, options, signal),
+    verify: (request, how) => verifyImage(engine, request, how),
+    addSignature: (request, how) => addSignature(engine, request, how),
+    referrers: (options, how) => listReferrers(engine, options, how),
     push: (reference, options, signal) => pushImage(engine, reference, options, signal),
   };
 }

@@ -1,10 +1,12 @@
 import type { ImageHistoryItem, ImageInspect } from '#spec/engine-api.ts';
 import type { ImageRecord } from '#core/store.ts';
+import type { Referrer } from '#spec/naru-api.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { toMilliseconds } from '../time/timestamps.ts';
+import { keptReferrers } from './image-signatures.ts';
 import { formatTime } from '../time/timestamps.ts';
 
-export function inspectImage(image: ImageRecord): ImageInspect {
+export function inspectImage(engine: EngineContext, image: ImageRecord): ImageInspect {
   const { config } = image;
   return {
     Id: image.id, RepoTags: [...image.tags], RepoDigests: [...image.digests], Parent: config.parent ?? '', Comment: config.comment ?? config.history?.at(-1)?.comment ?? '',
@@ -12,8 +14,15 @@ export function inspectImage(image: ImageRecord): ImageInspect {
     Config: config.config ?? {}, Architecture: config.architecture, ...(config.variant === undefined ? {} : { Variant: config.variant }), Os: config.os,
     ...(config['os.version'] === undefined ? {} : { OsVersion: config['os.version'] }), Size: image.size,
     GraphDriver: { Name: 'overlay2', Data: null }, RootFS: { Type: 'layers', Layers: [...config.rootfs.diff_ids] },
+    ...referrersOf(engine, image),
     Metadata: { LastTagTime: image.lastTagged === 0n ? '0001-01-01T00:00:00Z' : formatTime(image.lastTagged) },
   };
+}
+
+/** `naru.Referrers`, when anything is kept about the image. */
+function referrersOf(engine: EngineContext, image: ImageRecord): { 'naru.Referrers'?: Referrer[] } {
+  const referrers = keptReferrers(engine, image.id);
+  return referrers.length === 0 ? {} : { 'naru.Referrers': referrers };
 }
 
 /** Newest first; only the newest step has the image's id and names. */

@@ -4,13 +4,18 @@ import type { Digest } from '#spec/ids.ts';
 import type { ImageConfig, Platform } from '#spec/oci-image.ts';
 import { familiarName, parseReference, type Reference } from '#core/images/reference.ts';
 import type { PullSession, StageEvent } from '#core/transfers/transfer-store.ts';
+import type { FetchedManifest } from '#registry/client/fetch-manifest.ts';
 import { parseRegistryAuth } from '#registry/client/credentials.ts';
 import { fitness, formatPlatform, parsePlatform } from '#registry/client/platform.ts';
 import { openRepository, type Repository } from '#registry/client/repository.ts';
-import type { ResolvedImage } from '#registry/client/resolve-image.ts';
+import { isArtifact, type ResolvedImage } from '#registry/client/resolve-image.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { imageEvent } from '../images/image-event.ts';
+import { admitPull } from '../policy/admit-image.ts';
+import { keepSignatures, type FoundSignatures } from '../policy/collect-signatures.ts';
+import { bringReferrers } from './copy-documents.ts';
 import { ProgressFeed } from './progress-feed.ts';
+import { pullArtifact } from './pull-artifact.ts';
 import { registryOptions } from './registry-options.ts';
 
 /** Layers may vanish under a pull when images are removed: it begins again so often. */
@@ -18,20 +23,20 @@ const ATTEMPTS = 5;
 
 /** `POST /images/create?fromImage=`: a tag, a digest, or without either all tags of the repository. The manifest is there before
  *  the first message. */
-export async function* pullImage(engine: EngineContext, name: string, options: { platform: string; auth: string }, signal: AbortSignal): AsyncGenerator<ProgressMessage, void, undefined> {
+export async function* pullImage(engine: EngineContext, name: string, options: { platform: string; auth: string; referrers: boolean }, signal: AbortSignal): AsyncGenerator<ProgressMessage, void, undefined> {
   const reference = parseReference(name);
   const platform = parsePlatform(options.platform);
   const repository = openRepository({ ...reference, familiar: familiarName(reference) }, parseRegistryAuth(options.auth), registryOptions(engine));
   try {
     const wanted = reference.digest !== undefined || reference.tag !== undefined ? [reference] : (await repository.tags(signal)).map((tag) => ({ ...reference, tag }));
     if (wanted.length === 0) throw new NaruError('not-found', `${familiarName(reference)} has no tags`);
-    for (const one of wanted) yield* pullOne({ engine, repository, reference: one, platform: { wanted: platform, asked: options.platform !== '' } }, signal);
+    for (const one of wanted) yield* pullOne({ engine, repository, reference: one, platform: { wanted: platform, asked: options.platform !== '' }, referrers: options.referrers }, signal);
   } finally {
     repository.close();
   }
 }
 
-interface Pull { engine: EngineContext; repository: Repository; reference: Reference; platform: { wanted: Platform; asked: boolean } }
+interface Pull { engine: EngineContext; repository: Repository; reference: Reference; platform: { wanted: Platform; asked: boolean }; /** Bring what refers to the image too. */ referrers: boolean }
 
 async function* pullOne(pull: Pull, signal: AbortSignal): AsyncGenerator<ProgressMessage, void, undefined> {
   const { engine, repository, reference, platform } = pull;
@@ -39,7 +44,15 @@ async function* pullOne(pull: Pull, signal: AbortSignal): AsyncGenerator<Progres
   const tagOrDigest = reference.digest ?? reference.tag ?? 'latest';
   const familiar = familiarName(reference);
   const full = reference.digest === undefined ? `${familiar}:${tagOrDigest}` : `${familiar}@${tagOrDigest}`;
-  const resolved = await repository.resolve(tagOrDigest, { platform: platform.wanted, signal });
+  let resolved: ResolvedImage;
+  try {
+    resolved = await repository.resolve(tagOrDigest, { platform: platform.wanted, signal });
+  } catch (error) {
+    const found = await artifactInstead(pull, error, { tagOrDigest, signal });
+    if (found === undefined) throw error;
+    return yield* pullArtifact(engine, { repository, reference, found, referrers: pull.referrers }, signal);
+  }
+  const signatures = await admitPull(engine, { repository, reference, resolved, name: full }, signal);
   yield { status: `Pulling from ${reference.path}`, id: tagOrDigest };
 
   const before = images.find(full)?.id;
@@ -53,8 +66,28 @@ async function* pullOne(pull: Pull, signal: AbortSignal): AsyncGenerator<Progres
     yield* feed.during(bring(pull, { resolved, feed, names: { tags: reference.digest === undefined ? [full] : [], digests: [byDigest] } }, until), () => stop.abort());
     imageEvent(engine, { id: full, name: familiar }, 'pull');
   }
+  yield* feed.during(keepAbout(pull, { resolved, signatures, feed }, until), () => stop.abort());
   yield { status: `Digest: ${resolved.top.digest}` };
   yield { status: before === resolved.config.digest ? `Status: Image is up to date for ${full}` : `Status: Downloaded newer image for ${full}` };
+}
+
+/** What a tag means when it means no image: undefined for everything that is wrong otherwise. */
+async function artifactInstead({ repository }: Pull, error: unknown, { tagOrDigest, signal }: { tagOrDigest: string; signal: AbortSignal }): Promise<FetchedManifest | undefined> {
+  if (!isKind(error, 'unsupported') && !(isKind(error, 'not-found') && (error as NaruError).message.startsWith('no matching manifest'))) return undefined;
+  const found = await repository.manifest(tagOrDigest, signal).catch(() => undefined);
+  return found !== undefined && isArtifact(found) ? found : undefined;
+}
+
+/** Keeps what says something of the image: the index that it came by, signatures that were looked at, and all referrers when asked. */
+async function keepAbout({ engine, repository, referrers }: Pull, { resolved, signatures, feed }: { resolved: ResolvedImage; signatures: FoundSignatures[]; feed: ProgressFeed }, signal: AbortSignal): Promise<void> {
+  const { documents } = engine.store;
+  const { top, manifest } = resolved;
+  await keepSignatures(documents, signatures);
+  const index = top.digest !== manifest.digest && documents.get(top.digest) === undefined;
+  if (!index && !referrers) return;
+  using intake = documents.intake();
+  const about = referrers ? await bringReferrers([top.digest, manifest.digest], intake, { repository, feed, signal }) : [];
+  intake.put([...(index ? [{ ...top, artifactType: undefined, subject: top.parsed.subject, blobs: [], children: top.parsed.manifests.map(({ digest }) => digest) }] : []), ...about]);
 }
 
 async function bring({ engine, repository, reference, platform }: Pull, { resolved, feed, names }: { resolved: ResolvedImage; feed: ProgressFeed; names: { tags: string[]; digests: string[] } }, signal: AbortSignal): Promise<void> {

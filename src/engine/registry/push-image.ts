@@ -12,6 +12,7 @@ import { openRepository, type Repository } from '#registry/client/repository.ts'
 import type { EngineContext } from '../engine-context.ts';
 import { imageEvent } from '../images/image-event.ts';
 import { composeManifest, DOCKER_CONFIG, type PushedManifest } from './compose-manifest.ts';
+import { sendDocument, sendReferrers } from './copy-documents.ts';
 import { ProgressFeed } from './progress-feed.ts';
 import { pushLayer } from './push-layer.ts';
 import { registryOptions } from './registry-options.ts';
@@ -24,13 +25,22 @@ export async function* pushImage(engine: EngineContext, name: string, options: {
   const reference = parseReference(name);
   const familiar = familiarName(reference);
   if (reference.digest !== undefined) throw new NaruError('invalid', 'cannot push a digest reference');
-  const selection = tagsOf(engine, { familiar, tag: reference.tag });
+  const artifact = reference.tag === undefined ? undefined : engine.store.documents.find(`${familiar}:${reference.tag}`);
+  const selection = artifact === undefined ? tagsOf(engine, { familiar, tag: reference.tag }) : [];
   const credentials = parseRegistryAuth(options.auth);
   const repository = openRepository({ ...reference, familiar }, credentials, registryOptions(engine));
   const stop = new AbortController();
   const until = AbortSignal.any([signal, stop.signal, engine.closing]);
   try {
     yield { status: `The push refers to repository [${reference.domain}/${reference.path}]` };
+    if (artifact !== undefined) {
+      const feed = new ProgressFeed();
+      const copy = { repository, feed, signal: until };
+      yield* feed.during(sendDocument(engine, artifact, { ...copy, tag: reference.tag! }).then(() => sendReferrers(engine, artifact.digest, { ...copy, place: reference })), () => stop.abort());
+      engine.store.documents.name(artifact.digest, `${familiar}@${artifact.digest}`);
+      yield { status: `${reference.tag}: digest: ${artifact.digest} size: ${artifact.bytes.byteLength}` };
+      yield { progressDetail: {}, aux: { Tag: reference.tag!, Digest: artifact.digest, Size: artifact.bytes.byteLength } };
+    }
     for (const { tag, image } of selection) {
       const feed = new ProgressFeed();
       const place = { domain: reference.domain, path: reference.path };
@@ -72,6 +82,7 @@ async function pushOne(push: Push, signal: AbortSignal): Promise<PushedManifest>
   if ((await repository.blobSize(image.id, signal)) === undefined) await repository.uploadBytes({ digest: image.id, bytes: config }, signal);
   await repository.putManifest(tag, manifest, signal);
   const digest = `sha256:${createHash('sha256').update(manifest.bytes).digest('hex')}` as Digest;
+  await sendReferrers(engine, digest, { repository, feed, signal, place: push.place });
   transfers.adopt(image.id, { ...manifest, digest }, [`${familiarName(push.place)}@${digest}`]);
   return { ...manifest, digest };
 }

@@ -1,7 +1,8 @@
 import { isKind, NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
-import type { Descriptor, Platform } from '#spec/oci-image.ts';
+import type { Descriptor, Index, Platform } from '#spec/oci-image.ts';
 import { digestOf, algorithmOf } from '../protocol/digest.ts';
+import { OCI_INDEX } from '../protocol/media-types.ts';
 import { parseNextLink } from '../protocol/pagination.ts';
 import { isTag } from '../protocol/repository-name.ts';
 import type { Credentials } from './credentials.ts';
@@ -10,6 +11,7 @@ import { openEndpoint, type Endpoint } from './endpoint.ts';
 import { fetchManifest, type FetchedManifest } from './fetch-manifest.ts';
 import { readHostConfig, type HostConfigDirectories } from './host-config.ts';
 import { readBlob, type ReadBlobOptions } from './read-blob.ts';
+import { fetchReferrers, referrersTag, withReferrer } from './referrers.ts';
 import { foreignUrls, MAX_CONFIG_BYTES, resolveImage, type ResolvedImage } from './resolve-image.ts';
 import { responseError } from './response-error.ts';
 import type { RetryOptions } from './retry.ts';
@@ -32,6 +34,10 @@ export interface Repository {
   upload(source: BlobSource, signal?: AbortSignal): Promise<{ digest: Digest; size: number }>;
   uploadBytes(blob: { digest: Digest; bytes: Uint8Array }, signal?: AbortSignal): Promise<void>;
   putManifest(reference: string, manifest: { mediaType: string; bytes: Uint8Array }, signal?: AbortSignal): Promise<void>;
+  /** What refers to a manifest here: signatures, attestations, artifacts. */
+  referrers(subject: Digest, signal?: AbortSignal): Promise<Descriptor[]>;
+  /** Puts a manifest that has a subject, so that it is found by it in every registry. */
+  putReferrer(subject: Digest, manifest: { entry: Descriptor; bytes: Uint8Array }, signal?: AbortSignal): Promise<void>;
   /** What layers are compressed with that this registry does not have yet. */
   readonly compression: 'gzip' | 'zstd';
   close(): void;
@@ -88,6 +94,13 @@ export function openRepository({ domain, path, familiar = `${domain}/${path}` }:
   const ask = (request: Omit<RegistryRequest, 'scope'> & { scope?: string }): Promise<RegistryResponse> => registry.dispatch({ scope: pushScope, ...request });
   const uploads = locate(registry, 'blobs/uploads/');
   const signalled = (signal: AbortSignal | undefined): { signal?: AbortSignal } => (signal === undefined ? {} : { signal });
+
+  async function put(reference: string, { mediaType, bytes }: { mediaType: string; bytes: Uint8Array }, signal: AbortSignal | undefined): Promise<RegistryResponse> {
+    const response = await ask({ method: 'PUT', url: locate(registry, `manifests/${reference}`), headers: { 'content-type': mediaType }, body: bytes, ...signalled(signal) });
+    if (response.status !== 201 && response.status !== 200 && response.status !== 202) throw await responseError(response, { what: `push of ${familiar}:${reference}` });
+    response.body.cancel();
+    return response;
+  }
 
   const repository: Repository = {
     compression: config.compression,
@@ -156,10 +169,24 @@ export function openRepository({ domain, path, familiar = `${domain}/${path}` }:
     upload: (source, signal) => uploadBlob(ask, source, { uploads, chunkBytes: config.chunkBytes, signal, ...retried }),
     uploadBytes: (blob, signal) => uploadBytes(ask, blob, { uploads, signal }),
 
-    async putManifest(reference, { mediaType, bytes }, signal) {
-      const response = await ask({ method: 'PUT', url: locate(registry, `manifests/${reference}`), headers: { 'content-type': mediaType }, body: bytes, ...signalled(signal) });
-      if (response.status !== 201 && response.status !== 200 && response.status !== 202) throw await responseError(response, { what: `push of ${familiar}:${reference}` });
-      response.body.cancel();
+    putManifest: async (reference, manifest, signal) => void (await put(reference, manifest, signal)),
+
+    referrers: (subject, signal) => fetchReferrers({
+      read: (rest) => read(rest, { method: 'GET', headers: { accept: OCI_INDEX }, ...signalled(signal) }),
+      manifest: (reference) => repository.manifest(reference, signal),
+    }, subject),
+
+    async putReferrer(subject, { entry, bytes }, signal) {
+      const response = await put(entry.digest, { mediaType: entry.mediaType, bytes }, signal);
+      // The registry says so when it lists it by itself; else it is written down under a tag.
+      if (response.headers['oci-subject'] === subject) return;
+      const own = fetchManifest((request) => ask({ ...request, url: locate(registry, `manifests/${referrersTag(subject)}`) }), { name: familiar, reference: referrersTag(subject), signal });
+      const before = await own.then(({ bytes: old }) => (JSON.parse(old.toString('utf8')) as Index).manifests ?? [], (error: unknown) => {
+        if (isKind(error, 'not-found')) return [];
+        throw error;
+      });
+      const index = withReferrer(before, entry);
+      if (index !== undefined) await put(referrersTag(subject), { mediaType: OCI_INDEX, bytes: index }, signal);
     },
 
     close() {

@@ -90,6 +90,12 @@ function partsOf(manifest: FetchedManifest, name: string): { config: Descriptor;
   return { config, layers: list };
 }
 
+/** Something that a registry holds and that is no image: a manifest whose config is none of an image, or an index that says what it is. */
+export function isArtifact({ mediaType, bytes, parsed }: FetchedManifest): boolean {
+  if (isIndexType(mediaType)) return parsed.artifactType !== undefined;
+  return !CONFIG_TYPES.includes((JSON.parse(bytes.toString('utf8')) as Manifest).config.mediaType);
+}
+
 /** https URLs that a layer names for itself, of the kinds that may. */
 export const foreignUrls = (layer: Descriptor): URL[] =>
   !isNonDistributable(layer.mediaType) || !Array.isArray(layer.urls) ? [] : layer.urls.filter((url) => typeof url === 'string' && url.startsWith('https://') && URL.canParse(url)).map((url) => new URL(url));

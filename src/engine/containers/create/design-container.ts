@@ -10,6 +10,7 @@ import type { Container, ContainerDoc } from '../container.ts';
 import { collectMounts } from './collect-mounts.ts';
 import { designEndpoints } from './endpoints.ts';
 import { normalizeHostConfig } from './default-host-config.ts';
+import { admitRun } from '../../policy/admit-image.ts';
 import { checkPlatform, findImage, platformWarning } from './find-image.ts';
 import { resolveLinks } from './resolve-links.ts';
 import { mergeImageConfig } from './merge-image-config.ts';
@@ -41,7 +42,10 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   if (imageName === '' && rootfs === undefined) throw new NaruError('invalid', 'config: image is missing: name an image to create the container from');
   const image = rootfs === undefined ? findImage(engine.store.images, imageName) : undefined;
   if (rootfs !== undefined) checkRootfs(rootfs);
-  if (image !== undefined) checkPlatform(image, imageName, options.platform);
+  if (image !== undefined) {
+    checkPlatform(image, imageName, options.platform);
+    admitRun(engine, image, imageName);
+  }
 
   const own: ContainerConfig = {};
   for (const key of CONFIG_KEYS) if (request[key] !== undefined) (own as Record<string, unknown>)[key] = request[key];
@@ -59,7 +63,11 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   const endpoints = designEndpoints(engine, request, { config, host });
   const { mounts, volumeOptions } = collectMounts(config, host, {
     mountsOf: (name) => other(engine, name).doc.mounts,
-    image: (name) => findImage(engine.store.images, name),
+    image(name) {
+      const mounted = findImage(engine.store.images, name);
+      admitRun(engine, mounted, name);
+      return mounted;
+    },
   });
   for (const mount of mounts) {
     if (mount.type === 'volume' && mount.driver !== undefined && mount.driver !== 'local') {

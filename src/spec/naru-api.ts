@@ -1,0 +1,12 @@
+/** naru's own requests and answers, below `/naru`: what Docker's API has no words for. */
+
+/** `POST /naru/image/verify` */
+export interface VerifyRequest { Name: string; /** Public keys in PEM; none: those of the image policy. */ Keys?: string[]; AnyName?: boolean; /** Look at what is kept here, not in the registry. */ Local?: boolean }
+export interface ImageVerification { Name: string; Digest: string; Verified: boolean; Signatures: SignatureVerdict[] }
+export interface SignatureVerdict { Form: string; /** Digest of the manifest that carries it. */ Document: string; KeyId: string; KeySource: string; SignedName: string; /** '' when it holds. */ Problem: string }
+
+/** `POST /naru/image/signature`: made by the client, with a key that the daemon never sees. */
+export interface SignatureRequest { Name: string; Digest: string; Form: 'tag' | 'referrer' | 'bundle'; /** Base64, both. */ Payload: string; Signature: string; KeyHint?: string }
+
+/** `GET /naru/image/referrers` */
+export interface Referrer { Subject: string; Digest: string; MediaType: string; ArtifactType: string; Size: number; Annotations: Record<string, string> }
