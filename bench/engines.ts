@@ -11,6 +11,8 @@ export interface BenchEngine {
   readonly socket: string;
   /** Command names whose memory counts. */
   readonly processes: RegExp;
+  /** The daemon's process, while it runs. */
+  pid?(): number | undefined;
   /** Starts the daemon and waits until it answers; returns milliseconds. */
   up(): Promise<number>;
   /** Ends the daemon; containers stay. */
@@ -65,7 +67,7 @@ export function naruEngine(executable: string, root: string): BenchEngine {
   const cli = [executable, '-H', `unix://${socket}`];
   mkdirSync(root, { recursive: true });
   return {
-    name: 'naru', cli, socket, processes: /^naru/,
+    name: 'naru', cli, socket, processes: /^naru/, pid: () => child?.pid,
     async up() {
       const started = await launch([executable, 'daemon', '--data-root', join(root, 'data'), '--state-dir', join(root, 'state'), '--host', `unix://${socket}`], join(root, 'log'), socket);
       child = started.child;
@@ -98,7 +100,7 @@ export function dockerEngine(root: string): BenchEngine | undefined {
   const rules = spawnSync('iptables-save', { encoding: 'utf8' }).stdout ?? '';
   const cli = ['docker', '-H', `unix://${socket}`];
   return {
-    name: 'docker', cli, socket, processes: /^(dockerd|containerd|containerd-shim.*|docker-proxy)$/,
+    name: 'docker', cli, socket, processes: /^(dockerd|containerd|containerd-shim.*|docker-proxy)$/, pid: () => child?.pid,
     async up() {
       if (containerd === undefined) {
         const out = openSync(join(root, 'containerd.log'), 'a');

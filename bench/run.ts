@@ -1,6 +1,6 @@
 /**
  * One command per number that the README claims: naru beside a floor in C, and beside Docker where it is installed, in one run.
- *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart]
+ *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart] [registry] [travel]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture, makeFixtures } from '../test/fixtures/make-images.ts';
+import { concurrentPulls, pushAndPull } from './registry.ts';
 import { dockerEngine, memory, naruEngine, type BenchEngine } from './engines.ts';
 
 const top = join(import.meta.dirname, '..');
@@ -189,12 +190,15 @@ try {
     ['api', apiCycle], ['exec', exec], ['many', many], ['load', load], ['streams', streams], ['restart', restart],
   ];
   for (const [name, round] of rounds) if (selected(name)) for (const engine of engines) await round(engine);
+  const registries = { executable: join(top, 'dist/naru'), root: work, record };
+  if (selected('registry')) await concurrentPulls(registries.executable, work, record);
+  if (selected('travel')) await pushAndPull(engines, registries);
 } finally {
   for (const engine of engines) await engine.destroy();
   if (existsSync(work)) rmSync(work, { recursive: true, force: true });
 }
 
-const columns = ['floor', ...engines.map((e) => e.name)];
+const columns = ['floor', ...engines.map((e) => e.name), ...(results.some((r) => 'podman' in r.values) ? ['podman'] : [])];
 console.log(`| | ${columns.join(' | ')} | unit | naru ÷ floor | better than docker |`);
 console.log(`| --- | ${columns.map(() => '---').join(' | ')} | --- | --- | --- |`);
 for (const { metric, unit, values } of results) {

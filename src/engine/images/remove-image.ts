@@ -25,7 +25,7 @@ export function removeImage(engine: EngineContext, name: string, { force }: { fo
   const items: ImageDeleteItem[] = [];
   if (!byId) {
     const tag = nameOf(image, name);
-    const last = image.tags.length <= 1 && image.digests.every((digest) => digest.startsWith(tag.replace(/:[^/:]*$/, '@')));
+    const last = image.tags.length <= 1 && image.digests.every((digest) => digest.startsWith(`${repositoryOf(tag)}@`));
     if (last && users.length > 0 && (!force || running !== undefined)) {
       const user = running ?? users[0]!;
       throw new NaruError('conflict', running === undefined
@@ -33,8 +33,11 @@ export function removeImage(engine: EngineContext, name: string, { force }: { fo
         : `conflict: unable to delete ${name} (cannot be forced) - container ${user.shortId} is using its referenced image ${shortId(image.id)}`);
     }
     untag(engine, { image, tag, items });
+    // A repository's digests go with its last tag, else an image that was pushed under another name would stay for ever.
+    if (!image.tags.some((other) => other !== tag && repositoryOf(other) === repositoryOf(tag))) {
+      for (const digest of image.digests) if (digest.startsWith(`${repositoryOf(tag)}@`) && engine.store.images.untag(digest)) items.push({ Untagged: digest });
+    }
     if (!last) return items;
-    for (const digest of image.digests) items.push({ Untagged: digest });
     if (users.length > 0) return items;
     deleteImage(engine, image, items);
     return items;
@@ -50,7 +53,8 @@ export function removeImage(engine: EngineContext, name: string, { force }: { fo
   return items;
 }
 
-const repositories = ({ tags }: ImageRecord): Set<string> => new Set(tags.map((tag) => tag.replace(/:[^/:]*$/, '')));
+const repositoryOf = (tag: string): string => tag.replace(/:[^/:]*$/, '');
+const repositories = ({ tags }: ImageRecord): Set<string> => new Set(tags.map(repositoryOf));
 
 const isIdOf = ({ id }: ImageRecord, name: string): boolean => {
   const hex = name.replace(/^sha256:/, '');
