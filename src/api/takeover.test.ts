@@ -166,9 +166,9 @@ describe('on TLS', () => {
     assert.match(await plain.whole(), /^HTTP\/1\.1 200 OK[^]*OK$/);
     const client = dial(api.server.addresses[1]!, 'client').send(ATTACH);
     await client.until((text) => HEAD.test(text));
-    const sent = pattern(8 << 20);
+    const sent = pattern(2 << 20);
     client.send(sent);
-    await client.until(() => client.bytes.byteLength >= sent.byteLength + client.bytes.indexOf('\r\n\r\n') + 4, 4_000);
+    await client.until(() => client.bytes.byteLength >= sent.byteLength + client.bytes.indexOf('\r\n\r\n') + 4, 30_000);
     assert.ok(client.bytes.subarray(client.bytes.indexOf('\r\n\r\n') + 4).equals(sent));
     client.close();
   });
