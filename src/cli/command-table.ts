@@ -11,6 +11,7 @@ export const GROUPS: readonly CommandGroup[] = [
   { name: 'builder', summary: 'Manage builds' },
   { name: 'container', summary: 'Manage containers' },
   { name: 'image', summary: 'Manage images' },
+  { name: 'manifest', summary: 'Manage lists of images for several platforms' },
   { name: 'network', summary: 'Manage networks' },
   { name: 'plan', summary: 'Show what would be done' },
   { name: 'system', summary: 'Manage the daemon' },

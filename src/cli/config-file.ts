@@ -11,7 +11,9 @@ export interface ConfigFile {
   pruneFilters?: string[]; credsStore?: string; credHelpers?: Record<string, string>; auths?: Record<string, RegistryLogin>; proxies?: Record<string, ProxySettings>;
 }
 
-const pathIn = (directory: string | undefined, env: NodeJS.ProcessEnv): string => join(directory ?? env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? '/root', '.docker'), 'config.json');
+/** Docker's directory for what its client keeps. */
+export const configDirectoryOf = (directory: string | undefined, env: NodeJS.ProcessEnv): string => directory ?? env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? '/root', '.docker');
+const pathIn = (directory: string | undefined, env: NodeJS.ProcessEnv): string => join(configDirectoryOf(directory, env), 'config.json');
 
 /** Reads the configuration; a missing file is an empty one. */
 export function readConfigFile(directory: string | undefined, env: NodeJS.ProcessEnv): ConfigFile {

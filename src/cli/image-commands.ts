@@ -4,6 +4,7 @@ import { flag, noFlags } from './flags/flag.ts';
 
 const MANY = Number.POSITIVE_INFINITY;
 const PLATFORM = flag('platform', 'string', 'Only this platform (os[/arch[/variant]])');
+const INSECURE = flag('insecure', 'bool', 'Without TLS; the daemon decides by the registry\'s file');
 const TRUST = flag('disable-content-trust', 'bool', 'Skip the check of image signatures', { default: 'true' });
 
 /** `image …`, most of them also as a command of their own. */
@@ -35,6 +36,15 @@ export const IMAGE_COMMANDS: readonly Command[] = [
   },
   { names: ['image generate-keys'], usage: '[OPTIONS]', summary: 'Make a key pair to sign images with', args: [0, 0], naru: true, flags: () => [flag('output-key-prefix', 'string', 'Names of the files, without .key and .pub', { default: 'cosign' })], load: async () => (await import('./commands/image-signatures.ts')).generateKeys },
   { names: ['image prune'], usage: '[OPTIONS]', summary: 'Remove unused images', args: [0, 0], flags: () => [flag('all,a', 'bool', 'All unused ones, not only those without a name'), flag('filter', 'filter', 'Only what matches (until=<timestamp>)'), FORCE], load: async () => (await import('./commands/prune.ts')).pruneImages },
+  {
+    names: ['manifest annotate'], usage: '[OPTIONS] MANIFEST_LIST MANIFEST', summary: 'Say for what platform a manifest of a list is', args: [2, 2],
+    flags: () => [flag('arch', 'string', 'Architecture'), flag('os', 'string', 'Operating system'), flag('os-features', 'strings', 'Features of the operating system'), flag('os-version', 'string', 'Version of the operating system'), flag('variant', 'string', 'Variant of the architecture')],
+    load: async () => (await import('./commands/manifest-lists.ts')).annotate,
+  },
+  { names: ['manifest create'], usage: '[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]', summary: 'Begin a list of images for several platforms', args: [2, MANY], flags: () => [flag('amend,a', 'bool', 'Add to a list that is there'), INSECURE], load: async () => (await import('./commands/manifest-lists.ts')).create },
+  { names: ['manifest inspect'], usage: '[OPTIONS] [MANIFEST_LIST] MANIFEST', summary: 'Show a manifest or a list, begun here or in its registry', args: [1, 2], flags: () => [INSECURE, flag('verbose,v', 'bool', 'Layers and platforms too')], load: async () => (await import('./commands/manifest-lists.ts')).inspect },
+  { names: ['manifest push'], usage: '[OPTIONS] MANIFEST_LIST', summary: 'Push a list to its registry', args: [1, 1], flags: () => [INSECURE, flag('purge,p', 'bool', 'Forget the list here afterwards')], load: async () => (await import('./commands/manifest-lists.ts')).push },
+  { names: ['manifest rm'], usage: 'MANIFEST_LIST [MANIFEST_LIST...]', summary: 'Forget lists that were begun here', args: [1, MANY], flags: noFlags, load: async () => (await import('./commands/manifest-lists.ts')).remove },
   {
     names: ['pull', 'image pull'], usage: '[OPTIONS] NAME[:TAG|@DIGEST]', summary: 'Download an image from a registry', args: [1, 1], completes: 'images', common: true,
     flags: () => [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, flag('platform', 'string', 'Platform of the image'), flag('quiet,q', 'bool', 'Hide the progress'), flag('referrers', 'bool', 'Bring what refers to the image too: signatures, attestations')],

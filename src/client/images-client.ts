@@ -86,6 +86,15 @@ export class ImagesClient {
     return this.#engine.json('GET', '/naru/image/referrers', { query: { name, local: options.local, artifactType: options.artifactType }, headers: auth(options.auth) });
   }
 
+  /** A manifest as its registry has it. */
+  registryManifest(name: string, options: { auth?: string } = {}): Promise<N.RegistryManifest> {
+    return this.#engine.json('GET', '/naru/manifest', { query: { name }, headers: auth(options.auth) });
+  }
+
+  pushManifestList(request: N.ManifestListRequest, options: { auth?: string } = {}): Promise<{ Digest: string }> {
+    return this.#engine.json('POST', '/naru/manifest/list', { json: request, headers: auth(options.auth) });
+  }
+
   prune(filters?: A.Filters): Promise<A.PruneReport> {
     return this.#engine.json('POST', '/images/prune', { query: { filters: filterQuery(filters) } });
   }

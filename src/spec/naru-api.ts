@@ -10,3 +10,9 @@ export interface SignatureRequest { Name: string; Digest: string; Form: 'tag' | 
 
 /** `GET /naru/image/referrers` */
 export interface Referrer { Subject: string; Digest: string; MediaType: string; ArtifactType: string; Size: number; Annotations: Record<string, string> }
+
+/** `GET /naru/manifest`: as the registry has it, in base64. */
+export interface RegistryManifest { MediaType: string; Digest: string; Size: number; Raw: string; /** Of an image. */ Platform?: { architecture: string; os: string; 'os.version'?: string; variant?: string } }
+
+/** `POST /naru/manifest/list` */
+export interface ManifestListRequest { Name: string; Manifests: { Ref: string; MediaType: string; Digest: string; Raw: string }[]; Index: { MediaType: string; Raw: string } }

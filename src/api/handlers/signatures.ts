@@ -2,7 +2,7 @@ import type { Call, Handler } from '#api/call.ts';
 import { readJson } from '#api/json-body.ts';
 import { json } from '#api/replies.ts';
 import { NaruError } from '#spec/errors.ts';
-import type { SignatureRequest, VerifyRequest } from '#spec/naru-api.ts';
+import type { ManifestListRequest, SignatureRequest, VerifyRequest } from '#spec/naru-api.ts';
 
 const how = ({ request }: Call): { auth: string; signal: AbortSignal } => ({ auth: request.header('x-registry-auth') ?? '', signal: request.signal });
 
@@ -32,4 +32,14 @@ export const addSignature: Handler = async (call) =>
 export const referrers: Handler = async (call) => {
   const { engine, query } = call;
   return json(await engine.images.referrers({ name: query.required('name'), local: query.flag('local'), artifactType: query.text('artifactType') }, how(call)));
+};
+
+export const manifest: Handler = async (call) => json(await call.engine.images.registryManifest(call.query.required('name'), how(call)));
+
+export const pushManifestList: Handler = async (call) => {
+  const request = await body<ManifestListRequest>(call, { Name: 'text' }, ['Name']);
+  const text = (...values: unknown[]): boolean => values.every((value) => typeof value === 'string');
+  const { Manifests: manifests, Index: index } = request as Partial<ManifestListRequest>;
+  if (!Array.isArray(manifests) || !manifests.every((one) => text(one?.Ref, one?.MediaType, one?.Digest, one?.Raw)) || !text(index?.MediaType, index?.Raw)) throw new NaruError('invalid', 'Manifests or Index are not what they must be');
+  return json(await call.engine.images.pushManifestList(request, how(call)));
 };

@@ -5,6 +5,7 @@ import type { Images } from '#api/engine-port.ts';
 import { familiarTag, parseReference } from '#core/images/reference.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { findImage } from '../containers/create/find-image.ts';
+import { pushManifestList, registryManifest } from '../registry/manifest-lists.ts';
 import { pullImage } from '../registry/pull-image.ts';
 import { pushImage } from '../registry/push-image.ts';
 import { architecture } from '../system/version.ts';
@@ -76,6 +77,8 @@ export function createImages(engine: EngineContext): Images {
     pull: (reference, options, signal) => pullImage(engine, reference, options, signal),
     verify: (request, how) => verifyImage(engine, request, how),
     addSignature: (request, how) => addSignature(engine, request, how),
+    registryManifest: (name, how) => registryManifest(engine, name, how),
+    pushManifestList: (request, how) => pushManifestList(engine, request, how),
     referrers: (options, how) => listReferrers(engine, options, how),
     push: (reference, options, signal) => pushImage(engine, reference, options, signal),
   };

@@ -32,6 +32,7 @@ export interface HttpService extends AsyncDisposable {
 /** A connection that sends no whole head, or nothing between requests, for this long is closed. */
 const HEAD_TIMEOUT_MS = 30_000;
 const STOP_MS = 10_000;
+const NOT_HTTP = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
 /** Serves the registry over HTTP/1.1, with or without TLS. */
 export async function serveHttp(registry: Registry, options: HttpServiceOptions): Promise<HttpService> {
@@ -72,7 +73,8 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
     guard(socket);
   };
   server.on('connection', connected);
-  server.on('clientError', (_error, socket) => { if (!socket.destroyed) socket.destroy(); });
+  // A client that tries TLS here first must be told, in plain HTTP, that this is not it: Docker's falls back only then.
+  server.on('clientError', (_error, socket) => { if (socket.writable) socket.end(NOT_HTTP); else socket.destroy(); });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(new NaruError(error.code === 'EADDRINUSE' ? 'conflict' : 'invalid', `cannot listen on ${options.host}:${options.port}: ${error.message}`, { cause: error })));
     server.listen(options.port, options.host, () => resolve());
