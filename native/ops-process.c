@@ -133,6 +133,14 @@ int op_sched_setaffinity(struct task *task, const struct op *op) {
   return (int)sys(sched_setaffinity, 0, n, mask);
 }
 
+int op_mempolicy(struct task *task, const struct op *op) {
+  (void)task;
+  size_t n;
+  const void *nodes = arg_bytes(op, 1, &n);
+  /* The kernel takes one bit less than it is told. */
+  return (int)sys(set_mempolicy, arg_int(op, 0), n ? nodes : NULL, n ? n * 8 + 1 : 0);
+}
+
 int op_keyring(struct task *task, const struct op *op) {
   (void)task;
   long id = sys(keyctl, 1, arg_str(op, 0));
@@ -376,6 +384,8 @@ int op_hook(struct task *task, const struct op *op) {
     AUTO_FD null = (int)sys(openat, AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC, 0);
     sys(dup3, input, 0, 0);
     for (int i = 1; i <= 2 && null >= 0; i++) sys(dup3, null, i, 0);
+    /* A group of its own, so that what it started can be ended with it. */
+    sys(setpgid, 0, 0);
     signals_unblock_all();
     board->hook_error = (i32)sys(execve, arg_str(op, 4), argv, envp);
     quit(127);
@@ -384,7 +394,7 @@ int op_hook(struct task *task, const struct op *op) {
   struct timespec limit = {(i64)(ms / 1000), (i64)(ms % 1000) * 1000000};
   struct pollfd poll = {pidfd, POLLIN, 0};
   int late = sys(ppoll, &poll, 1, ms ? &limit : NULL, 0, 8) == 0;
-  if (late) sys(pidfd_send_signal, pidfd, SIGKILL, 0, 0);
+  if (late) sys(kill, -pid, SIGKILL);
   int status = 0;
   sys(wait4, pid, &status, 0, 0);
   if (late) return -ETIMEDOUT;

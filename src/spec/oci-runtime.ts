@@ -1,4 +1,4 @@
-/** https://github.com/opencontainers/runtime-spec, config.json for Linux (1.2): types only. */
+/** https://github.com/opencontainers/runtime-spec, config.json for Linux (1.3): types only. What of it does what: src/runtime/compile/spec-shape.ts. */
 export interface OciSpec {
   ociVersion: string;
   process?: OciProcess;
@@ -47,7 +47,10 @@ export interface OciLinux {
   devices?: { path: string; type: 'c' | 'b' | 'u' | 'p'; major?: number; minor?: number; fileMode?: number; uid?: number; gid?: number }[];
   cgroupsPath?: string; resources?: OciResources; rootfsPropagation?: 'shared' | 'slave' | 'private' | 'unbindable' | string;
   sysctl?: Record<string, string>; seccomp?: OciSeccomp; maskedPaths?: string[]; readonlyPaths?: string[]; mountLabel?: string;
-  intelRdt?: { closID?: string; l3CacheSchema?: string; memBwSchema?: string; enableCMT?: boolean; enableMBM?: boolean };
+  intelRdt?: { closID?: string; schemata?: string[]; l3CacheSchema?: string; memBwSchema?: string; enableCMT?: boolean; enableMBM?: boolean; enableMonitoring?: boolean };
+  /** Host's interface -> its name inside (its own when there is none). */
+  netDevices?: Record<string, { name?: string }>;
+  memoryPolicy?: { mode: string; nodes?: string; flags?: string[] };
   personality?: { domain: string; flags?: string[] };
 }
 export interface OciSeccomp {

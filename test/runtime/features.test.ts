@@ -100,13 +100,14 @@ test('clock offsets, personality, scheduler, I/O priority, affinity, no_new_priv
     r.spec.linux!.personality = { domain: 'LINUX' };
     r.spec.process!.scheduler = { policy: 'SCHED_BATCH', nice: 5 };
     r.spec.process!.ioPriority = { class: 'IOPRIO_CLASS_IDLE', priority: 0 };
-    r.spec.process!.execCPUAffinity = { final: '0' };
+    // Of processes that join, not of the first one.
+    r.spec.process!.execCPUAffinity = { initial: '1', final: '0' };
     r.spec.process!.noNewPrivileges = true;
     r.spec.domainname = 'example.org';
   });
   assert.match(out, /monotonic +500 +7\nboottime +1000 +0\nexample\.org\n/);
   assert.match(out, /NoNewPrivs:\t1\n/);
-  assert.match(out, /Cpus_allowed_list:\t0\n/);
+  assert.match(out, /Cpus_allowed_list:\t0-\d+\n/);
 });
 
 test('an idmapped mount', async () => {

@@ -28,6 +28,9 @@ export function capabilityName(name: string): CapabilityName | undefined {
   return numbers.has(full) ? (full as CapabilityName) : undefined;
 }
 
+/** As configurations write it: the full name. */
+export const isCapability = (name: string): boolean => numbers.has(name);
+
 const known = (name: string, list: 'CapAdd' | 'CapDrop'): CapabilityName => {
   const found = capabilityName(name);
   if (found === undefined) {

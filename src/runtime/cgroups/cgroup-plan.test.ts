@@ -36,10 +36,19 @@ test('v1: limits in the order that the kernel takes', () => {
 
 test('v2: the same in its own words', () => {
   using fake = fakeCgroups(UNIFIED);
-  assert.deepEqual(limits(fake, { ...EVERYTHING, pids: { limit: 100 }, hugepageLimits: [{ pageSize: '2MB', limit: 4 * MEGABYTE }], unified: { 'memory.high': '60000000', 'cgroup.max.descendants': '3' } }), [
+  assert.deepEqual(limits(fake, { ...EVERYTHING, memory: { ...EVERYTHING.memory, swappiness: -1, disableOOMKiller: false }, pids: { limit: 100 }, hugepageLimits: [{ pageSize: '2MB', limit: 4 * MEGABYTE }], unified: { 'memory.high': '60000000', 'cgroup.max.descendants': '3' } }), [
     'cpuset.cpus=0-1', 'cpuset.mems=0', 'cpu.weight=59', 'cpu.max=50000 200000', 'memory.max=67108864', 'memory.swap.max=67108864', 'memory.low=33554432',
     'pids.max=100', 'io.weight=4950', 'io.max=8:0 rbps=1048576', 'hugetlb.2MB.max=4194304', 'hugetlb.2MB.rsvd.max=4194304', 'memory.high=60000000', 'cgroup.max.descendants=3',
   ]);
+});
+
+test('v2: what only v1 had is refused, by its pointer', () => {
+  using fake = fakeCgroups(UNIFIED);
+  for (const [memory, field] of [[{ kernelTCP: 1 }, 'kernelTCP'], [{ swappiness: 0 }, 'swappiness'], [{ disableOOMKiller: true }, 'disableOOMKiller'], [{ useHierarchy: false }, 'useHierarchy']] as const) {
+    assert.throws(() => limits(fake, { memory }), invalid(new RegExp(`^/linux/resources/memory/${field}: `)));
+  }
+  assert.throws(() => limits(fake, { blockIO: { leafWeight: 500 } }), invalid(/^\/linux\/resources\/blockIO\/leafWeight: /));
+  assert.throws(() => limits(fake, { network: { classID: 5 } }), invalid(/^\/linux\/resources\/network: /));
 });
 
 test('what a new group has anyway is not written', () => {

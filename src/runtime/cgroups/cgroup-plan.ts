@@ -73,7 +73,9 @@ export function cgroupPlan(host: CgroupHost, request: CgroupPlanRequest): Cgroup
     if (request.parentsReady !== true) prepare.push(...parentOps(host, hierarchy, path));
     // On v2 `ensureParents` has done this too; on a hybrid machine it depends on the limits.
     if (request.parentsReady !== true || host.version === 1) prepare.push(...delegateOps(host, hierarchy, { path, limits }));
-    prepare.push(op('prepare', 'mkdir', { path: directory, mode: 0o755 }, { why: `cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath', ...(request.mayExist === true && { tolerate: [EEXIST] }) }));
+    // Right below the root nothing is inherited.
+    const first = !hierarchy.unified && hierarchy.controllers.includes('cpuset') && parentPaths(path).length === 0 ? fillCpuset(host, directory) : [];
+    prepare.push(op('prepare', 'mkdir', { path: directory, mode: 0o755 }, { why: `cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath', ...(request.mayExist === true && { tolerate: [EEXIST], skip: first.length }) }), ...first);
   }
   for (const { hierarchy, file, value, initial, pointer } of limits) {
     if (!initial) prepare.push(write(`${groupDirectory(hierarchy, path)}/${file}`, value, { why: `limit ${file}`, source: `/linux/resources${pointer}` }));
@@ -92,6 +94,11 @@ export function cgroupPlan(host: CgroupHost, request: CgroupPlanRequest): Cgroup
   };
 }
 
+const fillCpuset = (host: CgroupHost, directory: string): PlanOp[] => [
+  write(`${directory}/cpuset.cpus`, host.cpus, { why: 'a first cpuset inherits nothing' }),
+  write(`${directory}/cpuset.mems`, host.mems, { why: 'a first cpuset inherits nothing' }),
+];
+
 function parentOps(host: CgroupHost, hierarchy: Hierarchy, path: string): PlanOp[] {
   const cpuset = !hierarchy.unified && hierarchy.controllers.includes('cpuset');
   return parentPaths(path).flatMap((parent) => {
@@ -101,8 +108,7 @@ function parentOps(host: CgroupHost, hierarchy: Hierarchy, path: string): PlanOp
     if (!cpuset) return [made(0)];
     return [
       made(2),
-      write(`${directory}/cpuset.cpus`, host.cpus, { why: 'a first cpuset inherits nothing' }),
-      write(`${directory}/cpuset.mems`, host.mems, { why: 'a first cpuset inherits nothing' }),
+      ...fillCpuset(host, directory),
       write(`${directory}/cgroup.clone_children`, '1', { why: 'cpusets below inherit' }),
     ];
   });
@@ -134,7 +140,7 @@ function deviceOps(host: CgroupHost, path: string, rules: readonly DeviceRule[])
     return deviceWritesV1(devicePolicy(normal)).map(([file, value]) => write(`${groupDirectory(v1, path)}/${file}`, value, notes));
   }
   const v2 = unifiedHierarchy(host);
-  if (v2 === undefined) throw new NaruError('invalid', 'cannot set resources/devices: this machine has neither the devices controller nor cgroup v2');
+  if (v2 === undefined) throw new NaruError('invalid', '/linux/resources/devices: this machine has neither the devices controller nor cgroup v2');
   return [op('prepare', 'bpf_device', { path: groupDirectory(v2, path), program: assembleDeviceProgram(normal), attachFlags: BPF_F_ALLOW_MULTI }, notes)];
 }
 

@@ -28,7 +28,7 @@ const ACCESS_BITS: Readonly<Record<string, number>> = { m: ACCESS_MKNOD, r: ACCE
  *  Throws `invalid` naming the rule. */
 export function normalizeDeviceRules(rules: readonly DeviceRule[]): NormalRule[] {
   return rules.flatMap((rule, index) => {
-    const at = `resources/devices/${index}`;
+    const at = `/linux/resources/devices/${index}`;
     const access = [...(rule.access ?? 'rwm')].reduce((mask, letter) => {
       const bit = ACCESS_BITS[letter];
       if (bit === undefined) throw new NaruError('invalid', `${at}: access ${JSON.stringify(rule.access)} has letters other than r, w and m`);
@@ -97,7 +97,7 @@ function takeBack(exceptions: readonly DeviceMatch[], rule: NormalRule): DeviceM
   return exceptions.flatMap((exception) => {
     if (!overlaps(exception, rule) || (exception.access & rule.access) === 0) return [exception];
     if (!covers(rule, exception)) {
-      throw new NaruError('invalid', `resources/devices: cgroup v1 cannot ${rule.allow ? 'allow' : 'deny'} ${describe(rule)} after ${describe(exception)} as a whole was ${rule.allow ? 'denied' : 'allowed'}`, {
+      throw new NaruError('invalid', `/linux/resources/devices: cgroup v1 cannot ${rule.allow ? 'allow' : 'deny'} ${describe(rule)} after ${describe(exception)} as a whole was ${rule.allow ? 'denied' : 'allowed'}`, {
         hint: 'List the single devices instead of a wildcard.',
       });
     }

@@ -6,11 +6,12 @@ import type { CgroupHost, Hierarchy } from './detect-cgroups.ts';
 
 /**
  * Make the groups above `path` in every hierarchy, so that plans for groups below need not (`parentsReady`): on v1 with
- * a cpuset that groups below inherit, on v2 with controllers handed down. Cheap when all is there. Idempotent. Throws a
+ * a cpuset that groups below inherit, on v2 with controllers handed down. `andItself`: the group is there already, and
+ * may be as empty as somebody made it (v1's cpuset takes no process then). Cheap when all is there. Idempotent. Throws a
  * NaruError that names the file.
  */
-export function ensureParents(host: CgroupHost, path: string): void {
-  const parents = parentPaths(checkCgroupPath(path));
+export function ensureParents(host: CgroupHost, path: string, options: { readonly andItself?: boolean } = {}): void {
+  const parents = [...parentPaths(checkCgroupPath(path)), ...(options.andItself === true ? [path] : [])];
   for (const hierarchy of host.hierarchies) {
     const controllers = controllersToDelegate(host, hierarchy, []);
     if (controllers.length > 0) delegate(hierarchy, { path: '', controllers });

@@ -17,7 +17,7 @@ export interface LimitWrite {
 export function requireController(host: CgroupHost, controller: string, pointer: string): Hierarchy {
   const hierarchy = hierarchyOf(host, controller);
   if (hierarchy === undefined) {
-    throw new NaruError('invalid', `cannot set resources${pointer}: this machine has no ${controller} cgroup controller`, {
+    throw new NaruError('invalid', `/linux/resources${pointer}: this machine has no ${controller} cgroup controller`, {
       hint: `Leave the limit out, or enable the controller (cgroup_enable=${controller} on the kernel's command line).`,
     });
   }
@@ -34,7 +34,7 @@ export function hasFile(hierarchy: Hierarchy, file: string): boolean | undefined
 export function requireFile(hierarchy: Hierarchy, files: readonly string[], pointer: string): string {
   const found = files.find((file) => hasFile(hierarchy, file) === true) ?? files.find((file) => hasFile(hierarchy, file) === undefined);
   if (found === undefined) {
-    throw new NaruError('invalid', `cannot set resources${pointer}: this kernel's ${hierarchy.name} cgroups have no ${files.join(' or ')}`, {
+    throw new NaruError('invalid', `/linux/resources${pointer}: this kernel's ${hierarchy.name} cgroups have no ${files.join(' or ')}`, {
       hint: 'Leave the limit out: the kernel was built or booted without it.',
     });
   }

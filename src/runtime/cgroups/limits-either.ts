@@ -15,7 +15,7 @@ function hugePages(host: CgroupHost, { hugepageLimits }: OciResources): LimitWri
     const pointer = `/hugepageLimits/${index}`;
     const hierarchy = requireController(host, 'hugetlb', pointer);
     if (!host.hugePageSizes.includes(pageSize)) {
-      throw new NaruError('invalid', `cannot set resources${pointer}: this machine has no huge pages of ${JSON.stringify(pageSize)}`, {
+      throw new NaruError('invalid', `/linux/resources${pointer}: this machine has no huge pages of ${JSON.stringify(pageSize)}`, {
         hint: `It has ${host.hugePageSizes.join(', ') || 'none'}.`,
       });
     }
@@ -47,13 +47,13 @@ function unified(host: CgroupHost, { unified: files }: OciResources): LimitWrite
     const pointer = `/unified/${file}`;
     const controller = file.slice(0, Math.max(0, file.indexOf('.')));
     if (!/^[a-z0-9_]+\.[A-Za-z0-9_.]+$/.test(file) || NOT_LIMITS.test(file)) {
-      throw new NaruError('invalid', `cannot set resources/unified: ${JSON.stringify(file)} is not the name of a cgroup v2 limit`);
+      throw new NaruError('invalid', `/linux/resources${pointer}: ${JSON.stringify(file)} is not the name of a cgroup v2 limit`);
     }
     const hierarchy = unifiedHierarchy(host);
     const offered = hierarchy !== undefined && (controller === 'cgroup' || hierarchy.controllers.includes(controller));
     if (!offered) {
       const where = hierarchyOf(host, controller) === undefined ? 'is not available' : 'is on cgroup v1';
-      throw new NaruError('invalid', `cannot set resources${pointer}: the ${controller} controller ${where} on this machine`);
+      throw new NaruError('invalid', `/linux/resources${pointer}: the ${controller} controller ${where} on this machine`);
     }
     return { hierarchy, file, value, initial: false, pointer };
   });

@@ -3,6 +3,8 @@ import type { OciResources, OciThrottle } from '#spec/oci-runtime.ts';
 import type { CgroupHost, Hierarchy } from './detect-cgroups.ts';
 import { type LimitWrite, hasFile, integer, requireController, requireFile } from './limit-write.ts';
 
+export const KERNEL_LIMIT = 'memory.kmem.limit_in_bytes';
+
 type Add = (hierarchy: Hierarchy, file: string, value: string, pointer: string, initial?: boolean) => void;
 
 /** The limits that belong to v1 controllers, in the kernel's order (https://docs.kernel.org/admin-guide/cgroup-v1/). Devices are
@@ -51,9 +53,15 @@ function memory(host: CgroupHost, { memory: limits }: OciResources, add: Add): v
   if (limits.limit !== undefined && limits.limit !== 0) put('/memory/limit', 'memory.limit_in_bytes', Math.max(limits.limit, -1), -1);
   swap(host, limits, add);
   if (limits.reservation !== undefined && limits.reservation !== 0) put('/memory/reservation', 'memory.soft_limit_in_bytes', Math.max(limits.reservation, -1), -1);
+  if (limits.useHierarchy === false) throw new NaruError('invalid', '/linux/resources/memory/useHierarchy: every group counts in those above it');
+  // Gone from newer kernels, and deprecated in the specification, which lets it be ignored: spec-warnings.ts tells.
+  if (limits.kernel) {
+    const hierarchy = requireController(host, 'memory', '/memory/kernel');
+    if (hasFile(hierarchy, KERNEL_LIMIT) === true) add(hierarchy, KERNEL_LIMIT, integer(Math.max(limits.kernel, -1)), '/memory/kernel', limits.kernel < 0);
+  }
   if (limits.kernelTCP !== undefined && limits.kernelTCP !== 0) put('/memory/kernelTCP', 'memory.kmem.tcp.limit_in_bytes', Math.max(limits.kernelTCP, -1), -1);
   if (limits.swappiness !== undefined && limits.swappiness >= 0) {
-    if (limits.swappiness > 100) throw new NaruError('invalid', `invalid memory swappiness value: ${limits.swappiness} (valid range is 0-100)`);
+    if (limits.swappiness > 100) throw new NaruError('invalid', `/linux/resources/memory/swappiness: ${limits.swappiness} is not a number from 0 to 100`);
     put('/memory/swappiness', 'memory.swappiness', limits.swappiness, Number.NaN);
   }
   if (limits.disableOOMKiller === true) put('/memory/disableOOMKiller', 'memory.oom_control', 1, 0);
@@ -68,7 +76,7 @@ function swap(host: CgroupHost, limits: NonNullable<OciResources['memory']>, add
   const value = asked ? Math.max(limits.swap!, -1) : limits.limit === -1 ? -1 : 0;
   if (value === 0) return;
   if (value > 0 && limits.limit !== undefined && limits.limit > value) {
-    throw new NaruError('invalid', 'Minimum memoryswap limit should be larger than memory limit, see usage');
+    throw new NaruError('invalid', '/linux/resources/memory/swap: Minimum memoryswap limit should be larger than memory limit, see usage');
   }
   const hierarchy = requireController(host, 'memory', pointer);
   if (value === -1 && hasFile(hierarchy, file) === false) return;

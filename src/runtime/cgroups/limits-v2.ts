@@ -20,7 +20,7 @@ export function limitsV2(host: CgroupHost, resources: OciResources): LimitWrite[
   }
   blockIo(host, resources, add);
   if (resources.network?.classID || resources.network?.priorities?.length) {
-    throw new NaruError('invalid', 'cannot set resources/network: net_cls and net_prio exist on cgroup v1 only', { hint: 'Use tc or nftables with cgroup matches.' });
+    throw new NaruError('invalid', '/linux/resources/network: net_cls and net_prio exist on cgroup v1 only', { hint: 'Use tc or nftables with cgroup matches.' });
   }
   return writes;
 }
@@ -33,7 +33,7 @@ function cpuset({ cpu: limits }: OciResources, add: Add): void {
 function cpu({ cpu: limits }: OciResources, add: Add): void {
   if (limits === undefined) return;
   if (limits.realtimeRuntime || limits.realtimePeriod) {
-    throw new NaruError('invalid', 'cannot set resources/cpu/realtimeRuntime: cgroup v2 has no real-time limits');
+    throw new NaruError('invalid', '/linux/resources/cpu/realtimeRuntime: cgroup v2 has no real-time limits');
   }
   if (limits.idle !== undefined) add('cpu', 'cpu.idle', integer(limits.idle), '/cpu/idle', limits.idle === 0);
   if (limits.shares && limits.idle !== 1) {
@@ -50,6 +50,10 @@ function cpu({ cpu: limits }: OciResources, add: Add): void {
 
 function memory({ memory: limits }: OciResources, add: Add): void {
   if (limits === undefined) return;
+  refuse(limits.kernelTCP, '/memory/kernelTCP');
+  refuse(limits.swappiness !== undefined && limits.swappiness >= 0, '/memory/swappiness');
+  refuse(limits.disableOOMKiller, '/memory/disableOOMKiller');
+  refuse(limits.useHierarchy === false, '/memory/useHierarchy');
   const swap = swapLimit(limits);
   if (limits.limit !== undefined && limits.limit !== 0) add('memory', 'memory.max', orMax(limits.limit), '/memory/limit', limits.limit < 0);
   if (swap !== undefined) add('memory', 'memory.swap.max', orMax(swap), '/memory/swap', swap < 0);
@@ -58,14 +62,19 @@ function memory({ memory: limits }: OciResources, add: Add): void {
   }
 }
 
+/** v1 had it. */
+function refuse(asked: unknown, pointer: string): void {
+  if (asked) throw new NaruError('invalid', `/linux/resources${pointer}: cgroup v2 has no such limit`);
+}
+
 /** OCI's swap is memory and swap together; v2 counts swap alone. undefined: nothing asked. Negative: no limit. */
 function swapLimit({ limit, swap }: NonNullable<OciResources['memory']>): number | undefined {
   if (swap === undefined || swap === 0) return limit === -1 ? -1 : undefined;
   if (swap < 0) return -1;
   if (limit === undefined || limit <= 0) {
-    throw new NaruError('invalid', 'You should always set the Memory limit when using Memoryswap limit, see usage');
+    throw new NaruError('invalid', '/linux/resources/memory/swap: You should always set the Memory limit when using Memoryswap limit, see usage');
   }
-  if (swap < limit) throw new NaruError('invalid', 'Minimum memoryswap limit should be larger than memory limit, see usage');
+  if (swap < limit) throw new NaruError('invalid', '/linux/resources/memory/swap: Minimum memoryswap limit should be larger than memory limit, see usage');
   return swap - limit;
 }
 
@@ -75,6 +84,8 @@ const THROTTLES = [
 
 function blockIo(host: CgroupHost, { blockIO: limits }: OciResources, add: Add): void {
   if (limits === undefined) return;
+  refuse(limits.leafWeight, '/blockIO/leafWeight');
+  limits.weightDevice?.forEach(({ leafWeight }, index) => refuse(leafWeight, `/blockIO/weightDevice/${index}/leafWeight`));
   const hierarchy = limits.weight || limits.weightDevice?.length ? requireController(host, 'io', '/blockIO/weight') : undefined;
   // A kernel has the weights of BFQ, of io.cost (whose settings are in the root), or both; BFQ's is the one it then obeys.
   const bfq = hierarchy !== undefined && (hasFile(hierarchy, 'io.bfq.weight') === true || hasFile(hierarchy, 'io.cost.qos') !== true);

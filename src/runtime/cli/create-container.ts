@@ -1,6 +1,8 @@
 import { readFileSync, rmSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
+import { detectHost } from '#runtime/driver/detect-host.ts';
+import { specWarnings } from '#runtime/compile/spec-warnings.ts';
 import { ensureParents } from '#runtime/cgroups/ensure-parents.ts';
 import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { runHook } from '#runtime/driver/run-hook.ts';
@@ -56,8 +58,9 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
   const directory = claimContainer(context.root, first, bundle.config);
   try {
     const record = { ...first, layout: layoutOf(options, slots, directory) };
-    const { plan, spec } = taskPlan(record, bundle.spec, directory.path);
-    ensureParents(cgroups, cgroupPath);
+    const { plan, spec } = taskPlan(record, bundle.spec, { stateDir: directory.path });
+    for (const warning of specWarnings(spec, detectHost())) context.warn(warning);
+    ensureParents(cgroups, cgroupPath, { andItself: foreignCgroup && cgroups.version === 1 });
     const task = runtimeTask({ id, spec, verb: 'create', plan, helper: context.helper(), slots, leaves: options.mode !== 'foreground' });
     await before?.(task, bundle);
     if (options.mode === 'create') await task.create();

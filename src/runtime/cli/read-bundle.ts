@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { validateSpec } from '#runtime/compile/validate-spec.ts';
 import { parseExactJson } from '#runtime/seccomp/parse-exact-json.ts';
@@ -34,23 +34,39 @@ export function readBundle(directory: string): Bundle {
 }
 
 export function readJsonText(file: string, missing: string): string {
-  let size: number;
+  let found: Stats;
   try {
-    size = statSync(file).size;
+    found = statSync(file);
   } catch (error) {
     throw new NaruError('not-found', missing, { cause: error });
   }
-  if (size > MAX_CONFIG_BYTES) throw new NaruError('too-large', `${file} has ${size} bytes, more than ${MAX_CONFIG_BYTES}`);
+  // A device or a fifo need not have an end.
+  if (!found.isFile()) throw new NaruError('invalid', `${file} is no regular file`);
+  if (found.size > MAX_CONFIG_BYTES) throw new NaruError('too-large', `${file} has ${found.size} bytes, more than ${MAX_CONFIG_BYTES}`);
   return readFileSync(file, 'utf8');
 }
 
 function parseConfig(text: string, file: string): OciSpec {
-  const spec = parseJson(text, file) as OciSpec | null;
+  // As for Go's encoding/json, null says the same as nothing.
+  const spec = withoutNulls(text, parseJson(text, file)) as OciSpec | null;
   // Arguments of system calls are 64 bits wide.
   if (LONG_NUMBER.test(text) && typeof spec === 'object' && spec?.linux?.seccomp) {
-    spec.linux.seccomp = (parseExactJson(text) as OciSpec).linux!.seccomp!;
+    spec.linux.seccomp = (withoutNulls(text, parseExactJson(text)) as OciSpec).linux!.seccomp!;
   }
   return spec as OciSpec;
+}
+
+function withoutNulls(text: string, value: unknown): unknown {
+  if (text.includes('null')) strip(value);
+  return value;
+}
+
+function strip(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, item] of Object.entries(value)) {
+    if (item === null && !Array.isArray(value)) delete (value as Record<string, unknown>)[key];
+    else strip(item);
+  }
 }
 
 export function parseJson(text: string, file: string): unknown {

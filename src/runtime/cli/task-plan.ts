@@ -3,18 +3,20 @@ import { compileTask, type RuntimeOptions } from '#runtime/compile/compile-task.
 import { detectHost } from '#runtime/driver/detect-host.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
+import { bundleNetwork } from './network-steps.ts';
 import type { ContainerRecord } from './container-record.ts';
 
 /** How this container's plan was compiled, beside its configuration: kept in its record. */
 export type PlanLayout = Pick<RuntimeOptions, 'await' | 'leave' | 'preserve' | 'consoleSlot' | 'noPivot' | 'pidFile'>;
 
-/** The plan of a container: the same for `create` and, later, for whoever must say which of its operations failed. */
-export function taskPlan(record: ContainerRecord, config: OciSpec, stateDir: string): { readonly plan: Plan; readonly spec: OciSpec } {
+/** The plan of a container: the same for `create` and, later, for whoever must say which of its operations failed (`again`). */
+export function taskPlan(record: ContainerRecord, config: OciSpec, at: { readonly stateDir: string; readonly again?: boolean }): { readonly plan: Plan; readonly spec: OciSpec } {
+  const { stateDir } = at;
   const spec = { ...config, linux: { ...config.linux, cgroupsPath: record.cgroupPath } };
   const terminal = spec.process?.terminal === true;
   const size = spec.process?.consoleSize;
   const request: TaskRequest = {
-    id: record.id, spec, rootfs: { kind: 'directory', path: record.rootfs }, stateDir, exitFile: '/', durable: false, network: [], init: false,
+    id: record.id, spec, rootfs: { kind: 'directory', path: record.rootfs }, stateDir, exitFile: '/', durable: false, network: bundleNetwork(spec, { moved: at.again === true }), init: false,
     io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
   };
   const plan = compileTask(request, detectHost(), {

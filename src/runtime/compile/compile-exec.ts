@@ -12,6 +12,7 @@ import {
   addCloneTarget, addConsoleSocket, addOomScore, addPreserved, cgroupPathOf, DEFAULT_UMASK, INHERIT_STREAMS, type RuntimeOptions, STDIN_MODES, STDIO_MODES,
 } from './compile-task.ts';
 import { planBuilder } from './plan-builder.ts';
+import { affinityMask } from './process-attributes.ts';
 import { SLOT } from './slots.ts';
 import { validateProcess } from './validate-spec.ts';
 
@@ -45,6 +46,9 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   if (context.pidFile !== undefined) plan.add('prepare', 'pid_file', { path: context.pidFile }, { why: '--pid-file' });
   if (context.leave !== undefined) plan.add('prepare', 'leave', { when: context.leave === 'created' ? 1 : 2 }, { why: `the shim leaves once the process is ${context.leave}` });
   addSeccompListener(plan, spec.linux?.seccomp);
+  const { initial, final } = process.execCPUAffinity ?? spec.process?.execCPUAffinity ?? {};
+  // Inherited by the child, which so begins there.
+  if (initial) plan.add('prepare', 'sched_setaffinity', { mask: affinityMask(initial, '/process/execCPUAffinity/initial') }, { why: `CPUs ${initial}, until it is in its cgroup`, pointer: '/process/execCPUAffinity/initial' });
   plan.add('prepare', 'clone', { flags: 0, cgroup: addCloneTarget(plan, cgroups.cloneInto) }, { why: 'the child', pointer: '/process' });
 
   // ── parent ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -52,6 +56,7 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
 
   // ── child: first what is said through the host's /proc, then in ──────────────────────────────────────────────────
   plan.splice(cgroups.join);
+  if (final) plan.add('child', 'sched_setaffinity', { mask: affinityMask(final, '/process/execCPUAffinity/final') }, { why: `CPUs ${final}`, pointer: '/process/execCPUAffinity/final' });
   if (!inherited) addStreamOwner(plan, io, ids === undefined ? process.user : { ...process.user, uid: ids.hostID + process.user.uid - ids.containerID });
   for (const { path, label, pointer } of labelsOf(process, host)) plan.add('child', 'label', { path: `/proc/self/${path}`, label }, { why: 'label of the program', pointer });
   plan.add('child', 'setns', { slot: targetSlot, nstype: flags }, { why: `the container's namespaces: ${[...types].join(', ')}`, pointer: '/linux/namespaces' });

@@ -80,7 +80,7 @@ export function addMounts(plan: PlanBuilder, steps: readonly MountStep[], contex
     if (step.kind === 'bind') addBind(plan, step, context.spec);
     else if (step.early) attachClone(plan, step);
     else if (step.kind === 'cgroup') addCgroupMount(plan, { ...context, mount: step.mount, options: step.options, pointer: step.pointer });
-    else addFileSystem(plan, { ...step, ready: step.index === context.procMount });
+    else addFileSystem(plan, { ...step, ready: step.index === context.procMount, label: mountLabel(context) });
   }
 }
 
@@ -107,8 +107,8 @@ const naruOption = ({ data }: MountOptions, key: string): string | undefined => 
 /** A detached clone of the source with its ids mapped and its attributes set: complete before anybody can see it. */
 function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountStep, spec: OciSpec): void {
   const { mount, options, pointer, slot } = step;
-  const { source, destination } = mount;
-  if (source === undefined || source === '') throw new NaruError('invalid', `${pointer}/source: a bind mount needs a source`);
+  const { destination } = mount;
+  const source = mount.source!;
   const tree = isTree(step);
   const flags = OPEN_TREE_CLONE | (tree ? AT_RECURSIVE : 0);
   const subpath = naruOption(options, SUBPATH);
@@ -200,9 +200,19 @@ function addOutside(plan: PlanBuilder, { mount, options, pointer, slot }: MountS
   plan.add('prepare', 'fs_mount', { slot, type: mount.type!, options: [`source=${mount.source || mount.type}`, ...options.data], attr: fsAttributes(options) }, { why: `${mount.type} for ${mount.destination}`, pointer });
 }
 
-interface FileSystemStep extends MountStep { readonly ready: boolean }
+interface FileSystemStep extends MountStep { readonly ready: boolean; readonly label: string | undefined }
 
-function addFileSystem(plan: PlanBuilder, { mount, options, pointer, ready }: FileSystemStep): void {
+/** File systems whose files have no labels of their own. */
+const LABELLED = new Set(['tmpfs', 'devpts', 'mqueue']);
+
+function mountLabel({ spec, host }: MountContext): string | undefined {
+  const label = spec.linux?.mountLabel;
+  if (label === undefined || label === '') return undefined;
+  if (!host.selinux) throw new NaruError('unsupported', `/linux/mountLabel: the kernel has no SELinux, label ${JSON.stringify(label)} cannot be applied`);
+  return label;
+}
+
+function addFileSystem(plan: PlanBuilder, { mount, options, pointer, ready, label }: FileSystemStep): void {
   const { destination } = mount;
   const type = mount.type ?? '';
   if (type === '') throw new NaruError('invalid', `${pointer}/type: missing, and the options name no bind`);
@@ -212,7 +222,7 @@ function addFileSystem(plan: PlanBuilder, { mount, options, pointer, ready }: Fi
   plan.add('child', 'target', { root: SLOT.root, path, kind: 0, like: SLOT.none, mode: 0o755 }, { why: `mount point ${destination}`, pointer });
   if (!ready) {
     const source = [`source=${mount.source || type}`];
-    plan.add('child', 'fs_mount', { slot, type, options: [...source, ...options.data], attr }, { why: `${type} for ${destination}`, pointer });
+    plan.add('child', 'fs_mount', { slot, type, options: [...source, ...options.data, ...(label !== undefined && LABELLED.has(type) ? [`context=${label}`] : [])], attr }, { why: `${type} for ${destination}`, pointer });
   }
   if (type === 'tmpfs' && !options.data.some((o) => o.startsWith('mode='))) {
     plan.add('child', 'copy_mode', { slot, root: SLOT.root, path }, { why: `${destination} keeps the mode of what it hides`, pointer });

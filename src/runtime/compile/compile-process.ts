@@ -1,12 +1,12 @@
 import type { OciProcess, OciSeccomp, OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
-import { capabilityMask } from '#runtime/capabilities/capabilities.ts';
+import { capabilityMask, isCapability } from '#runtime/capabilities/capabilities.ts';
 import { compileSeccomp } from '#runtime/seccomp/compile-seccomp.ts';
 import { HOOK_PID, hookState, type HookState } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
 import { execCandidates } from './exec-candidates.ts';
 import type { PlanBuilder } from './plan-builder.ts';
-import { affinityMask, ioPriority, personalityNumber, RLIMITS, schedulerAttributes } from './process-attributes.ts';
+import { ioPriority, memoryPolicy, personalityNumber, RLIMITS, schedulerAttributes } from './process-attributes.ts';
 import { SLOT } from './slots.ts';
 
 const PR_SET_KEEPCAPS = 8;
@@ -36,8 +36,7 @@ export function addAttributes(plan: PlanBuilder, { process, spec, host }: Proces
   });
   if (process.scheduler !== undefined) plan.add('child', 'sched_setattr', { attr: schedulerAttributes(process.scheduler) }, { why: `scheduler ${process.scheduler.policy}`, pointer: '/process/scheduler' });
   if (process.ioPriority !== undefined) plan.add('child', 'ioprio_set', { ioprio: ioPriority(process.ioPriority) }, { why: `I/O priority ${process.ioPriority.class}`, pointer: '/process/ioPriority' });
-  const cpus = process.execCPUAffinity?.final ?? process.execCPUAffinity?.initial;
-  if (cpus !== undefined && cpus !== '') plan.add('child', 'sched_setaffinity', { mask: affinityMask(cpus) }, { why: `CPUs ${cpus}`, pointer: '/process/execCPUAffinity' });
+  if (spec.linux?.memoryPolicy !== undefined) plan.add('child', 'mempolicy', memoryPolicy(spec.linux.memoryPolicy), { why: `memory policy ${spec.linux.memoryPolicy.mode}`, pointer: '/linux/memoryPolicy' });
   if (spec.linux?.personality !== undefined) plan.add('child', 'personality', { persona: personalityNumber(spec.linux.personality) }, { why: `personality ${spec.linux.personality.domain}`, pointer: '/linux/personality' });
 }
 
@@ -51,15 +50,19 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
   const { process, spec, host } = step;
   const { uid, gid } = process.user;
   const strict = process.noNewPrivileges === true;
+  // Nothing that naru or its caller holds open reaches the program (CVE-2024-21626). Before the filter, which need not allow it.
+  plan.add('child', 'cloexec_from', { first: 3 }, { why: 'no descriptor but 0, 1 and 2' });
   if (strict) plan.add('child', 'prctl', { option: PR_SET_NO_NEW_PRIVS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'no new privileges', pointer: '/process/noNewPrivileges' });
   // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before that goes; with it, last of all.
   if (!strict) addSeccomp(plan, step);
+  // Names that this kernel does not know are no reason to fail (runtime-spec, "Linux Process"): spec-warnings.ts tells of them.
   const caps = process.capabilities;
   // Asking for what naru itself has not would fail; in a user namespace of its own the child has everything.
   const available = spec.linux?.namespaces?.some((n) => n.type === 'user') === true ? ~0n : host.capabilities;
-  const mask = (names: string[] | undefined): bigint => capabilityMask(names ?? []) & available;
+  const named = (names: string[] | undefined): bigint => capabilityMask((names ?? []).filter(isCapability));
+  const mask = (names: string[] | undefined): bigint => named(names) & available;
   if (caps !== undefined) {
-    plan.add('child', 'cap_bound', { keep: capabilityMask(caps.bounding ?? []) }, { why: 'capabilities that no program can regain', pointer: '/process/capabilities/bounding' });
+    plan.add('child', 'cap_bound', { keep: named(caps.bounding) }, { why: 'capabilities that no program can regain', pointer: '/process/capabilities/bounding' });
     if (uid !== 0) plan.add('child', 'prctl', { option: PR_SET_KEEPCAPS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'keep capabilities over the change of user', pointer: '/process/user' });
   }
   plan.add('child', 'setgroups', { gids: process.user.additionalGids ?? [] }, { why: 'supplementary groups', pointer: '/process/user/additionalGids' });
@@ -76,8 +79,6 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
   // The reaper is the user's process too: same rights, and only then the fork.
   if (step.init) plan.add('child', 'init', {}, { why: 'a reaper as PID 1', pointer: '/process/args' });
   if (strict) addSeccomp(plan, step);
-  // Nothing that naru or its caller holds open reaches the program (CVE-2024-21626).
-  plan.add('child', 'cloexec_from', { first: 3 }, { why: 'no descriptor but 0, 1 and 2' });
   const args = process.args ?? [];
   plan.add('child', 'exec', { candidates: execCandidates(args[0] ?? '', process.env ?? []), argv: args, env: process.env ?? [] }, { why: 'the program', pointer: '/process/args' });
 }

@@ -60,7 +60,9 @@ function addOldOverlay(plan: PlanBuilder, data: string, stateDir: string): void 
  *  a mount point wherever we run, as pivot_root asks, and absolute paths still lead to the host's tree until the pivot. */
 export function addRootAttach(plan: PlanBuilder, rootfsPropagation: string | undefined): void {
   const pointer = '/linux/rootfsPropagation';
-  const wanted = rootfsPropagation === undefined || rootfsPropagation === '' ? MS_SLAVE : propagationFlag(rootfsPropagation);
+  const asked = rootfsPropagation === undefined || rootfsPropagation === '' ? MS_SLAVE : propagationFlag(rootfsPropagation) & ~MS_REC;
+  // What is unbindable could not be bound from: until the pivot it is private.
+  const wanted = asked === MS_UNBINDABLE ? MS_PRIVATE : asked;
   plan.add('child', 'mount', { source: '', target: '/', type: '', flags: MS_REC | wanted, data: '' },
     { why: wanted === MS_SLAVE ? 'mounts made here must not reach the host' : `root propagation ${rootfsPropagation}`, pointer });
   if (wanted === MS_SHARED) {

@@ -20,7 +20,7 @@ test('the smallest container, operation by operation', () => {
   assert.deepEqual(names(plan, 'parent'), ['child_write']);
   assert.deepEqual(names(plan, 'child'), [
     'setsid', 'keyring', 'mount', 'open', 'attach', 'target', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod',
-    'symlink', 'symlink', 'symlink', 'symlink', 'symlink', 'pivot', 'close', 'chdir', 'umask', 'setgroups', 'setresgid', 'setresuid', 'cloexec_from', 'exec',
+    'symlink', 'symlink', 'symlink', 'symlink', 'symlink', 'pivot', 'close', 'chdir', 'umask', 'cloexec_from', 'setgroups', 'setresgid', 'setresuid', 'exec',
   ]);
   assert.deepEqual(plan.ops.filter((op) => op.why === ''), [], 'every operation says why');
   assert.deepEqual(find(plan, 'exec')[0]!.args, { candidates: ['/usr/bin/sh', '/bin/sh'], argv: ['sh'], env: ['PATH=/usr/bin:/bin'] });
@@ -40,8 +40,8 @@ test('rights go in the one order in which each step still may', () => {
     }), 'child');
     return all.slice(all.indexOf('umask') + 1);
   };
-  assert.deepEqual(tail(false), ['seccomp', 'cap_bound', 'prctl', 'setgroups', 'setresgid', 'setresuid', 'prctl', 'capset', 'cap_ambient', 'init', 'cloexec_from', 'exec']);
-  assert.deepEqual(tail(true), ['prctl', 'cap_bound', 'prctl', 'setgroups', 'setresgid', 'setresuid', 'prctl', 'capset', 'cap_ambient', 'init', 'seccomp', 'cloexec_from', 'exec']);
+  assert.deepEqual(tail(false), ['cloexec_from', 'seccomp', 'cap_bound', 'prctl', 'setgroups', 'setresgid', 'setresuid', 'prctl', 'capset', 'cap_ambient', 'init', 'exec']);
+  assert.deepEqual(tail(true), ['cloexec_from', 'prctl', 'cap_bound', 'prctl', 'setgroups', 'setresgid', 'setresuid', 'prctl', 'capset', 'cap_ambient', 'init', 'seccomp', 'exec']);
 });
 
 test('capabilities: nothing inheritable or ambient unless asked, nothing that naru has not', () => {
@@ -172,7 +172,7 @@ test('exec: joins its cgroup, then the namespaces, and is seen in there only aft
   const { spec } = fakeRequest();
   const plan = compileExec({ execId: 'e', process: { ...spec.process!, args: ['/bin/id'] }, spec, io: { mode: 'null', stdin: 'none' } }, { containerId: 'c1' }, FAKE_HOST);
   assert.deepEqual(names(plan, 'prepare'), ['stdio', 'open', 'clone']);
-  assert.deepEqual(names(plan, 'child'), ['setns', 'reclone', 'setsid', 'keyring', 'chdir', 'umask', 'setgroups', 'setresgid', 'setresuid', 'cloexec_from', 'exec']);
+  assert.deepEqual(names(plan, 'child'), ['setns', 'reclone', 'setsid', 'keyring', 'chdir', 'umask', 'cloexec_from', 'setgroups', 'setresgid', 'setresuid', 'exec']);
   assert.deepEqual(find(plan, 'setns').map((op) => [op.args.slot, op.args.nstype]), [[62, 0x20020000]]);
   assert.deepEqual(find(plan, 'exec')[0]!.args.candidates, ['/bin/id']);
 });

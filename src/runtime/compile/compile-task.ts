@@ -1,6 +1,7 @@
 import type { TaskRequest } from '#core/tasks/port.ts';
 import { cgroupPlan } from '#runtime/cgroups/cgroup-plan.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
+import type { OciProcess } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
 import { O_DIRECTORY, O_PATH } from '#sys/numbers.ts';
 import { addConsole, addDevices } from './compile-devices.ts';
@@ -53,6 +54,9 @@ export const DEFAULT_UMASK = 0o022;
 /** The shim is the last to be killed for memory: with it an exit status would be lost. */
 const SHIM_OOM_SCORE = -998;
 
+/** A bundle need not have a process before it is started (runtime-spec, "Process"): then there is nothing to execute. */
+const NO_PROCESS: OciProcess = { user: { uid: 0, gid: 0 }, cwd: '/' };
+
 /** The cgroup of a task. */
 export const cgroupPathOf = (id: string, cgroupsPath: string | undefined): string =>
   cgroupsPath === undefined || cgroupsPath === '' ? `/naru/${id}` : cgroupsPath;
@@ -66,8 +70,10 @@ export const cgroupPathOf = (id: string, cgroupsPath: string | undefined): strin
 export function compileTask(request: TaskRequest, host: CompileHost, options: RuntimeOptions = {}): Plan {
   const { spec, io } = request;
   validateSpec(spec);
+  const awaits = options.await !== undefined && options.await !== false;
+  if (spec.process === undefined && !awaits) throw new NaruError('invalid', '/process: missing');
   const linux = spec.linux ?? {};
-  const process = spec.process!;
+  const process = spec.process ?? NO_PROCESS;
   const plan = planBuilder(request.sources);
   const cgroupPath = cgroupPathOf(request.id, linux.cgroupsPath);
   const mounts = readMounts(spec);
@@ -144,9 +150,9 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   const step = { process, spec, host, init: request.init, state: stateOf('creating') };
   addAttributes(plan, step);
   // Engines want to hear at create what start could not run.
-  if (options.await !== undefined && options.await !== false) {
-    plan.add('child', 'find', { candidates: execCandidates(process.args?.[0] ?? '', process.env ?? []) }, { why: 'the program is there', pointer: '/process/args' });
-    const slot = options.await === true ? SLOT.none : options.await;
+  if (awaits) {
+    if (spec.process !== undefined) plan.add('child', 'find', { candidates: execCandidates(process.args?.[0] ?? '', process.env ?? []) }, { why: 'the program is there', pointer: '/process/args' });
+    const slot = options.await === true ? SLOT.none : options.await as number;
     plan.add('child', 'await', { kind: slot < 0 ? 0 : 2, path: '', slot }, { why: 'created; waits for start' });
     if (slot >= 0) plan.add('child', 'close', { slot }, { why: 'nobody else can start it' });
   }

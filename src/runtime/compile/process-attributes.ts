@@ -8,10 +8,10 @@ export const RLIMITS: Readonly<Record<string, number>> = {
   RLIMIT_NICE: 13, RLIMIT_RTPRIO: 14, RLIMIT_RTTIME: 15,
 };
 
-const POLICIES: Readonly<Record<string, number>> = {
+export const SCHED_POLICIES: Readonly<Record<string, number>> = {
   SCHED_OTHER: 0, SCHED_FIFO: 1, SCHED_RR: 2, SCHED_BATCH: 3, SCHED_ISO: 4, SCHED_IDLE: 5, SCHED_DEADLINE: 6,
 };
-const SCHED_FLAGS: Readonly<Record<string, number>> = {
+export const SCHED_FLAGS: Readonly<Record<string, number>> = {
   SCHED_FLAG_RESET_ON_FORK: 1, SCHED_FLAG_RECLAIM: 2, SCHED_FLAG_DL_OVERRUN: 4, SCHED_FLAG_KEEP_POLICY: 8,
   SCHED_FLAG_KEEP_PARAMS: 16, SCHED_FLAG_UTIL_CLAMP_MIN: 32, SCHED_FLAG_UTIL_CLAMP_MAX: 64,
 };
@@ -20,7 +20,7 @@ const SCHED_FLAGS: Readonly<Record<string, number>> = {
 export function schedulerAttributes(scheduler: NonNullable<OciProcess['scheduler']>): Uint8Array {
   const attr = new DataView(new ArrayBuffer(48));
   attr.setUint32(0, 48, true);
-  attr.setUint32(4, lookUp(POLICIES, scheduler.policy, '/process/scheduler/policy'), true);
+  attr.setUint32(4, lookUp(SCHED_POLICIES, scheduler.policy, '/process/scheduler/policy'), true);
   const flags = (scheduler.flags ?? []).reduce((sum, flag, i) => sum | lookUp(SCHED_FLAGS, flag, `/process/scheduler/flags/${i}`), 0);
   attr.setBigUint64(8, BigInt(flags), true);
   attr.setInt32(16, scheduler.nice ?? 0, true);
@@ -31,7 +31,7 @@ export function schedulerAttributes(scheduler: NonNullable<OciProcess['scheduler
   return new Uint8Array(attr.buffer);
 }
 
-const IO_CLASSES: Readonly<Record<string, number>> = { IOPRIO_CLASS_RT: 1, IOPRIO_CLASS_BE: 2, IOPRIO_CLASS_IDLE: 3 };
+export const IO_CLASSES: Readonly<Record<string, number>> = { IOPRIO_CLASS_RT: 1, IOPRIO_CLASS_BE: 2, IOPRIO_CLASS_IDLE: 3 };
 
 export const ioPriority = (priority: NonNullable<OciProcess['ioPriority']>): number =>
   (lookUp(IO_CLASSES, priority.class, '/process/ioPriority/class') << 13) | (priority.priority ?? 0);
@@ -39,19 +39,34 @@ export const ioPriority = (priority: NonNullable<OciProcess['ioPriority']>): num
 /** The highest CPU number accepted in a list: what the kernel can be built for. */
 const MAX_CPU = 8191;
 
-/** `0-3,7` as the bit mask that sched_setaffinity(2) takes, in whole 8-byte words. */
-export function affinityMask(list: string): Uint8Array {
+/** `0-3,7` as the bit mask that sched_setaffinity(2) and set_mempolicy(2) take, in whole 8-byte words. */
+export function affinityMask(list: string, pointer: string): Uint8Array {
   const cpus: number[] = [];
   for (const part of list.split(',')) {
     const match = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(part);
     const first = Number(match?.[1]);
     const last = Number(match?.[2] ?? match?.[1]);
-    if (match === null || last > MAX_CPU || first > last) throw new NaruError('invalid', `/process/execCPUAffinity: ${JSON.stringify(list)} is no list of CPUs`);
+    if (match === null || last > MAX_CPU || first > last) throw new NaruError('invalid', `${pointer}: ${JSON.stringify(list)} is no list of numbers such as 0-3,7`);
     for (let cpu = first; cpu <= last; cpu++) cpus.push(cpu);
   }
   const mask = new Uint8Array((Math.floor(Math.max(...cpus) / 64) + 1) * 8);
   for (const cpu of cpus) mask[cpu >> 3]! |= 1 << (cpu & 7);
   return mask;
+}
+
+const MEMORY_MODES: Readonly<Record<string, number>> = {
+  MPOL_DEFAULT: 0, MPOL_PREFERRED: 1, MPOL_BIND: 2, MPOL_INTERLEAVE: 3, MPOL_LOCAL: 4, MPOL_PREFERRED_MANY: 5, MPOL_WEIGHTED_INTERLEAVE: 6,
+};
+const MEMORY_FLAGS: Readonly<Record<string, number>> = { MPOL_F_STATIC_NODES: 1 << 15, MPOL_F_RELATIVE_NODES: 1 << 14, MPOL_F_NUMA_BALANCING: 1 << 13 };
+
+/** https://man7.org/linux/man-pages/man2/set_mempolicy.2.html. Throws `invalid` for an unknown mode, flag or list. */
+export function memoryPolicy(policy: NonNullable<OciLinux['memoryPolicy']>): { mode: number; nodes: Uint8Array } {
+  const pointer = '/linux/memoryPolicy';
+  const flags = (policy.flags ?? []).reduce((sum, flag, i) => sum | lookUp(MEMORY_FLAGS, flag, `${pointer}/flags/${i}`), 0);
+  return {
+    mode: lookUp(MEMORY_MODES, policy.mode, `${pointer}/mode`) | flags,
+    nodes: policy.nodes === undefined || policy.nodes === '' ? new Uint8Array(0) : affinityMask(policy.nodes, `${pointer}/nodes`),
+  };
 }
 
 const DOMAINS: Readonly<Record<string, number>> = { LINUX: 0, LINUX32: 8 };

@@ -1,94 +1,102 @@
-import type { IdMapping, OciSpec } from '#spec/oci-runtime.ts';
-import { NaruError } from '#spec/errors.ts';
-import { RLIMITS } from './process-attributes.ts';
+import type { IdMapping, OciMount, OciProcess, OciSpec } from '#spec/oci-runtime.ts';
+import { type ErrorKind, NaruError } from '#spec/errors.ts';
+import { escapePointer as escape, faultPointer, type Shape, show } from './check-shape.ts';
+import { affinityMask } from './process-attributes.ts';
+import { parseMountOptions } from './mount-options.ts';
+import { PROCESS, SPEC } from './spec-shape.ts';
 
-const MAX_ID = 0x7fffffff;
-/** Kernel limits (linux/uts.h, linux/limits.h, user_namespaces(7)). */
-const MAX_HOSTNAME = 64;
-const MAX_PATH = 4096;
-const MAX_MAPPINGS = 340;
-const MAX_GROUPS = 65536;
-const NAMESPACES = new Set(['pid', 'network', 'mount', 'ipc', 'uts', 'user', 'cgroup', 'time']);
-const VERSION = /^1\.\d+\.\d+(?:[-+].*)?$/;
-
-type Fields = Record<string, unknown>;
+/** Semantic versions (https://semver.org) whose first number is 1: what came since 1.0.0 only added. */
+const VERSION = /^1\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/;
+const OTHER_PLATFORMS = ['windows', 'solaris', 'vm', 'zos', 'freebsd'] as const;
 
 /**
- * Refuses what cannot become a plan: NaruError `invalid`, its message begins with the JSON pointer of the field. Checked
- * here, before anything happens, are types and shapes, ranges, contradictions and paths; what only the kernel can know
- * (a missing source, a limit that it refuses) fails in the plan and is reported with the operation's pointer.
+ * Refuses what cannot become a plan: NaruError `invalid` or `unsupported`, its message begins with the JSON pointer of the
+ * field. Checked here, before anything happens, are types and ranges (spec-shape.ts), contradictions and paths; what only
+ * the kernel can know (a missing source, a limit that it refuses) fails in the plan and is reported with the operation's pointer.
  */
 export function validateSpec(spec: OciSpec): void {
-  if (typeof spec !== 'object' || spec === null) fail('', 'config.json is no object');
-  if (typeof spec.ociVersion !== 'string' || !VERSION.test(spec.ociVersion)) fail('/ociVersion', `${show(spec.ociVersion)} is not a version that naru knows (1.x)`);
-  text(spec.hostname, '/hostname', MAX_HOSTNAME);
-  text(spec.domainname, '/domainname', MAX_HOSTNAME);
-  validateProcess(spec.process);
-  checkMounts(spec);
+  checkShape(SPEC, spec, '');
+  if (!VERSION.test(spec.ociVersion)) fail('/ociVersion', `${show(spec.ociVersion)} is not a version that naru knows (1.x)`);
+  for (const platform of OTHER_PLATFORMS) {
+    if ((spec as unknown as Record<string, unknown>)[platform] !== undefined) fail(`/${platform}`, 'is for another platform, this is Linux', 'unsupported');
+  }
+  if (spec.process !== undefined) checkProcess(spec.process);
+  spec.mounts?.forEach((mount, i) => checkMount(mount, `/mounts/${i}`));
   checkLinux(spec);
-  for (const [point, hooks] of Object.entries(spec.hooks ?? {})) {
-    list(hooks, `/hooks/${point}`).forEach((hook, i) => {
-      absolute(hook.path, `/hooks/${point}/${i}/path`);
-      strings(hook.args, `/hooks/${point}/${i}/args`);
-      strings(hook.env, `/hooks/${point}/${i}/env`);
-      if (hook.timeout !== undefined && !(Number.isInteger(hook.timeout) && (hook.timeout as number) > 0)) fail(`/hooks/${point}/${i}/timeout`, 'must be more than 0 seconds');
-    });
-  }
-  for (const [key, value] of Object.entries(spec.annotations ?? {})) {
-    if (key === '' || typeof value !== 'string') fail(`/annotations/${escape(key)}`, 'keys are not empty, values are strings');
-  }
+  if (Object.hasOwn(spec.annotations ?? {}, '')) fail('/annotations/', 'a key must not be empty');
 }
 
 /** The process object alone, as exec gets it. */
-export function validateProcess(process: OciSpec['process']): void {
+export function validateProcess(process: OciProcess): void {
   if (process === undefined) return fail('/process', 'missing');
-  absolute(process.cwd, '/process/cwd');
-  if (list(process.args, '/process/args').length === 0) fail('/process/args', 'must name a program');
-  strings(process.args, '/process/args');
-  strings(process.env, '/process/env');
-  if (process.args?.[0] === '') fail('/process/args/0', 'is empty');
-  if (typeof process.user !== 'object' || process.user === null) fail('/process/user', 'missing');
-  id(process.user.uid, '/process/user/uid');
-  id(process.user.gid, '/process/user/gid');
-  const groups = list(process.user.additionalGids, '/process/user/additionalGids');
-  if (groups.length > MAX_GROUPS) fail('/process/user/additionalGids', `more than ${MAX_GROUPS} groups`);
-  groups.forEach((gid, i) => id(gid, `/process/user/additionalGids/${i}`));
-  whole(process.user.umask, '/process/user/umask', 0, 0o777);
-  whole(process.oomScoreAdj, '/process/oomScoreAdj', -1000, 1000);
-  const seen = new Set<string>();
-  list(process.rlimits, '/process/rlimits').forEach((limit, i) => {
-    const type = limit.type as string;
-    if (!Object.hasOwn(RLIMITS, type)) fail(`/process/rlimits/${i}/type`, `${show(type)} is no limit`);
-    if (seen.has(type)) fail(`/process/rlimits/${i}/type`, `${type} is given twice`);
-    seen.add(type);
-    for (const side of ['soft', 'hard']) if (typeof limit[side] !== 'number') fail(`/process/rlimits/${i}/${side}`, 'must be a number');
-    const [soft, hard] = [limit.soft, limit.hard].map((v) => ((v as number) < 0 ? Infinity : (v as number))) as [number, number];
-    if (soft > hard) fail(`/process/rlimits/${i}/soft`, `${limit.soft} is above the hard limit ${limit.hard}`);
-  });
+  checkShape(PROCESS, process, '/process');
+  checkProcess(process);
 }
 
-function checkMounts(spec: OciSpec): void {
-  list(spec.mounts, '/mounts').forEach((mount, i) => {
-    const { destination } = mount;
-    if (typeof destination !== 'string' || destination === '') fail(`/mounts/${i}/destination`, 'missing');
-    text(destination, `/mounts/${i}/destination`, MAX_PATH);
-    text(mount.source, `/mounts/${i}/source`, MAX_PATH);
-    strings(mount.options, `/mounts/${i}/options`);
-    mappings(mount.uidMappings, `/mounts/${i}/uidMappings`);
-    mappings(mount.gidMappings, `/mounts/${i}/gidMappings`);
-    const clean = (destination as string).split('/').filter((p) => p !== '' && p !== '.');
-    if (clean.length === 0) fail(`/mounts/${i}/destination`, 'is the rootfs itself');
-    if (clean.includes('..')) fail(`/mounts/${i}/destination`, `${show(destination)} has a ".." in it`);
-    if (clean[0] === 'proc') checkProcMount(mount, `/${clean.join('/')}`, `/mounts/${i}/destination`);
+function checkShape(shape: Shape, value: unknown, pointer: string): void {
+  const found = shape(value);
+  if (found !== undefined) fail(pointer + faultPointer(found), found.problem);
+}
+
+function checkProcess(process: OciProcess): void {
+  if (process.args![0] === '') fail('/process/args/0', 'is empty');
+  const seen = new Set<string>();
+  process.rlimits?.forEach(({ type, soft, hard }, i) => {
+    if (seen.has(type)) fail(`/process/rlimits/${i}/type`, `${type} is given twice`);
+    seen.add(type);
+    const [low, high] = [soft, hard].map((v) => (v < 0 ? Infinity : v)) as [number, number];
+    if (low > high) fail(`/process/rlimits/${i}/soft`, `${soft} is above the hard limit ${hard}`);
   });
+  for (const side of ['initial', 'final'] as const) {
+    const cpus = process.execCPUAffinity?.[side];
+    if (cpus !== undefined && cpus !== '') affinityMask(cpus, `/process/execCPUAffinity/${side}`);
+  }
+  const { scheduler } = process;
+  if (scheduler === undefined) return;
+  // sched(7): what a policy does not know must be zero.
+  const realTime = scheduler.policy === 'SCHED_FIFO' || scheduler.policy === 'SCHED_RR';
+  if (!realTime && (scheduler.priority ?? 0) !== 0) fail('/process/scheduler/priority', `${scheduler.policy} has no priorities`);
+  if (realTime && (scheduler.priority ?? 0) === 0) fail('/process/scheduler/priority', `${scheduler.policy} needs one from 1 to 99`);
+  for (const field of ['runtime', 'deadline', 'period'] as const) {
+    if (scheduler.policy !== 'SCHED_DEADLINE' && (scheduler[field] ?? 0) !== 0) fail(`/process/scheduler/${field}`, `only SCHED_DEADLINE has it, not ${scheduler.policy}`);
+  }
+}
+
+function checkMount(mount: OciMount, pointer: string): void {
+  const { destination } = mount;
+  if (destination === '') fail(`${pointer}/destination`, 'missing');
+  overlaps(mount.uidMappings, `${pointer}/uidMappings`);
+  overlaps(mount.gidMappings, `${pointer}/gidMappings`);
+  const clean = destination.split('/').filter((p) => p !== '' && p !== '.');
+  if (clean.length === 0) fail(`${pointer}/destination`, 'is the rootfs itself');
+  if (clean.includes('..')) fail(`${pointer}/destination`, `${show(destination)} has a ".." in it`);
+  if (clean[0] === 'proc') checkProcMount(mount, `/${clean.join('/')}`, `${pointer}/destination`);
+  checkMountOptions(mount, pointer);
+}
+
+/** What an option asks for is done, or refused: an option that the kind of mount cannot have is never dropped. */
+function checkMountOptions(mount: OciMount, pointer: string): void {
+  const options = parseMountOptions(mount.options);
+  const at = (name: string): string => `${pointer}/options/${Math.max(0, mount.options?.indexOf(name) ?? 0)}`;
+  const bind = options.bind !== undefined || mount.type === 'bind' || mount.type === 'rbind';
+  if (options.remount) fail(at('remount'), '"remount" is not supported: say the attributes at the mount itself', 'unsupported');
+  if (options.copyUp && (bind || mount.type !== 'tmpfs')) fail(at('tmpcopyup'), 'only a tmpfs can take the files that it hides');
+  const sides = [mount.uidMappings, mount.gidMappings].map((m) => (m?.length ?? 0) > 0);
+  if (sides[0] !== sides[1]) fail(`${pointer}/${sides[0] ? 'gidMappings' : 'uidMappings'}`, 'missing: the mappings of users and of groups come together');
+  if (!bind) {
+    if (sides[0]) fail(`${pointer}/uidMappings`, 'only bind mounts can have ids of their own', 'unsupported');
+    if (options.idmap !== undefined) fail(at(options.idmap), 'only bind mounts can have ids of their own', 'unsupported');
+    return;
+  }
+  if (!mount.source) fail(`${pointer}/source`, 'a bind mount needs a source');
 }
 
 /** What runc, too, lets a mount hide of /proc: files that lxcfs and the like answer for. */
 const PROC_FILES = new Set(['cpuinfo', 'diskstats', 'meminfo', 'stat', 'swaps', 'uptime', 'loadavg', 'slabinfo', 'sys/kernel/ns_last_pid', 'sys/crypto/fips_enabled'].map((f) => `/proc/${f}`));
 
 /** Over /proc goes only procfs: anything else would be what the program believes about itself (CVE-2019-16884). */
-function checkProcMount(mount: Fields, path: string, pointer: string): void {
-  const bind = mount.type === 'bind' || (mount.options as string[] | undefined)?.some((o) => o === 'bind' || o === 'rbind') === true;
+function checkProcMount(mount: OciMount, path: string, pointer: string): void {
+  const bind = mount.type === 'bind' || mount.options?.some((o) => o === 'bind' || o === 'rbind') === true;
   if (path === '/proc' ? mount.type === 'proc' || (bind && mount.source === '/proc') : PROC_FILES.has(path)) return;
   fail(pointer, `${show(mount.source ?? mount.type)} cannot be mounted at ${show(path)} because it is inside /proc`);
 }
@@ -96,54 +104,41 @@ function checkProcMount(mount: Fields, path: string, pointer: string): void {
 function checkLinux(spec: OciSpec): void {
   const linux = spec.linux ?? {};
   const types = new Set<string>();
-  list(linux.namespaces, '/linux/namespaces').forEach((n, i) => {
-    if (!NAMESPACES.has(n.type as string)) fail(`/linux/namespaces/${i}/type`, `${show(n.type)} is no namespace`);
-    if (types.has(n.type as string)) fail(`/linux/namespaces/${i}/type`, `${n.type} is given twice`);
-    types.add(n.type as string);
-    if (n.path !== undefined && n.path !== '') absolute(n.path, `/linux/namespaces/${i}/path`);
+  linux.namespaces?.forEach(({ type }, i) => {
+    if (types.has(type)) fail(`/linux/namespaces/${i}/type`, `${type} is given twice`);
+    types.add(type);
   });
   if (!types.has('mount')) fail('/linux/namespaces', 'a mount namespace is needed');
   const created = (type: string): boolean => linux.namespaces?.some((n) => n.type === type && !n.path) === true;
-  mappings(linux.uidMappings, '/linux/uidMappings');
-  mappings(linux.gidMappings, '/linux/gidMappings');
-  if (created('user')) {
-    if ((linux.uidMappings?.length ?? 0) === 0) fail('/linux/uidMappings', 'a new user namespace needs mappings');
-    if ((linux.gidMappings?.length ?? 0) === 0) fail('/linux/gidMappings', 'a new user namespace needs mappings');
+  for (const side of ['uidMappings', 'gidMappings'] as const) {
+    overlaps(linux[side], `/linux/${side}`);
+    const some = (linux[side]?.length ?? 0) > 0;
+    if (created('user') && !some) fail(`/linux/${side}`, 'a new user namespace needs mappings');
+    if (some && !types.has('user')) fail(`/linux/${side}`, 'need a user namespace in /linux/namespaces');
   }
   if (spec.hostname && !types.has('uts')) fail('/hostname', 'needs a uts namespace in /linux/namespaces');
   if (spec.domainname && !types.has('uts')) fail('/domainname', 'needs a uts namespace in /linux/namespaces');
   if (linux.timeOffsets !== undefined && Object.keys(linux.timeOffsets).length > 0 && !created('time')) fail('/linux/timeOffsets', 'need a new time namespace in /linux/namespaces');
+  const unknownClock = Object.keys(linux.timeOffsets ?? {}).find((clock) => clock !== 'boottime' && clock !== 'monotonic');
+  if (unknownClock !== undefined) fail(`/linux/timeOffsets/${escape(unknownClock)}`, 'only boottime and monotonic can be set back and forth');
   checkSysctls(spec, types);
-  strings(linux.maskedPaths, '/linux/maskedPaths');
-  strings(linux.readonlyPaths, '/linux/readonlyPaths');
-  linux.maskedPaths?.forEach((p, i) => absolute(p, `/linux/maskedPaths/${i}`));
-  linux.readonlyPaths?.forEach((p, i) => absolute(p, `/linux/readonlyPaths/${i}`));
-  if (linux.cgroupsPath !== undefined) {
-    text(linux.cgroupsPath, '/linux/cgroupsPath', MAX_PATH);
-    if (linux.cgroupsPath.split('/').includes('..')) fail('/linux/cgroupsPath', `${show(linux.cgroupsPath)} has a ".." in it`);
-  }
-  if (linux.intelRdt !== undefined && Object.keys(linux.intelRdt).length > 0) throw new NaruError('unsupported', '/linux/intelRdt: not supported by naru');
+  if (linux.intelRdt !== undefined && Object.keys(linux.intelRdt).length > 0) fail('/linux/intelRdt', 'not supported by naru', 'unsupported');
+  if (Object.keys(linux.netDevices ?? {}).length > 0 && !types.has('network')) fail('/linux/netDevices', 'need a network namespace in /linux/namespaces');
+  if (linux.seccomp?.listenerMetadata !== undefined && !linux.seccomp.listenerPath) fail('/linux/seccomp/listenerMetadata', 'needs a listenerPath');
   const paths = new Set<string>();
-  list(linux.devices, '/linux/devices').forEach((device, i) => {
-    absolute(device.path, `/linux/devices/${i}/path`);
-    if ((device.path as string).split('/').includes('..')) fail(`/linux/devices/${i}/path`, `${show(device.path)} has a ".." in it`);
-    if (!['c', 'b', 'u', 'p'].includes(device.type as string)) fail(`/linux/devices/${i}/type`, `${show(device.type)} is not one of c, b, u, p`);
-    if (device.type !== 'p') for (const n of ['major', 'minor']) whole(device[n] ?? 0, `/linux/devices/${i}/${n}`, 0, 0xfffff);
-    whole(device.fileMode, `/linux/devices/${i}/fileMode`, 0, 0o177777);
-    id(device.uid ?? 0, `/linux/devices/${i}/uid`);
-    id(device.gid ?? 0, `/linux/devices/${i}/gid`);
-    if (paths.has(device.path as string)) fail(`/linux/devices/${i}/path`, `${device.path} is given twice`);
-    paths.add(device.path as string);
+  linux.devices?.forEach(({ path, type, major, minor }, i) => {
+    if (type !== 'p' && (major === undefined || minor === undefined)) fail(`/linux/devices/${i}/${major === undefined ? 'major' : 'minor'}`, 'missing');
+    if (paths.has(path)) fail(`/linux/devices/${i}/path`, `${path} is given twice`);
+    paths.add(path);
   });
 }
 
 /** A sysctl is the container's alone, or it is refused: what no namespace separates would change the host. */
 const IPC_SYSCTLS = new Set(['kernel.msgmax', 'kernel.msgmnb', 'kernel.msgmni', 'kernel.sem', 'kernel.shmall', 'kernel.shmmax', 'kernel.shmmni', 'kernel.shm_rmid_forced']);
 
-function checkSysctls({ linux, hostname }: OciSpec, types: ReadonlySet<string>): void {
-  for (const [key, value] of Object.entries(linux?.sysctl ?? {})) {
+function checkSysctls({ linux, hostname, domainname }: OciSpec, types: ReadonlySet<string>): void {
+  for (const key of Object.keys(linux?.sysctl ?? {})) {
     const pointer = `/linux/sysctl/${escape(key)}`;
-    if (typeof value !== 'string') fail(pointer, 'must be a string');
     if (!/^[a-zA-Z0-9_][a-zA-Z0-9_.\/:@-]*$/.test(key) || key.split('/').includes('..')) fail(pointer, `${show(key)} is no sysctl`);
     const name = key.includes('/') && !key.slice(0, key.indexOf('/')).includes('.') ? key.replaceAll('/', '.') : key;
     const need = name.startsWith('net.') ? 'network' : IPC_SYSCTLS.has(name) || name.startsWith('fs.mqueue.') ? 'ipc'
@@ -151,54 +146,21 @@ function checkSysctls({ linux, hostname }: OciSpec, types: ReadonlySet<string>):
     if (need === undefined) fail(pointer, 'is not separate for each container, it would change the host');
     if (!types.has(need)) fail(pointer, `needs a ${need} namespace in /linux/namespaces`);
     if (name === 'kernel.hostname' && hostname) fail(pointer, 'contradicts /hostname');
+    if (name === 'kernel.domainname' && domainname) fail(pointer, 'contradicts /domainname');
   }
 }
 
-function mappings(value: unknown, pointer: string): void {
-  const ranges = list(value, pointer) as unknown as IdMapping[];
-  if (ranges.length > MAX_MAPPINGS) fail(pointer, `more than ${MAX_MAPPINGS} ranges`);
-  ranges.forEach((range, i) => {
-    whole(range.containerID ?? null, `${pointer}/${i}/containerID`, 0, 0xfffffffe);
-    whole(range.hostID ?? null, `${pointer}/${i}/hostID`, 0, 0xfffffffe);
-    whole(range.size ?? null, `${pointer}/${i}/size`, 1, 0xffffffff);
+/** No id may be mapped twice, on either side. */
+function overlaps(ranges: readonly IdMapping[] | undefined, pointer: string): void {
+  ranges?.forEach((range, i) => {
     for (const side of ['containerID', 'hostID'] as const) {
-      if (range[side] + range.size > 0xffffffff) fail(`${pointer}/${i}/${side}`, `goes beyond the last id`);
+      if (range[side] + range.size > 0xffffffff) fail(`${pointer}/${i}/${side}`, 'goes beyond the last id');
       const other = ranges.slice(0, i).find((o) => o[side] < range[side] + range.size && range[side] < o[side] + o.size);
       if (other !== undefined) fail(`${pointer}/${i}/${side}`, `overlaps the range from ${other[side]}`);
     }
   });
 }
 
-const list = (value: unknown, pointer: string): Fields[] => {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) fail(pointer, 'must be a list');
-  return value as Fields[];
-};
-const strings = (value: unknown, pointer: string): void =>
-  list(value, pointer).forEach((item, i) => {
-    if (typeof item !== 'string') fail(`${pointer}/${i}`, 'must be a string');
-    text(item, `${pointer}/${i}`, Infinity);
-  });
-const text = (value: unknown, pointer: string, max: number): void => {
-  if (value === undefined) return;
-  if (typeof value !== 'string') fail(pointer, 'must be a string');
-  const found = value as string;
-  if (found.includes('\0')) fail(pointer, 'has a NUL byte in it');
-  if (found.length > max) fail(pointer, `is longer than ${max} bytes`);
-};
-const absolute = (value: unknown, pointer: string): void => {
-  text(value, pointer, MAX_PATH);
-  if (typeof value !== 'string' || !value.startsWith('/')) fail(pointer, `${show(value)} is no absolute path`);
-};
-/** Ids from 2^31 on are refused: signed on the way somewhere, they become root (CVE-2024-40635). */
-const id = (value: unknown, pointer: string): void => whole(value ?? null, pointer, 0, MAX_ID);
-const whole = (value: unknown, pointer: string, least: number, most: number): void => {
-  if (value === undefined) return;
-  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) fail(pointer, `${show(value)} is not a number from ${least} to ${most}`);
-};
-const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing';
-const escape = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
-
-function fail(pointer: string, problem: string): never {
-  throw new NaruError('invalid', `${pointer}: ${problem}`, { hint: 'the pointer names the field of config.json' });
+function fail(pointer: string, problem: string, kind: ErrorKind = 'invalid'): never {
+  throw new NaruError(kind, `${pointer === '' ? 'config.json' : pointer}: ${problem}`, { hint: 'the pointer names the field of config.json' });
 }

@@ -25,15 +25,25 @@ interface Explained { readonly text: string; readonly kind: ErrorKind; readonly 
  */
 export function startError(plan: Plan, failure: StartFailure, context: { spec: OciSpec; verb: StartVerb }): NaruError {
   const op = plan.ops[failure.op];
-  const explained = op === undefined
+  const starved = killedForMemory(failure, context.spec);
+  const explained = starved ? STARVED : op === undefined
     ? { text: `the shim failed before the first operation: ${errnoText(failure.errno)}`, kind: 'internal' as const, exitCode: FAILED }
     : explain(op, failure, context);
   const { before, after } = FRAMES[context.verb];
   const tail = explained.tail === undefined ? '' : `: ${explained.tail}`;
-  return new NaruError(explained.kind, `${before}unable to start container process: ${explained.text}${after}${tail}`, {
+  // A bundle's author looks for the field, an engine's user for the flag (in the hint).
+  const field = starved ? '/linux/resources/memory/limit' : op?.pointer ?? op?.source ?? '';
+  const pointer = context.verb.startsWith('runtime') && field.startsWith('/') ? `${field}: ` : '';
+  return new NaruError(explained.kind, `${before}${pointer}unable to start container process: ${explained.text}${after}${tail}`, {
     errno: failure.errno, exitCode: explained.exitCode, ...(op !== undefined && { hint: hintOf(op, failure) }),
   });
 }
+
+const STARVED: Explained = { text: 'container init was OOM-killed (memory limit too low?)', kind: 'invalid', exitCode: FAILED };
+
+/** The kernel takes any limit, and then kills what needs more to begin with. */
+const killedForMemory = ({ errno, extra }: StartFailure, spec: OciSpec): boolean =>
+  errno === ERRNO['ECHILD'] && (extra & 0x7f) === 9 && (spec.linux?.resources?.memory?.limit ?? 0) > 0;
 
 /** What is being started, and by whom: an engine, or the command line of an OCI runtime. */
 export type StartVerb = 'create' | 'exec' | 'runtime create' | 'runtime exec';

@@ -102,6 +102,8 @@ export const OPS = {
   sched_setattr: op(45, ['attr', 'bytes']),
   ioprio_set: op(46, ['ioprio', 'int']),
   sched_setaffinity: op(47, ['mask', 'bytes']),
+  /** set_mempolicy(mode, nodes, their bits + 1): mode with its flags; nodes a bit mask in whole 8-byte words, or nothing. */
+  mempolicy: op(63, ['mode', 'int'], ['nodes', 'bytes']),
   /** keyctl(KEYCTL_JOIN_SESSION_KEYRING, name). */
   keyring: op(48, ['name', 'str']),
   sethostname: op(49, ['name', 'str']),

@@ -22,7 +22,7 @@ export function assembleFilter(graph: FilterGraph, root: number): Uint8Array<Arr
   const placed = new Map<number, number>();
   const push = (instruction: Instruction): number => {
     if (backwards.length >= MAX_INSTRUCTIONS) {
-      throw new NaruError('too-large', `seccomp: the profile needs more than ${MAX_INSTRUCTIONS} BPF instructions`, {
+      throw new NaruError('too-large', `/linux/seccomp: the profile needs more than ${MAX_INSTRUCTIONS} BPF instructions`, {
         hint: 'Merge rules of system calls that have the same conditions, or list fewer architectures.',
       });
     }

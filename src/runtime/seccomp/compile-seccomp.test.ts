@@ -67,6 +67,8 @@ const argument = fc.record({
   op: fc.constantFrom('SCMP_CMP_NE', 'SCMP_CMP_LT', 'SCMP_CMP_LE', 'SCMP_CMP_EQ', 'SCMP_CMP_GE', 'SCMP_CMP_GT', 'SCMP_CMP_MASKED_EQ'),
 });
 const action = fc.constantFrom('SCMP_ACT_KILL', 'SCMP_ACT_KILL_THREAD', 'SCMP_ACT_KILL_PROCESS', 'SCMP_ACT_TRAP', 'SCMP_ACT_ERRNO', 'SCMP_ACT_TRACE', 'SCMP_ACT_ALLOW', 'SCMP_ACT_LOG');
+/** Only where the action has one. */
+const hasErrno = (name: string): boolean => name === 'SCMP_ACT_ERRNO' || name === 'SCMP_ACT_TRACE';
 const profiles: fc.Arbitrary<OciSeccomp> = fc.record({
   defaultAction: action,
   defaultErrnoRet: fc.constantFrom(1, 38),
@@ -75,7 +77,10 @@ const profiles: fc.Arbitrary<OciSeccomp> = fc.record({
     names: fc.uniqueArray(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 8 }), action,
     errnoRet: fc.integer({ min: 0, max: 4095 }), args: fc.array(argument, { maxLength: 3 }),
   }), { maxLength: 12 }),
-});
+}).map(({ defaultErrnoRet, syscalls, ...rest }) => ({
+  ...rest, ...(hasErrno(rest.defaultAction) && { defaultErrnoRet }),
+  syscalls: syscalls.map(({ errnoRet, ...rule }) => ({ ...rule, ...(hasErrno(rule.action) && { errnoRet }) })),
+}));
 
 test('a compiled filter decides every call as the profile says', () => {
   const calls = fc.array(fc.record({
@@ -155,12 +160,13 @@ test('errors name the field', () => {
     [{ defaultAction: 'ALLOW' }, /defaultAction: unknown action "ALLOW"/],
     [{ defaultAction: 'constructor' }, /unknown action/],
     [{ defaultAction: 'SCMP_ACT_NOTIFY' }, /cannot be the default action/],
-    [{ defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_VAX'] }, /architectures\[0\]: unknown architecture "SCMP_ARCH_VAX"/],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_VAX'] }, /^\/linux\/seccomp\/architectures\/0: unknown architecture "SCMP_ARCH_VAX"/],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', defaultErrnoRet: 3 }, /defaultErrnoRet: SCMP_ACT_ALLOW returns no errno/],
     [{ defaultAction: 'SCMP_ACT_ALLOW', flags: ['X'] }, /unknown flag "X"/],
-    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: [], action: 'SCMP_ACT_KILL' }] }, /syscalls\[0\]: names/],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: [], action: 'SCMP_ACT_KILL' }] }, /syscalls\/0\/names: /],
     [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['write'], action: 'SCMP_ACT_NOTIFY' }] }, /cannot be used for the write system call/],
-    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['read'], action: 'SCMP_ACT_ERRNO', errnoRet: 5000 }] }, /errnoRet 5000/],
-    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['read'], action: 'SCMP_ACT_KILL', args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] }] }, /args\[0\]: index 6/],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['read'], action: 'SCMP_ACT_ERRNO', errnoRet: 5000 }] }, /errnoRet: 5000/],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['read'], action: 'SCMP_ACT_KILL', args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] }] }, /args\/0\/index: 6/],
     [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['read'], action: 'SCMP_ACT_KILL', args: [{ index: 0, value: -1, op: 'SCMP_CMP_EQ' }] }] }, /value: -1 is not an unsigned/],
     [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['read'], action: 'SCMP_ACT_KILL', args: [{ index: 0, value: 0, op: 'EQ' }] }] }, /unknown comparator "EQ"/],
   ];

@@ -5,7 +5,7 @@ import { assembleFilter } from './assemble-filter.ts';
 import { type HostArchitecture, hostArchitecture } from './default-profile.ts';
 import { FilterGraph, type Interval, OFFSET_ARCH, OFFSET_NR } from './filter-graph.ts';
 import { type AbiRules, resolveRules } from './resolve-rules.ts';
-import { ARCHITECTURES, AUDIT_ARCH, FLAGS, FLAG_NEW_LISTENER, RET_KILL_PROCESS, RET_NOTIFY } from './seccomp-numbers.ts';
+import { ARCHITECTURES, AUDIT_ARCH, FLAGS, FLAG_NEW_LISTENER, RET_KILL_PROCESS, RET_NOTIFY, SECCOMP_POINTER } from './seccomp-numbers.ts';
 import { type SyscallAbi, X32_BIT } from './syscall-numbers.ts';
 
 export interface CompiledSeccomp {
@@ -72,7 +72,7 @@ function listedAbis(profile: OciSeccomp, native: SyscallAbi): SyscallAbi[] {
   const abis = new Set<SyscallAbi>([native]);
   (profile.architectures ?? []).forEach((name, index) => {
     if (!ARCHITECTURES.has(name)) {
-      throw new NaruError('invalid', `seccomp: architectures[${index}]: unknown architecture ${JSON.stringify(name)}`);
+      throw new NaruError('invalid', `${SECCOMP_POINTER}/architectures/${index}: unknown architecture ${JSON.stringify(name)}`);
     }
     const abi = ARCHITECTURES.get(name);
     if (abi !== undefined) abis.add(abi);
@@ -111,9 +111,9 @@ function callIntervals(graph: FilterGraph, part: AbiRules, from: number): Interv
 /** An absent list means SPEC_ALLOW, as in runc: speculation mitigations are the host's choice, not every container's cost. */
 function filterFlags(profile: OciSeccomp, listener: boolean): number {
   let flags = listener ? FLAG_NEW_LISTENER : 0;
-  for (const name of profile.flags ?? ['SECCOMP_FILTER_FLAG_SPEC_ALLOW']) {
+  for (const [index, name] of (profile.flags ?? ['SECCOMP_FILTER_FLAG_SPEC_ALLOW']).entries()) {
     if (!Object.hasOwn(FLAGS, name)) {
-      throw new NaruError('invalid', `seccomp: flags: unknown flag ${JSON.stringify(name)}`, { hint: `One of ${Object.keys(FLAGS).join(', ')}.` });
+      throw new NaruError('invalid', `${SECCOMP_POINTER}/flags/${index}: unknown flag ${JSON.stringify(name)}`, { hint: `One of ${Object.keys(FLAGS).join(', ')}.` });
     }
     // The kernel refuses TSYNC together with a listener; the one thread that loads the filter needs no synchronisation.
     if (listener && name === 'SECCOMP_FILTER_FLAG_TSYNC') continue;

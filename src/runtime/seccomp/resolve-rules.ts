@@ -2,7 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { OciSeccomp } from '#spec/oci-runtime.ts';
 import { multiplexed } from './multiplexed-calls.ts';
 import type { Condition, Rule } from './rule.ts';
-import { COMPARATORS, RET_NOTIFY, isPermissive, returnValue } from './seccomp-numbers.ts';
+import { COMPARATORS, RET_NOTIFY, SECCOMP_POINTER, isPermissive, returnValue } from './seccomp-numbers.ts';
 import { type SyscallAbi, syscallNumbers } from './syscall-numbers.ts';
 
 /** One ABI's part of a profile. */
@@ -35,23 +35,23 @@ const ENOSYS = 38;
  * Throws `invalid`, naming the field.
  */
 export function resolveRules(profile: OciSeccomp, abis: readonly SyscallAbi[]): AbiRules[] {
-  const fallback = returnValue(profile.defaultAction, profile.defaultErrnoRet, 'defaultAction');
-  if (fallback === RET_NOTIFY) throw new NaruError('invalid', 'seccomp: SCMP_ACT_NOTIFY cannot be the default action');
+  const fallback = returnValue(profile.defaultAction, profile.defaultErrnoRet, { action: '/defaultAction', errno: '/defaultErrnoRet' });
+  if (fallback === RET_NOTIFY) throw new NaruError('invalid', `${SECCOMP_POINTER}/defaultAction: SCMP_ACT_NOTIFY cannot be the default action`);
   const limited = !isPermissive(profile.defaultAction) && profile.defaultErrnoRet !== ENOSYS;
-  const rules = (profile.syscalls ?? []).flatMap((rule, index) => parseRule(rule, `syscalls[${index}]`));
+  const rules = (profile.syscalls ?? []).flatMap((rule, index) => parseRule(rule, `/syscalls/${index}`));
   return abis.map((abi) => resolveAbi(abi, rules, { fallback, limited }));
 }
 
 function parseRule(rule: NonNullable<OciSeccomp['syscalls']>[number], at: string): NamedRule[] {
-  if (!Array.isArray(rule.names) || rule.names.length === 0) throw new NaruError('invalid', `seccomp: ${at}: names is missing or empty`);
-  const result = returnValue(rule.action, rule.errnoRet, at);
-  const conditions = (rule.args ?? []).map((arg, index) => parseCondition(arg, `${at}.args[${index}]`));
+  if (!Array.isArray(rule.names) || rule.names.length === 0) throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/names: missing or empty`);
+  const result = returnValue(rule.action, rule.errnoRet, { action: `${at}/action`, errno: `${at}/errnoRet` });
+  const conditions = (rule.args ?? []).map((arg, index) => parseCondition(arg, `${at}/args/${index}`));
   const repeated = new Set(conditions.map((condition) => condition.index)).size < conditions.length;
   const alternatives = repeated ? conditions.map((condition) => [condition]) : [conditions];
   return rule.names.map((name) => {
-    if (typeof name !== 'string' || name === '') throw new NaruError('invalid', `seccomp: ${at}: an empty name is not a system call`);
+    if (typeof name !== 'string' || name === '') throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/names: an empty name is not a system call`);
     if (result === RET_NOTIFY && name === 'write') {
-      throw new NaruError('invalid', `seccomp: ${at}: SCMP_ACT_NOTIFY cannot be used for the write system call`, {
+      throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/action: SCMP_ACT_NOTIFY cannot be used for the write system call`, {
         hint: 'The container would need write(2) to hand over the listener.',
       });
     }
@@ -61,20 +61,20 @@ function parseRule(rule: NonNullable<OciSeccomp['syscalls']>[number], at: string
 
 function parseCondition(arg: { index: number; value: number | string; valueTwo?: number | string; op: string }, at: string): Condition {
   if (!Number.isInteger(arg.index) || arg.index < 0 || arg.index > 5) {
-    throw new NaruError('invalid', `seccomp: ${at}: index ${String(arg.index)} is not between 0 and 5`);
+    throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/index: ${String(arg.index)} is not between 0 and 5`);
   }
   const op = COMPARATORS.find((name) => name === arg.op);
   if (op === undefined) {
-    throw new NaruError('invalid', `seccomp: ${at}: unknown comparator ${JSON.stringify(arg.op)}`, { hint: `One of ${COMPARATORS.join(', ')}.` });
+    throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/op: unknown comparator ${JSON.stringify(arg.op)}`, { hint: `One of ${COMPARATORS.join(', ')}.` });
   }
-  return { index: arg.index, op, value: parseArgument(arg.value, `${at}.value`), valueTwo: parseArgument(arg.valueTwo ?? 0, `${at}.valueTwo`) };
+  return { index: arg.index, op, value: parseArgument(arg.value, `${at}/value`), valueTwo: parseArgument(arg.valueTwo ?? 0, `${at}/valueTwo`) };
 }
 
 function parseArgument(value: number | string, at: string): bigint {
   const exact = typeof value === 'string' ? /^(\d+|0x[0-9a-fA-F]+)$/.test(value) : Number.isSafeInteger(value);
   const number = exact ? BigInt(value) : -1n;
   if (number < 0n || number > MAX_ARGUMENT) {
-    throw new NaruError('invalid', `seccomp: ${at}: ${JSON.stringify(value)} is not an unsigned 64-bit integer`, {
+    throw new NaruError('invalid', `${SECCOMP_POINTER}${at}: ${JSON.stringify(value)} is not an unsigned 64-bit integer`, {
       hint: 'Numbers beyond 2^53 are written as decimal strings.',
     });
   }

@@ -21,17 +21,24 @@ const EPERM = 1;
 const MAX_ERRNO = 4095;
 const MAX_TRACE_DATA = 0xffff;
 
+/** Where a profile stands in config.json; errors begin with the pointer of the field. */
+export const SECCOMP_POINTER = '/linux/seccomp';
+
 /** What the filter returns to the kernel for an action; `errnoRet` (default EPERM) counts for ERRNO and TRACE only. */
-export function returnValue(action: string, errnoRet: number | undefined, at: string): number {
+export function returnValue(action: string, errnoRet: number | undefined, at: { readonly action: string; readonly errno: string }): number {
   const value = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
   if (value === undefined) {
-    throw new NaruError('invalid', `seccomp: ${at}: unknown action ${JSON.stringify(action)}`, { hint: `One of ${ACTION_NAMES.join(', ')}.` });
+    throw new NaruError('invalid', `${SECCOMP_POINTER}${at.action}: unknown action ${JSON.stringify(action)}`, { hint: `One of ${ACTION_NAMES.join(', ')}.` });
   }
-  if (action !== 'SCMP_ACT_ERRNO' && action !== 'SCMP_ACT_TRACE') return value;
+  if (action !== 'SCMP_ACT_ERRNO' && action !== 'SCMP_ACT_TRACE') {
+    // 0 is what some writers put where they mean nothing.
+    if (errnoRet) throw new NaruError('invalid', `${SECCOMP_POINTER}${at.errno}: ${action} returns no errno`);
+    return value;
+  }
   const data = errnoRet ?? EPERM;
   const limit = action === 'SCMP_ACT_ERRNO' ? MAX_ERRNO : MAX_TRACE_DATA;
   if (!Number.isInteger(data) || data < 0 || data > limit) {
-    throw new NaruError('invalid', `seccomp: ${at}: errnoRet ${String(data)} is not between 0 and ${limit}`);
+    throw new NaruError('invalid', `${SECCOMP_POINTER}${at.errno}: ${String(data)} is not between 0 and ${limit}`);
   }
   return value + data;
 }

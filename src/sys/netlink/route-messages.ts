@@ -109,6 +109,15 @@ export function writeHairpin(w: MessageWriter, target: LinkTarget, flags = 0): v
   });
 }
 
+/** Into another network namespace, under this name there. It is down afterwards, and without its addresses. */
+export function writeMoveLink(w: MessageWriter, to: { readonly index: number; readonly name: string; readonly namespaceLabel: string }, flags = 0): void {
+  w.message(R.RTM_SETLINK, flags, () => {
+    linkHeader(w, { index: to.index });
+    w.string(R.IFLA_IFNAME, to.name);
+    w.labelled(R.IFLA_NET_NS_FD, to.namespaceLabel);
+  });
+}
+
 export function writeDeleteLink(w: MessageWriter, target: LinkTarget): void {
   w.message(R.RTM_DELLINK, 0, () => linkHeader(w, target));
 }

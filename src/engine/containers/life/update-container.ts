@@ -47,7 +47,7 @@ export function updateContainer(engine: EngineContext, container: Container, cha
     const merged: HostConfig = normalizeHostConfig({ ...before, ...limits });
     if (change.RestartPolicy?.Name) merged.RestartPolicy = { Name: change.RestartPolicy.Name, MaximumRetryCount: change.RestartPolicy.MaximumRetryCount ?? 0 };
     if (container.task !== undefined && Object.keys(limits).length > 0) {
-      await engine.tasks.update(cgroupPath(engine, container), toOciResources(limits, { blockDevice, note: () => undefined }));
+      await engine.tasks.update(cgroupPath(engine, container), toOciResources(limits, { blockDevice, cgroupVersion: engine.tasks.host.cgroupVersion, note: () => undefined }));
     }
     doc.hostConfig = merged;
     container.request = undefined;

@@ -9,9 +9,9 @@ type BlockDevice = (path: string) => { major: number; minor: number };
 type Note = (pointer: string, flag: string) => void;
 
 /** cgroup limits in OCI's words. Also what `update` sends to a running container. */
-export function toOciResources(limits: Resources, { blockDevice, note }: { blockDevice: BlockDevice; note: Note }): OciResources {
+export function toOciResources(limits: Resources, { blockDevice, note, cgroupVersion }: { blockDevice: BlockDevice; note: Note; cgroupVersion: 1 | 2 }): OciResources {
   const resources: OciResources = {};
-  const memory = memoryOf(limits, note);
+  const memory = memoryOf(limits, note, cgroupVersion);
   if (Object.keys(memory).length > 0) resources.memory = memory;
   const cpu = cpuOf(limits, note);
   if (Object.keys(cpu).length > 0) resources.cpu = cpu;
@@ -24,7 +24,8 @@ export function toOciResources(limits: Resources, { blockDevice, note }: { block
   return resources;
 }
 
-function memoryOf(limits: Resources, note: Note): NonNullable<OciResources['memory']> {
+/** As Docker has it, what cgroup v2 does not know of is dropped, not refused. */
+function memoryOf(limits: Resources, note: Note, cgroupVersion: 1 | 2): NonNullable<OciResources['memory']> {
   const memory: NonNullable<OciResources['memory']> = {};
   if (limits.Memory) {
     memory.limit = limits.Memory;
@@ -38,6 +39,7 @@ function memoryOf(limits: Resources, note: Note): NonNullable<OciResources['memo
     memory.swap = limits.MemorySwap;
     note('/memory/swap', `--memory-swap ${limits.MemorySwap}`);
   }
+  if (cgroupVersion === 2) return memory;
   if (limits.MemorySwappiness !== undefined && limits.MemorySwappiness !== null) {
     memory.swappiness = limits.MemorySwappiness;
     note('/memory/swappiness', `--memory-swappiness ${limits.MemorySwappiness}`);
@@ -106,9 +108,9 @@ function blockIoOf(limits: Resources, { blockDevice, note }: { blockDevice: Bloc
 
 type ThrottleKey = 'throttleReadBpsDevice' | 'throttleWriteBpsDevice' | 'throttleReadIOPSDevice' | 'throttleWriteIOPSDevice';
 
-export const buildResources: SpecBuilder = ({ spec, sources }, { doc, blockDevice, cgroupPath }) => {
+export const buildResources: SpecBuilder = ({ spec, sources }, { doc, blockDevice, cgroupPath, host }) => {
   Object.assign(spec.linux.resources, toOciResources(doc.hostConfig, {
-    blockDevice, note: (pointer, flag) => sources.set(`/linux/resources${pointer}`, flag),
+    blockDevice, cgroupVersion: host.cgroupVersion, note: (pointer, flag) => sources.set(`/linux/resources${pointer}`, flag),
   }));
   spec.linux.cgroupsPath = cgroupPath;
   if (doc.hostConfig.CgroupParent) sources.set('/linux/cgroupsPath', `--cgroup-parent ${doc.hostConfig.CgroupParent}`);

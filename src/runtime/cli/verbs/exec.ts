@@ -72,7 +72,7 @@ export const exec: Verb = async (words, context) => {
 function processOf(flags: ExecFlags, args: readonly string[], spec: OciSpec): OciProcess {
   if (flags.process !== undefined) return parseJson(readJsonText(flags.process, `--process ${flags.process}: no such file`), flags.process) as OciProcess;
   if (args.length === 0) throw new NaruError('invalid', 'process args cannot be empty');
-  const own = spec.process!;
+  const own = spec.process ?? { user: { uid: 0, gid: 0 }, cwd: '/' };
   const extra = flags.cap.flatMap((names) => names.split(','));
   const { consoleSize: _, ...rest } = own;
   return {

@@ -25,8 +25,9 @@ export const start: Verb = async (words, context) => {
   const failed = await begin(socket);
   forgetStartSocket(directory);
   if (failed !== undefined) {
+    if (spec.process === undefined) throw new NaruError('invalid', '/process: missing, there is nothing to start');
     const { taskPlan } = await import('../task-plan.ts');
-    throw startError(taskPlan(record, spec, directory.path).plan, failed, { spec, verb: 'runtime create' });
+    throw startError(taskPlan(record, spec, { stateDir: directory.path, again: true }).plan, failed, { spec, verb: 'runtime create' });
   }
   await runPoststart({ record: { ...record, init: record.init ?? { pid, startTime: 0 } }, bundle: { path: record.bundle, config: '', spec, rootfs: record.rootfs } }, context);
   return 0;
