@@ -105,8 +105,7 @@ for (const [name, change, pointer] of CASES) {
     const ran = bundles.runtime('run', '-b', path, id);
     assert.equal(ran.status, 1, ran.err);
     assert.equal(ran.out, '');
-    const message = (/ msg=(".*")\n$/.exec(ran.err)?.[1] ?? '""');
-    const sentence = JSON.parse(message) as string;
+    const sentence = ran.err.trimEnd();
     assert.ok(sentence.startsWith(`runtime run failed: ${pointer}: `), ran.err);
     assert.ok(!sentence.includes('\n') && sentence.length < 1000, sentence);
     assert.deepEqual(bundles.left(), []);
@@ -150,8 +149,8 @@ test('null says the same as nothing; unknown fields are nobody\'s business; what
   });
   const ran = bundles.runtime('run', '-b', path, id);
   assert.equal(ran.out, 'ran\n', ran.err);
-  assert.match(ran.err, /level=warning msg="\/process\/capabilities\/bounding\/14: unknown capability \\"CAP_TO_FLY\\" is left out"/);
-  assert.match(ran.err, /level=warning msg="\/mounts\/7\/options\/2: \\"mode=755\\" means nothing to a bind mount"/);
+  assert.match(ran.err, /^\/process\/capabilities\/bounding\/14: unknown capability "CAP_TO_FLY" is left out$/m);
+  assert.match(ran.err, /^\/mounts\/7\/options\/2: "mode=755" means nothing to a bind mount$/m);
 });
 
 test('a container without a process can be created; it is the start that fails', () => {
