@@ -21,10 +21,10 @@ const LANES: Phase[][] = [[
   { name: 'runtime-cli', paths: ['test/runtime-cli'], timeoutSeconds: 120, minimum: 6 },
   { name: 'conformance', paths: ['test/conformance'], timeoutSeconds: 180, minimum: 30 },
   { name: 'registry', paths: ['test/registry'], timeoutSeconds: 180, minimum: 50 },
-  { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 240, minimum: 100 },
+  { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 420, minimum: 100 },
   { name: 'vm', paths: ['test/vm'], timeoutSeconds: 330, minimum: 60 },
 ], [
-  { name: 'system', paths: ['test/system'], timeoutSeconds: 840, minimum: 400 },
+  { name: 'system', paths: ['test/system'], timeoutSeconds: 880, minimum: 400 },
 ]];
 const PHASES = LANES.flat();
 
