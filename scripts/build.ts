@@ -11,7 +11,8 @@ const result = await Bun.build({
   splitting: true,
   bytecode: true,
   format: 'esm',
-  compile: { outfile: join(top, 'dist/naru.new'), autoloadDotenv: false, autoloadBunfig: false },
+  // No machine code to begin with: src/sys/jit-policy.ts.
+  compile: { outfile: join(top, 'dist/naru.new'), autoloadDotenv: false, autoloadBunfig: false, jitPolicy: 1000 },
 } as Parameters<typeof Bun.build>[0]);
 if (!result.success) {
   for (const log of result.logs) console.error(String(log));

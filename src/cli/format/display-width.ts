@@ -2,6 +2,7 @@ const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff
 
 /** How many columns of a terminal the text takes: East Asian wide characters take two. */
 export function displayWidth(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let width = 0;
   for (const c of text) width += WIDE.test(c) ? 2 : 1;
   return width;

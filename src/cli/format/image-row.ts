@@ -39,7 +39,9 @@ export function imageRows(image: ImageSummary, options: { trunc: boolean; digest
 export function imageRow(image: ImageSummary, repo: string, tag: string, digest: string, trunc: boolean): Row {
   return {
     Containers: image.Containers === -1 ? 'N/A' : String(image.Containers),
-    CreatedAt: goTime(image.Created), CreatedSince: humanAge(image.Created), Digest: digest, ID: trunc ? shortId(image.Id) : image.Id, Repository: repo,
+    // Only when it is shown, as in container-row.ts.
+    get CreatedAt() { return goTime(image.Created); },
+    CreatedSince: humanAge(image.Created), Digest: digest, ID: trunc ? shortId(image.Id) : image.Id, Repository: repo,
     SharedSize: image.SharedSize === -1 ? 'N/A' : humanSize(image.SharedSize), Size: humanSize(image.Size, 3), Tag: tag,
     UniqueSize: image.Size === -1 || image.SharedSize === -1 ? 'N/A' : humanSize(image.Size - image.SharedSize), VirtualSize: humanSize(image.Size),
   };

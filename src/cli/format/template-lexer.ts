@@ -4,7 +4,9 @@ export type TokenKind = 'text' | 'open' | 'close' | 'field' | 'variable' | 'word
 export interface Token { readonly kind: TokenKind; readonly text: string; readonly at: number }
 
 const SPACE = /[ \t\r\n]/;
-const NAME = /[\p{L}\p{N}_]/u;
+const ASCII_NAME = /[A-Za-z0-9_]/;
+const UNICODE_NAME = /[\p{L}\p{N}]/u;
+const isName = (c: string): boolean => (c < '\x80' ? ASCII_NAME.test(c) : UNICODE_NAME.test(c));
 
 /** A syntax error as Go words it: `template: :1: unexpected …`. */
 export function templateError(source: string, at: number, message: string): NaruError {
@@ -86,14 +88,14 @@ function lexAction(source: string, from: number, tokens: Token[]): [number, bool
     } else if (c === '.') {
       const length = nameLength(source, at + 1);
       push(length === 0 ? 'dot' : 'field', 1 + length);
-    } else if (NAME.test(c)) push('word', nameLength(source, at));
+    } else if (isName(c)) push('word', nameLength(source, at));
     else throw templateError(source, at, `unexpected ${JSON.stringify(c)} in operand`);
   }
 }
 
 function nameLength(source: string, at: number): number {
   let end = at;
-  while (end < source.length && NAME.test(source[end] as string)) end++;
+  while (end < source.length && isName(source[end] as string)) end++;
   return end - at;
 }
 
