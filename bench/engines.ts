@@ -59,6 +59,7 @@ async function end(child: ChildProcess | undefined): Promise<void> {
 function removeAll([command, ...words]: readonly string[]): void {
   const ids = spawnSync(command as string, [...words, 'ps', '-aq'], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '');
   if (ids.length > 0) spawnSync(command as string, [...words, 'rm', '-f', ...ids]);
+  spawnSync(command as string, [...words, 'network', 'prune', '-f']);
 }
 
 export function naruEngine(executable: string, root: string): BenchEngine {
@@ -127,6 +128,28 @@ export function dockerEngine(root: string): BenchEngine | undefined {
   };
 }
 
+/** podman with runc, which has no daemon; undefined where it is not installed. */
+export function podmanEngine(root: string): BenchEngine | undefined {
+  if (!existsSync('/usr/bin/podman')) return undefined;
+  mkdirSync(root, { recursive: true });
+  // Its default limits are above those of some machines
+  const configuration = join(root, 'containers.conf');
+  writeFileSync(configuration, '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n');
+  const cli = ['env', `CONTAINERS_CONF=${configuration}`, 'podman', '--root', join(root, 'root'), '--runroot', join(root, 'run'), '--tmpdir', join(root, 'tmp'),
+    '--network-config-dir', join(root, 'networks'), '--cgroup-manager=cgroupfs', '--events-backend=file', '--runtime', '/usr/bin/runc'];
+  return {
+    name: 'podman', cli, socket: '', processes: /^(conmon|netavark|aardvark-dns)$/,
+    up: () => Promise.resolve(0),
+    down: () => Promise.resolve(),
+    async destroy() {
+      removeAll(cli);
+      spawnSync('ip', ['link', 'del', 'podman0']);
+      spawnSync('sh', ['-c', `awk '$2 ~ "^${root}/" {print $2}' /proc/mounts | sort -r | xargs -r umount -l`]);
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
 /** Proportional set size of all processes whose command name matches, in MiB. */
 export function memory(processes: RegExp): number {
   let kib = 0;
@@ -134,10 +157,13 @@ export function memory(processes: RegExp): number {
     if (!/^\d+$/.test(pid)) continue;
     try {
       if (!processes.test(readFileSync(`/proc/${pid}/comm`, 'utf8').trim())) continue;
-      kib += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+      kib += proportionalSize(Number(pid)) * 1024;
     } catch {
       // it ended while we looked
     }
   }
   return kib / 1024;
 }
+
+/** Of one process, in MiB. */
+export const proportionalSize = (pid: number): number => Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;

@@ -1,6 +1,6 @@
 /**
  * One command per number that the README claims: naru beside a floor in C, and beside Docker where it is installed, in one run.
- *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart] [registry] [travel]
+ *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart] [registry] [travel] [net], and of net alone: [flow] [cycle] [ports] [net-restart]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -8,14 +8,16 @@ import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture, makeFixtures } from '../test/fixtures/make-images.ts';
+import { dockerEngine, memory, naruEngine, podmanEngine, type BenchEngine } from './engines.ts';
+import { type Bench, manyPorts, networkCycle, networkRestart, programsOf, throughput } from './net.ts';
 import { concurrentPulls, pushAndPull } from './registry.ts';
-import { dockerEngine, memory, naruEngine, type BenchEngine } from './engines.ts';
 
 const top = join(import.meta.dirname, '..');
 const RUNS = Number(process.env['RUNS'] ?? 15);
 const N = Number(process.env['N'] ?? 50);
 const wanted = process.argv.slice(2);
-const selected = (metric: string): boolean => wanted.length === 0 || wanted.includes(metric);
+const NET = ['flow', 'cycle', 'ports', 'net-restart'];
+const selected = (metric: string): boolean => wanted.length === 0 || wanted.includes(metric) || (NET.includes(metric) && wanted.includes('net'));
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 const results: { metric: string; unit: string; values: Record<string, number> }[] = [];
@@ -193,6 +195,19 @@ try {
   const registries = { executable: join(top, 'dist/naru'), root: work, record };
   if (selected('registry')) await concurrentPulls(registries.executable, work, record);
   if (selected('travel')) await pushAndPull(engines, registries);
+  const bench: Bench = { record, call, api: (engine) => new Api(engine.socket), programs: programsOf(top) };
+  const podman = selected('flow') ? podmanEngine(join(work, 'podman')) : undefined;
+  if (podman !== undefined) {
+    await podman.up();
+    engines.push(podman);
+    call(podman, 'load', '-q', '-i', fixture('busybox.tar'));
+  }
+  const naru = engines.filter((engine) => engine.name === 'naru');
+  const withApi = engines.filter((engine) => engine.socket !== '');
+  if (selected('flow')) for (const engine of engines) await throughput(engine, bench);
+  if (selected('cycle')) for (const engine of withApi) await networkCycle(engine, bench);
+  if (selected('ports')) for (const engine of withApi) await manyPorts(engine, bench);
+  if (selected('net-restart')) for (const engine of naru) await networkRestart(engine, bench, { containers: Number(process.env['CONTAINERS'] ?? 400), networks: 20 });
 } finally {
   for (const engine of engines) await engine.destroy();
   if (existsSync(work)) rmSync(work, { recursive: true, force: true });
@@ -204,6 +219,6 @@ console.log(`| --- | ${columns.map(() => '---').join(' | ')} | --- | --- | --- |
 for (const { metric, unit, values } of results) {
   const ratio = (a?: number, b?: number): string => (a === undefined || b === undefined || b === 0 ? '' : (a / b).toFixed(1));
   // How many times better: less time and memory, or more throughput.
-  const better = unit === 'MB/s' ? ratio(values['naru'], values['docker']) : ratio(values['docker'], values['naru']);
+  const better = ['MB/s', 'Gbit/s', 'req/s'].includes(unit) ? ratio(values['naru'], values['docker']) : ratio(values['docker'], values['naru']);
   console.log(`| ${metric} | ${columns.map((c) => (values[c] === undefined ? '' : values[c].toFixed(2))).join(' | ')} | ${unit} | ${ratio(values['naru'], values['floor'])} | ${better} |`);
 }

@@ -24,6 +24,7 @@ import type { AttachmentRequest, EndpointRecord, NetworkRecord, NetworkRequest, 
 import { runSteps } from './run-steps.ts';
 import { freeInterface, withDefaultRoutes } from './sandbox-endpoints.ts';
 import { takePorts } from './sandbox-ports.ts';
+import { LinkRemovals } from './link-removals.ts';
 import { UdpFlows } from './udp-flows.ts';
 import { VethStragglers } from './veth-stragglers.ts';
 
@@ -53,6 +54,7 @@ export class Networks implements NetworkService {
   readonly #log: (message: string) => void;
   readonly #stragglers: VethStragglers;
   readonly #flows: UdpFlows;
+  readonly #removals: LinkRemovals;
   #checkTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -65,6 +67,7 @@ export class Networks implements NetworkService {
     this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
     this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
     this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
+    this.#removals = new LinkRemovals(this.#log);
     this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
   }
 
@@ -100,21 +103,22 @@ export class Networks implements NetworkService {
     return record;
   }
 
-  make(network: NetworkRecord): void {
+  async make(network: NetworkRecord): Promise<void> {
+    await this.#removals.settled(network.link);
     try {
       this.#ensureLink(network);
       this.#change({ add: networkElements(network) });
     } catch (error) {
-      this.forget(network);
+      await this.forget(network);
       throw error;
     }
   }
 
-  forget(network: NetworkRecord): void {
+  async forget(network: NetworkRecord): Promise<void> {
     if (!this.#networks.delete(network.id)) return;
     const elements = networkElements(network);
     if (elements.size > 0) this.#nat.remove(elements);
-    if (network.driver === 'bridge' && network.link !== '') deleteLink(this.#route, network.link);
+    if (network.driver === 'bridge' && network.link !== '') await this.#removals.remove(network.link);
   }
 
   reserve(request: SandboxRequest): EndpointRecord[] {
@@ -182,23 +186,23 @@ export class Networks implements NetworkService {
     }
   }
 
-  disconnect(running: RunningSandbox, networkId: string): EndpointRecord[] {
+  async disconnect(running: RunningSandbox, networkId: string): Promise<EndpointRecord[]> {
     const sandbox = this.#sandboxOf(running);
     const gone = sandbox.endpoints.find((each) => each.networkId === networkId);
     if (gone === undefined) return [...sandbox.endpoints];
     using namespace = NetworkNamespace.ofProcess(running.pid, running.containerId);
     const rest = withDefaultRoutes(sandbox.endpoints.filter((each) => each !== gone), this.#find);
-    if (gone.hostInterface !== '') deleteLink(this.#route, gone.hostInterface);
+    const ports = sandbox.endpoints.flatMap((each) => each.ports);
+    const request: SandboxRequest = { containerId: running.containerId, networks: [], ports: portWishes(ports) };
+    const next = this.#move(sandbox, rest, { request, namespace });
+    if (next.length === 0) this.#sandboxes.delete(running.containerId);
+    if (gone.hostInterface !== '') await this.#removals.remove(gone.hostInterface);
     else namespace.within(() => {
       const socket = new NetlinkSocket(NETLINK_ROUTE);
       deleteLink(socket, gone.interface);
       socket.close();
     });
-    const ports = sandbox.endpoints.flatMap((each) => each.ports);
-    const request: SandboxRequest = { containerId: running.containerId, networks: [], ports: portWishes(ports) };
-    const next = this.#move(sandbox, rest, { request, namespace });
     this.#giveAddresses(gone);
-    if (next.length === 0) this.#sandboxes.delete(running.containerId);
     return next;
   }
 
@@ -295,7 +299,8 @@ export class Networks implements NetworkService {
       const owner = request.containerName ?? request.containerId.slice(0, 12);
       const held = takePorts(this.#ports, request.ports, { owner, endpoints, find: this.#find, lenient: request.lenient === true });
       for (const { hold, endpointId } of held) if (hold !== undefined) holds.set(hold, endpointId);
-      return endpoints.map((each) => ({ ...each, ports: held.filter((port) => port.endpointId === each.endpointId).map(({ port }) => port) }));
+      const byEndpoint = Map.groupBy(held, (port) => port.endpointId);
+      return endpoints.map((each) => ({ ...each, ports: (byEndpoint.get(each.endpointId) ?? []).map(({ port }) => port) }));
     } catch (error) {
       throw withContainer(error, request, endpoints.find((each) => each.defaultIpv4 || each.defaultIpv6)?.endpointId ?? '');
     }

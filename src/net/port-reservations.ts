@@ -30,7 +30,7 @@ export interface PortHold {
   readonly descriptor: number;
 }
 
-const AF_INET = 2, AF_INET6 = 10, IPPROTO_SCTP = 132, IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26;
+const AF_INET = 2, AF_INET6 = 10, IPPROTO_SCTP = 132, IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26, SOL_SOCKET = 1, SO_REUSEADDR = 2, SHUT_RD = 0;
 const EMFILE = 24, ENFILE = 23, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94, EADDRINUSE = 98;
 const isAny = (hostIp: string): boolean => hostIp === '0.0.0.0' || hostIp === '::';
 const sameFamily = (a: string, b: string): boolean => a.includes(':') === b.includes(':');
@@ -43,6 +43,7 @@ const sameFamily = (a: string, b: string): boolean => a.includes(':') === b.incl
 export class PortReservations {
   readonly #held = new Map<string, PortHold[]>();
   #nextEphemeral = 0;
+  #address: { text: string; bytes: Uint8Array } = { text: '', bytes: new Uint8Array() };
 
   /** Throws conflict, in Docker's words, when no port of the wish is free. */
   take(wish: PortWish): PortHold {
@@ -87,6 +88,12 @@ export class PortReservations {
     throw new NaruError('conflict', `all ports are allocated: none of ${low}-${high} is free for ${wish.hostIp} (${wish.protocol})`);
   }
 
+  /** Of the address asked last: a thousand ports have the same. */
+  #bytes(hostIp: string): Uint8Array {
+    if (this.#address.text !== hostIp) this.#address = { text: hostIp, bytes: ipBytes(tryParseIp(hostIp)!) };
+    return this.#address.bytes;
+  }
+
   #try(wish: PortWish, port: number): PortHold | NaruError {
     const key = `${wish.protocol}:${port}`;
     const holds = this.#held.get(key) ?? [];
@@ -96,7 +103,7 @@ export class PortReservations {
         errno: EADDRINUSE, hint: holder.owner === '' ? 'another container of this daemon publishes it: `naru ps` shows which' : `container ${holder.owner} publishes it`,
       });
     }
-    const descriptor = bindPort(wish.protocol, ipBytes(tryParseIp(wish.hostIp)!), port);
+    const descriptor = bindPort(wish.protocol, this.#bytes(wish.hostIp), port);
     if (descriptor < -1) {
       const what = `failed to bind host port for ${wish.hostIp}:${port}:${wish.target}/${wish.protocol}`;
       return new NaruError('conflict', `${what}: ${errnoText(-descriptor)}`, { errno: -descriptor, hint: bindHint(-descriptor, port) });
@@ -119,7 +126,16 @@ function bindPort(protocol: Protocol, address: Uint8Array, port: number): number
   name.set([family, 0, port >> 8, port & 255]);
   name.set(address, family === AF_INET ? 4 : 8);
   if (family === AF_INET6) syscall(NR.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, new Int32Array([1]), 4);
-  const result = syscall(NR.bind, fd, name, name.byteLength);
+  let result = syscall(NR.bind, fd, name, name.byteLength);
+  if (result === -EADDRINUSE && protocol === 'tcp') {
+    // Connections that the port's last owner closed linger for a minute: they are in nobody's way. With SO_REUSEADDR they are overlooked,
+    // and so is whoever else binds like that; listening tells, and keeps the port when it ends.
+    syscall(NR.setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([1]), 4);
+    result = syscall(NR.bind, fd, name, name.byteLength);
+    if (result === 0) result = syscall(NR.listen, fd, 0);
+    if (result === 0) syscall(NR.shutdown, fd, SHUT_RD);
+    syscall(NR.setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([0]), 4);
+  }
   if (result === 0) return fd;
   closeQuietly(fd);
   return result;

@@ -17,9 +17,10 @@ export interface NetworkService {
   /** A network on paper: everything checked, its subnets reserved. Throws in Docker's words. To be followed by `make` or `forget`. */
   design(request: NetworkRequest): NetworkRecord;
   /** Tell the kernel. Throws when it refuses: then nothing is left of it. */
-  make(network: NetworkRecord): void;
-  /** Take the network out of the kernel and its subnets back. Idempotent. No endpoint may be left. */
-  forget(network: NetworkRecord): void;
+  make(network: NetworkRecord): Promise<void>;
+  /** Take the network out of the kernel and its subnets back. Idempotent. No endpoint may be left. What is left of it in the records
+   *  is gone at once; resolves when its bridge is. */
+  forget(network: NetworkRecord): Promise<void>;
   /** Reserve addresses, MACs and ports on all networks of a container that starts. All or nothing; on the hot path. Throws in
    *  Docker's words (conflict: `Bind for 0.0.0.0:80 failed: port is already allocated`). */
   reserve(request: SandboxRequest): EndpointRecord[];
@@ -34,8 +35,8 @@ export interface NetworkService {
   release(endpoints: readonly EndpointRecord[]): Promise<void>;
   /** Connect a container that runs to one more network; its endpoints from now on. */
   connect(running: RunningSandbox, request: SandboxRequest): EndpointRecord[];
-  /** Disconnect a container that runs from a network; its endpoints from now on. */
-  disconnect(running: RunningSandbox, networkId: string): EndpointRecord[];
+  /** Disconnect a container that runs from a network; its endpoints from now on. Resolves when its interface is gone. */
+  disconnect(running: RunningSandbox, networkId: string): Promise<EndpointRecord[]>;
   /** Interface counters of a process's network namespace, for stats. */
   counters(pid: number): Promise<Record<string, { rxBytes: number; rxPackets: number; rxErrors: number; rxDropped: number; txBytes: number; txPackets: number; txErrors: number; txDropped: number }>>;
   close(): void;

@@ -1,5 +1,6 @@
 import { NaruError } from '#spec/errors.ts';
-import { formatIp } from './ip.ts';
+import { makeRoomForDescriptors } from '#sys/descriptors.ts';
+import { type IpAddress, formatIp } from './ip.ts';
 import { networkFacts } from './network-facts.ts';
 import type { PortRequest } from './port.ts';
 import type { PortHold, PortReservations } from './port-reservations.ts';
@@ -19,12 +20,18 @@ export interface PortContext {
 
 export interface HeldPort { readonly port: PublishedPort; readonly hold: PortHold | undefined; readonly endpointId: string }
 
+/** How ports of one family reach the container. */
+interface Way { readonly endpointId: string; readonly address: string; readonly routed: boolean }
+type Ways = Readonly<Record<4 | 6, Way | undefined>> & { readonly hostBinding: IpAddress | undefined };
+
 /** Host ports for the requests of a container, fixed ones before free ones are looked for. All or nothing. Throws conflict in Docker's words. */
 export function takePorts(reservations: PortReservations, requests: readonly PortRequest[], context: PortContext): HeldPort[] {
   const held: HeldPort[][] = requests.map(() => []);
+  const ways = waysOf(context);
+  makeRoomForDescriptors(requests.length);
   const isFree = (i: number): number => Number(requests[i]!.hostPort === 0);
   try {
-    for (const i of requests.map((_, at) => at).toSorted((a, b) => isFree(a) - isFree(b))) held[i] = takeOne(reservations, requests[i]!, context);
+    for (const i of requests.map((_, at) => at).toSorted((a, b) => isFree(a) - isFree(b))) held[i] = takeOne(reservations, requests[i]!, { context, ways });
     return held.flat();
   } catch (error) {
     for (const { hold } of held.flat()) if (hold !== undefined) reservations.give(hold);
@@ -32,32 +39,39 @@ export function takePorts(reservations: PortReservations, requests: readonly Por
   }
 }
 
-function takeOne(reservations: PortReservations, request: PortRequest, context: PortContext): HeldPort[] {
-  const gateways = { 4: gatewayEndpoint(context.endpoints, 4, context.find), 6: gatewayEndpoint(context.endpoints, 6, context.find) };
+function waysOf({ endpoints, find }: PortContext): Ways {
+  const way = (family: 4 | 6): Way | undefined => {
+    const endpoint = gatewayEndpoint(endpoints, family, find);
+    if (endpoint === undefined) return undefined;
+    const address = family === 4 ? endpoint.address : endpoint.ipv6;
+    return { endpointId: endpoint.endpointId, address, routed: networkFacts(find(endpoint.networkId)!).gatewayMode[family] === 'routed' };
+  };
+  const first = gatewayEndpoint(endpoints, 4, find);
+  return { 4: way(4), 6: way(6), hostBinding: first === undefined ? undefined : networkFacts(find(first.networkId)!).hostBinding };
+}
+
+function takeOne(reservations: PortReservations, request: PortRequest, { context, ways }: { context: PortContext; ways: Ways }): HeldPort[] {
+  const { containerPort, protocol } = request;
   const take = (family: 4 | 6, hostIp: string, wish: { first: number; last: number }): HeldPort => {
-    const endpoint = gateways[family];
-    if (endpoint === undefined) {
+    const way = ways[family];
+    if (way === undefined) {
       throw new NaruError('unsupported', `publish a port on ${hostIp}: the container has no network that is reached by IPv${family} from outside`, { hint: family === 6 ? 'connect it to a network made with --ipv6' : 'connect it to a network that is not internal' });
     }
-    const address = family === 4 ? endpoint.address : endpoint.ipv6;
-    const routed = networkFacts(context.find(endpoint.networkId)!).gatewayMode[family] === 'routed';
-    if (routed) {
-      return { port: { containerPort: request.containerPort, protocol: request.protocol, hostIp, hostPort: request.containerPort }, hold: undefined, endpointId: endpoint.endpointId };
-    }
-    const hold = reservations.take({ protocol: request.protocol, hostIp, ...wish, owner: context.owner, target: `${family === 6 ? `[${address}]` : address}:${request.containerPort}` });
-    return { port: { containerPort: request.containerPort, protocol: request.protocol, hostIp: hold.hostIp, hostPort: hold.port }, hold, endpointId: endpoint.endpointId };
+    const { endpointId, address, routed } = way;
+    if (routed) return { port: { containerPort, protocol, hostIp, hostPort: containerPort }, hold: undefined, endpointId };
+    const hold = reservations.take({ protocol, hostIp, ...wish, owner: context.owner, target: `${family === 6 ? `[${address}]` : address}:${containerPort}` });
+    return { port: { containerPort, protocol, hostIp: hold.hostIp, hostPort: hold.port }, hold, endpointId };
   };
   const wish = { first: request.hostPort, last: request.hostPortEnd };
   if (request.hostIp !== '') {
     const host = hostAddress(request.hostIp);
-    if (gateways[host.family] === undefined && (context.lenient === true || gateways[host.family === 4 ? 6 : 4] === undefined)) return [];
+    if (ways[host.family] === undefined && (context.lenient === true || ways[host.family === 4 ? 6 : 4] === undefined)) return [];
     return [take(host.family, formatIp(host), wish)];
   }
-  const binding = gateways[4] === undefined ? undefined : networkFacts(context.find(gateways[4].networkId)!).hostBinding;
-  if (binding !== undefined) return [take(binding.family, formatIp(binding), wish)];
-  if (gateways[4] === undefined && gateways[6] === undefined) return [];
-  if (gateways[6] === undefined) return [take(4, WILDCARD[4], wish)];
-  if (gateways[4] === undefined) return [take(6, WILDCARD[6], wish)];
+  if (ways.hostBinding !== undefined) return [take(ways.hostBinding.family, formatIp(ways.hostBinding), wish)];
+  if (ways[4] === undefined && ways[6] === undefined) return [];
+  if (ways[6] === undefined) return [take(4, WILDCARD[4], wish)];
+  if (ways[4] === undefined) return [take(6, WILDCARD[6], wish)];
   return takePair(reservations, (family, range) => take(family, WILDCARD[family], range), wish);
 }
 

@@ -4,7 +4,7 @@ const x64 = process.arch === 'x64';
 export const NR = {
   read: x64 ? 0 : 63, clock_gettime: x64 ? 228 : 113, write: x64 ? 1 : 64, close: x64 ? 3 : 57, lseek: x64 ? 8 : 62, ioctl: x64 ? 16 : 29,
   socket: x64 ? 41 : 198, connect: x64 ? 42 : 203, sendmsg: x64 ? 46 : 211, recvmsg: x64 ? 47 : 212,
-  bind: x64 ? 49 : 200, listen: x64 ? 50 : 201, socketpair: x64 ? 53 : 199, sendto: x64 ? 44 : 206, recvfrom: x64 ? 45 : 207,
+  bind: x64 ? 49 : 200, listen: x64 ? 50 : 201, shutdown: x64 ? 48 : 210, socketpair: x64 ? 53 : 199, sendto: x64 ? 44 : 206, recvfrom: x64 ? 45 : 207,
   setsockopt: x64 ? 54 : 208, fcntl: x64 ? 72 : 25, ftruncate: x64 ? 77 : 46, mkdirat: x64 ? 258 : 34, mknodat: x64 ? 259 : 33,
   fchownat: x64 ? 260 : 54, unlinkat: x64 ? 263 : 35, renameat2: x64 ? 316 : 276, linkat: x64 ? 265 : 37,
   symlinkat: x64 ? 266 : 36, readlinkat: x64 ? 267 : 78, fchmodat: x64 ? 268 : 53, utimensat: x64 ? 280 : 88,

@@ -157,10 +157,10 @@ export class FakeNetwork implements NetworkService {
     return [record];
   }
   design = (request: Parameters<NetworkService['design']>[0]): NetworkRecord => ({ ...request, link: 'br-0' });
-  make = (): void => undefined;
-  forget = (): void => undefined;
+  make = async (): Promise<void> => undefined;
+  forget = async (): Promise<void> => undefined;
   connect = ({ endpoints }: { endpoints: readonly EndpointRecord[] }): EndpointRecord[] => [...endpoints];
-  disconnect = ({ endpoints }: { endpoints: readonly EndpointRecord[] }, networkId: string): EndpointRecord[] => endpoints.filter((each) => each.networkId !== networkId);
+  disconnect = async ({ endpoints }: { endpoints: readonly EndpointRecord[] }, networkId: string): Promise<EndpointRecord[]> => endpoints.filter((each) => each.networkId !== networkId);
   steps = (): [] => [];
   sysctls = (): Record<string, string> => ({ 'net.ipv6.conf.all.disable_ipv6': '1' });
   publish = async (): Promise<void> => undefined;

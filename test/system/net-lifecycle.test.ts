@@ -82,6 +82,21 @@ describe('endpoints from reservation to release', () => {
     assert.deepEqual([first!.hostPort, second!.hostPort], [32768, 32769]);
   });
 
+  test('connections that the last owner of a port closed do not hold it; whoever listens does', async () => {
+    const server = peer(host), client = peer(host);
+    await server.serve('tcp', 8080, 'first');
+    assert.equal(await client.ask('tcp', '127.0.0.1', 8080), 'first 127.0.0.1'); // the server closes: its end lingers
+    assert.throws(() => reserve('1', ports([8080, 80])), /address already in use/);
+    await server.end();
+    assert.match(host.exec('ss', '-tan'), /TIME-WAIT.*:8080/);
+    reserve('1', ports([8080, 80]));
+    assert.doesNotMatch(host.exec('ss', '-tln'), /:8080/);
+    const beside = host.within(() => createNetworkService({ bridge: 'nrtest1' }));
+    assert.throws(() => host.within(() => beside.reserve({ containerId: '2'.repeat(64), networks: [{ networkId: beside.bridge.id }], ports: ports([8080, 80]) })), /address already in use/);
+    beside.close();
+    await assert.rejects(peer(host).serve('tcp', 8080, 'thief'), /EADDRINUSE/);
+  });
+
   test('a thousand ports are one element', async () => {
     const record = reserve('1', ports(...Array.from({ length: 1000 }, (_, i): [number, number] => [20000 + i, 20000 + i])));
     await service.publish(record);

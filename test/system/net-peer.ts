@@ -37,6 +37,13 @@ export class NetPeer {
     this.#child.stdin!.end();
   }
 
+  /** Close, and wait until it is gone. */
+  async end(): Promise<void> {
+    const gone = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.close();
+    await gone;
+  }
+
   async #request(request: object): Promise<string> {
     this.#child.stdin!.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#lines.next();

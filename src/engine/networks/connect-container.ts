@@ -40,7 +40,7 @@ export function connectContainer(engine: EngineContext, record: NetworkRecord, {
 
 /** As `connectContainer`. */
 export function disconnectContainer(engine: EngineContext, record: NetworkRecord, { container, force }: { container: Container; force: boolean }): Promise<void> {
-  return container.mutex.run('disconnect from a network', () => {
+  return container.mutex.run('disconnect from a network', async () => {
     const names = networkNamesOf(container);
     if (record.driver === 'host' && names.includes('host')) throw new NaruError('forbidden', 'container cannot be disconnected from host network or connected to host network');
     if (!names.includes(record.name)) {
@@ -49,7 +49,7 @@ export function disconnectContainer(engine: EngineContext, record: NetworkRecord
     }
     const { state, doc } = container;
     if (container.task !== undefined) {
-      state.endpoints = engine.network.disconnect({ containerId: container.id, pid: container.task.pid, endpoints: state.endpoints }, record.id);
+      state.endpoints = await engine.network.disconnect({ containerId: container.id, pid: container.task.pid, endpoints: state.endpoints }, record.id);
     }
     doc.endpoints = Object.fromEntries(names.filter((name) => name !== record.name).map((name) => [name, doc.endpoints[name] ?? {}]));
     doc.networksChosen = true;

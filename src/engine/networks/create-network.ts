@@ -11,7 +11,7 @@ const NO_KERNEL = new Set(['ipvlan', 'overlay']);
 
 /** Throws in Docker's words: invalid, conflict (the name), forbidden (an overlap, a predefined name). The row comes first: a daemon
  *  that dies before the kernel was told makes the rest at its next start. */
-export function createNetwork(engine: EngineContext, request: NetworkCreateRequest): NetworkCreateResponse {
+export async function createNetwork(engine: EngineContext, request: NetworkCreateRequest): Promise<NetworkCreateResponse> {
   const { networks, network } = engine;
   const name = request.Name ?? '';
   if (name.trim() === '') throw new NaruError('invalid', 'invalid network name: name is empty');
@@ -21,9 +21,9 @@ export function createNetwork(engine: EngineContext, request: NetworkCreateReque
   const record = network.design(toDesign(engine, name, request));
   try {
     networks.insert(record);
-    network.make(record);
+    await network.make(record);
   } catch (error) {
-    network.forget(record);
+    await network.forget(record);
     networks.delete(record);
     throw error;
   }

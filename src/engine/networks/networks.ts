@@ -37,7 +37,7 @@ export function createNetworks(engine: EngineContext): Networks {
       return { ...networkView(record), Containers: members(engine, record) };
     },
     async remove(name) {
-      removeNetwork(engine, networks.find(name));
+      if (!(await removeNetwork(engine, networks.find(name)))) throw new NaruError('not-found', `network ${name} not found`);
     },
     async connect(name, reference, settings) {
       await connectContainer(engine, networks.find(name), { container: engine.containers.find(reference), settings });
@@ -58,8 +58,7 @@ export function createNetworks(engine: EngineContext): Networks {
       for (const record of networks.userDefined()) {
         if (isUsed(record) || record.configOnly || !matchesLabels(filters, record.labels)) continue;
         if (until !== undefined && (parseTime(record.created) ?? 0n) >= until) continue;
-        removeNetwork(engine, record);
-        deleted.push(record.name);
+        if (await removeNetwork(engine, record)) deleted.push(record.name);
       }
       engine.events.emit('network', 'prune', { id: '', attributes: { reclaimed: '0' } });
       return { NetworksDeleted: deleted, SpaceReclaimed: 0 };
@@ -68,15 +67,17 @@ export function createNetworks(engine: EngineContext): Networks {
 }
 
 /** The kernel first: without the row nobody would look for the bridge. Throws forbidden for a predefined one and while it is in use. */
-function removeNetwork(engine: EngineContext, record: NetworkRecord): void {
+async function removeNetwork(engine: EngineContext, record: NetworkRecord): Promise<boolean> {
   if (PREDEFINED.has(record.name)) throw new NaruError('forbidden', `${record.name} is a pre-defined network and cannot be removed`);
   const users = engine.containers.all().flatMap((container) => container.state.endpoints.filter((each) => each.networkId === record.id).map((each) => `name:"${container.name}" id:"${each.endpointId.slice(0, 12)}"`));
   if (users.length > 0) throw new NaruError('forbidden', `error while removing network: network ${record.name} has active endpoints (${users.join(', ')})`);
   const heirs = engine.networks.userDefined().filter((each) => each.configFrom === record.name && record.configOnly);
   if (heirs.length > 0) throw new NaruError('forbidden', `error while removing network: configuration network "${record.name}" is in use`);
-  engine.network.forget(record);
+  await engine.network.forget(record);
+  if (engine.networks.tryFind(record.id) === undefined) return false; // another removal was first
   engine.networks.delete(record);
   engine.events.emit('network', 'destroy', { id: record.id, attributes: { name: record.name, type: record.driver } });
+  return true;
 }
 
 export const networkView = (record: NetworkRecord): NetworkInspect => ({

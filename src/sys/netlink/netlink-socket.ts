@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { closeSync, write } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import { errnoName, errnoText } from '../errno.ts';
 import { AF_NETLINK, MSG_DONTWAIT, NR, SOCK_CLOEXEC, SOCK_RAW } from '../numbers.ts';
@@ -17,7 +17,8 @@ const RECEIVE_BYTES = 64 * 1024;
 const DEFAULT_SEND_BYTES = 128 * 1024;
 const MAX_DUMP_BYTES = 256 * 1024 * 1024;
 const DUMP_ATTEMPTS = 5;
-const EAGAIN = 11, EINTR = 4;
+const EAGAIN = 11, EINTR = 4, EIO = 5, ENODEV = 19;
+const SIOCGIFINDEX = 0x8933, IFREQ_BYTES = 40, IFNAMSIZ = 16;
 
 /**
  * A netlink socket in this process's network namespace. The kernel does the work inside sendto(2), so the answers are there when
@@ -36,6 +37,23 @@ export class NetlinkSocket {
     this.#option(SOL_NETLINK, NETLINK_EXT_ACK, 1);
   }
 
+  /** As `request` (without data), from a thread of the pool: for what the kernel takes long over. No other request of this socket meanwhile. */
+  async requestElsewhere(batch: MessageWriter, what: string): Promise<void> {
+    batch.acknowledgeLast();
+    const bytes = batch.finish();
+    await new Promise<void>((resolve, reject) => {
+      write(this.#fd, bytes, (error) => (error === null ? resolve() : reject(netlinkFailure(-(error.errno ?? -EIO), undefined, what))));
+    });
+    this.#answers(batch.acknowledged, () => what);
+  }
+
+  /** Whether this namespace has an interface of that name. Takes none of the kernel's network locks. */
+  seesInterface(name: string): boolean {
+    const request = new Uint8Array(IFREQ_BYTES);
+    request.set(new TextEncoder().encode(name).subarray(0, IFNAMSIZ - 1));
+    return syscall(NR.ioctl, this.#fd, SIOCGIFINDEX, request) !== -ENODEV;
+  }
+
   /** Send the batch and read until the last message that asks for an acknowledgement has it (the very last one, when none
    *  asks). The first refusal throws a NaruError with the kernel's errno, its words, and what `describe` says of that message. Returns the
    *  data messages that came along. */
@@ -48,6 +66,10 @@ export class NetlinkSocket {
   /** As `request`, of messages that are bytes already; `acknowledged` is the sequence number of the last answer. */
   exchange(bytes: Uint8Array, acknowledged: number, describe: Describe): NetlinkMessage[] {
     this.#send(bytes, describe);
+    return this.#answers(acknowledged, describe);
+  }
+
+  #answers(acknowledged: number, describe: Describe): NetlinkMessage[] {
     const data: NetlinkMessage[] = [];
     for (;;) {
       for (const message of this.#receive(describe(acknowledged - 1))) {

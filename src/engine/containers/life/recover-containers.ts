@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { makeRoomForDescriptors } from '#sys/descriptors.ts';
 import type { EngineContext } from '../../engine-context.ts';
 import { formatTime, nowNano, ZERO_TIME } from '../../time/timestamps.ts';
 import { tellResolver } from '../../networks/container-dns.ts';
@@ -34,6 +35,8 @@ export async function recoverContainers(engine: EngineContext, options: { reboot
     if (options.rebooted) findUnrecordedRun(engine, container);
     if (MAY_RUN.has(container.state.status)) mayRun.push(container);
   }
+  // A connection to the shim, the process, and its ports
+  makeRoomForDescriptors(mayRun.reduce((sum, { state }) => sum + 2 + state.endpoints.reduce((ports, each) => ports + each.ports.length, 0), 0));
   await Promise.all(mayRun.map((container) => recover(engine, container, options)));
   const endpoints = mayRun.filter(({ task, state }) => task !== undefined && state.endpoints.length > 0).map(({ state }) => state.endpoints);
   await engine.network.reconcile(engine.networks.userDefined(), endpoints);

@@ -1,0 +1,147 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { memory, proportionalSize, type BenchEngine } from './engines.ts';
+
+/** What the network group asks of run.ts. */
+export interface Bench {
+  readonly record: (metric: string, unit: string, engine: string, value: number) => void;
+  readonly call: (engine: BenchEngine, ...args: string[]) => string;
+  readonly api: (engine: BenchEngine) => { send(method: string, path: string, body?: object): Promise<Buffer>; close(): void };
+  /** Directory of the static programs that run in containers. */
+  readonly programs: string;
+}
+
+const SECONDS = 3;
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+/** The machine's own iperf3, whose libraries a container gets with /usr. */
+const IPERF = ['-v', '/usr:/usr:ro', 'busybox', ...loader(), '/usr/bin/iperf3'];
+
+function loader(): string[] {
+  const directory = readdirSync('/usr/lib').find((name) => /^(x86_64|aarch64)-linux-gnu$/.test(name)) ?? '';
+  const program = readdirSync(`/usr/lib/${directory}`).find((name) => /^ld-linux-.*\.so\.\d$/.test(name)) ?? '';
+  return [`/usr/lib/${directory}/${program}`, '--library-path', `/usr/lib/${directory}`];
+}
+
+/** Throughput through each engine's network: between containers, and to a port that is published on 127.0.0.1. */
+export async function throughput(engine: BenchEngine, { record, call, programs }: Bench): Promise<void> {
+  call(engine, 'network', 'create', 'bench-net');
+  call(engine, 'run', '-d', '--name', 'bench-iperf', '--network', 'bench-net', '-p', '127.0.0.1:5299:5201', ...IPERF, '-s');
+  call(engine, 'run', '-d', '--name', 'bench-web', '-p', '127.0.0.1:8089:8080', '-v', `${programs}:/b:ro`, 'busybox', '/b/tiny-http', '8080');
+  await wait(500);
+  const address = call(engine, 'inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', 'bench-iperf');
+  const gbits = (text: string): number => (JSON.parse(text) as { end: { sum_received: { bits_per_second: number } } }).end.sum_received.bits_per_second / 1e9;
+  const between = (host: string): number => gbits(call(engine, 'run', '--rm', '--network', 'bench-net', ...IPERF, '-J', '-t', String(SECONDS), '-c', host));
+  record('container to container, by address', 'Gbit/s', engine.name, between(address));
+  try {
+    record('container to container, by name', 'Gbit/s', engine.name, between('bench-iperf'));
+  } catch {
+    console.error(`  ${engine.name}: no names here`); // podman without its resolver
+  }
+  record('published on 127.0.0.1', 'Gbit/s', engine.name, gbits(spawnSync('iperf3', ['-J', '-t', String(SECONDS), '-c', '127.0.0.1', '-p', '5299'], { encoding: 'utf8' }).stdout));
+  const wrk = spawnSync('wrk', ['-t1', '-c32', `-d${SECONDS}s`, 'http://127.0.0.1:8089/'], { encoding: 'utf8' }).stdout;
+  record('published on 127.0.0.1, HTTP', 'req/s', engine.name, Number(/Requests\/sec:\s+([\d.]+)/.exec(wrk)?.[1]));
+  call(engine, 'rm', '-f', 'bench-iperf', 'bench-web');
+  call(engine, 'network', 'rm', 'bench-net');
+}
+
+/** Networks and a container on them, through the API. */
+export async function networkCycle(engine: BenchEngine, { record, call, api }: Bench): Promise<void> {
+  const id = call(engine, 'run', '-d', 'busybox', 'sleep', '1000');
+  const connection = api(engine);
+  const times: number[] = [];
+  for (let i = 0; i < 12; i++) {
+    const start = performance.now();
+    await connection.send('POST', '/networks/create', { Name: `bench-n${i}` });
+    await connection.send('POST', `/networks/bench-n${i}/connect`, { Container: id });
+    await connection.send('POST', `/networks/bench-n${i}/disconnect`, { Container: id });
+    await connection.send('DELETE', `/networks/bench-n${i}`);
+    if (i >= 2) times.push(performance.now() - start);
+  }
+  record('network create+connect+disconnect+rm', 'ms', engine.name, median(times));
+  connection.close();
+  call(engine, 'rm', '-f', id);
+}
+
+/** Many ports of one container: the time and memory that they add, and the processes. */
+export async function manyPorts(engine: BenchEngine, { record, call, api }: Bench): Promise<void> {
+  // dockerd takes some 100 ms and two processes for each
+  const count = engine.name === 'naru' ? 1000 : 50;
+  const connection = api(engine);
+  const processes = (): number => readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && engine.processes.test(readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
+    } catch {
+      return false;
+    }
+  }).length;
+  const one = async (ports: number): Promise<{ ms: number; mib: number; processes: number }> => {
+    const names = Array.from({ length: ports }, (_, i) => String(21000 + i));
+    const { Id } = JSON.parse((await connection.send('POST', '/containers/create', {
+      Image: 'busybox', Cmd: ['sleep', '1000'], ExposedPorts: Object.fromEntries(names.map((name) => [`${name}/tcp`, {}])),
+      HostConfig: { PortBindings: Object.fromEntries(names.map((name) => [`${name}/tcp`, [{ HostPort: name }]])) },
+    })).toString()) as { Id: string };
+    const start = performance.now();
+    await connection.send('POST', `/containers/${Id}/start`);
+    const ms = performance.now() - start;
+    await wait(engine.name === 'naru' ? 2500 : 500);
+    const result = { ms, mib: engine.name === 'naru' ? proportionalSize(engine.pid?.() ?? 0) : memory(engine.processes), processes: processes() };
+    await connection.send('DELETE', `/containers/${Id}?force=1`);
+    return result;
+  };
+  await one(1);
+  const without = [await one(0), await one(0), await one(0)];
+  const withPorts = engine.name === 'naru' ? [await one(count), await one(count), await one(count)] : [await one(count)];
+  const added = (of: (each: { ms: number; mib: number; processes: number }) => number): number => median(withPorts.map(of)) - median(without.map(of));
+  record(`${count} published ports: added to the start`, 'ms', engine.name, added((each) => each.ms));
+  record(`${count} published ports: added memory (PSS)`, 'MiB', engine.name, added((each) => each.mib));
+  record(`${count} published ports: added processes`, '', engine.name, added((each) => each.processes));
+  connection.close();
+}
+
+/** The daemon comes up with many containers on many networks, half of them running, under a ping flood to one. */
+export async function networkRestart(engine: BenchEngine, { record, api }: Bench, { containers, networks }: { containers: number; networks: number }): Promise<void> {
+  const connection = api(engine);
+  for (let i = 0; i < networks; i++) await connection.send('POST', '/networks/create', { Name: `bench-n${i}`, IPAM: { Config: [{ Subnet: `10.123.${i}.0/24` }] } });
+  const ids: string[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let i = next++; i < containers; i = next++) {
+      const { Id } = JSON.parse((await connection.send('POST', '/containers/create', {
+        Image: 'busybox', Cmd: ['sleep', '100000'], ExposedPorts: { '80/tcp': {} },
+        HostConfig: { NetworkMode: `bench-n${i % networks}`, PortBindings: { '80/tcp': [{ HostPort: String(23000 + i) }] } },
+      })).toString()) as { Id: string };
+      ids.push(Id);
+      if (i % 2 === 0) await connection.send('POST', `/containers/${Id}/start`);
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, worker));
+  const { NetworkSettings } = JSON.parse((await connection.send('GET', `/containers/${ids[0]}/json`)).toString()) as { NetworkSettings: { Networks: Record<string, { IPAddress: string }> } };
+  connection.close();
+  const times: number[] = [];
+  const ping = spawn('ping', ['-i', '0.001', '-q', Object.values(NetworkSettings.Networks)[0]!.IPAddress], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  ping.stdout.on('data', (bytes) => (said += String(bytes)));
+  const ended = new Promise((resolve) => ping.once('exit', resolve));
+  await wait(300);
+  for (let i = 0; i < 3; i++) {
+    await engine.down();
+    times.push(await engine.up());
+  }
+  await wait(300);
+  ping.kill('SIGINT');
+  await ended;
+  const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? [];
+  record(`daemon ready with ${containers} on ${networks} networks`, 'ms', engine.name, median(times));
+  record(`  packets lost of ${sent}, a ping each ms`, '', engine.name, Number(sent) - Number(received));
+  const after = api(engine);
+  next = 0;
+  await Promise.all(Array.from({ length: 4 }, async () => {
+    for (let id = ids[next++]; id !== undefined; id = ids[next++]) await after.send('DELETE', `/containers/${id}?force=1`);
+  }));
+  for (let i = 0; i < networks; i++) await after.send('DELETE', `/networks/bench-n${i}`);
+  after.close();
+}
+
+export const programsOf = (top: string): string => join(top, 'dist/obj');

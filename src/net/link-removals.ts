@@ -1,0 +1,58 @@
+import { NaruError } from '#spec/errors.ts';
+import { MessageWriter } from '#sys/netlink/message-writer.ts';
+import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
+import { writeDeleteLink } from '#sys/netlink/route-messages.ts';
+import { NETLINK_ROUTE } from '#sys/numbers.ts';
+
+const ENODEV = 19;
+const LOOK_MS = 1;
+
+/**
+ * Deletes interfaces of the host. The kernel takes one off its lists within a millisecond (a veth pair) or twenty (a bridge), and
+ * then waits, for as long again and for nothing that concerns us, before it says so: a thread of the pool hears that.
+ */
+export class LinkRemovals {
+  readonly #pending = new Map<string, Promise<void>>();
+  readonly #log: (message: string) => void;
+
+  constructor(log: (message: string) => void) {
+    this.#log = log;
+  }
+
+  /** Resolves when there is no interface of this name any more, whoever deleted it. Throws what the kernel said before that. */
+  remove(name: string): Promise<void> {
+    const known = this.#pending.get(name);
+    if (known !== undefined) return known;
+    const removal = this.#remove(name).finally(() => this.#pending.delete(name));
+    this.#pending.set(name, removal);
+    return removal;
+  }
+
+  /** Resolves when what is being deleted under this name is gone. */
+  async settled(name: string): Promise<void> {
+    await this.#pending.get(name)?.catch(() => {});
+  }
+
+  async #remove(name: string): Promise<void> {
+    const socket = new NetlinkSocket(NETLINK_ROUTE);
+    const w = new MessageWriter();
+    writeDeleteLink(w, { name });
+    let over = false;
+    const failed = socket.requestElsewhere(w, `delete interface ${name}`).then(() => undefined, (error: unknown) => error).finally(() => (over = true));
+    for (const start = performance.now(); !over && socket.seesInterface(name);) {
+      // Mostly that is a matter of microseconds; a bridge, and whatever waits for the kernel's lock, takes its time
+      const soon = performance.now() - start < LOOK_MS;
+      await Promise.race([failed, new Promise((resolve) => (soon ? setImmediate(resolve) : setTimeout(resolve, LOOK_MS)))]);
+    }
+    const later = failed.then((error) => {
+      socket.close();
+      return error === undefined || (error instanceof NaruError && error.errno === ENODEV) ? undefined : (error as Error);
+    });
+    if (!over) {
+      void later.then((error) => error !== undefined && this.#log(error.message));
+      return;
+    }
+    const error = await later;
+    if (error !== undefined) throw error;
+  }
+}
