@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { TestDaemon, run } from '../support/daemon.ts';
+import { DnsUpstream } from '../support/dns-upstream.ts';
 
 /** Names at 127.0.0.11 in user-defined networks, with the Docker CLI. */
 let d: TestDaemon;
@@ -15,8 +16,10 @@ const defer = (work: () => void): void => void deferred.push(work);
 afterEach(async () => {
   for (const work of deferred.splice(0)) work();
   const words = (text: string): string[] => text.split('\n').filter((word) => word !== '');
-  for (const id of words(d.ok('ps', '-aq'))) d.ok('rm', '-f', id);
-  for (const id of words(d.ok('network', 'ls', '-q', '--filter', 'type=custom'))) d.ok('network', 'rm', id);
+  for (const [list, remove] of [[['ps', '-aq'], ['rm', '-f']], [['network', 'ls', '-q', '--filter', 'type=custom'], ['network', 'rm']]] as const) {
+    const ids = words(d.ok(...list));
+    if (ids.length > 0) d.ok(...remove, ...ids);
+  }
   assert.equal(await d.leaked(), '');
 });
 after(async () => {
@@ -24,8 +27,10 @@ after(async () => {
 });
 
 const sleeper = (name: string, ...flags: string[]): string => d.ok('run', '-d', '--name', name, ...flags, 'busybox', 'sleep', '600');
-const addressOf = (name: string, network: string): string => d.ok('inspect', '-f', `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, name);
-const pidOf = (name: string): number => Number(d.ok('inspect', '-f', '{{.State.Pid}}', name));
+/** Not by the command line: it is asked often. */
+const inspect = (name: string): { State: { Pid: number }; NetworkSettings: { Networks: Record<string, { IPAddress: string }> } } => d.api('GET', `/v1.51/containers/${name}/json`).json as ReturnType<typeof inspect>;
+const pidOf = (name: string): number => inspect(name).State.Pid;
+const addressOf = (name: string, network: string): string => inspect(name).NetworkSettings.Networks[network]!.IPAddress;
 
 /** What `dig +short` says inside a container's network namespace, sorted. */
 function dig(container: string, ...args: string[]): string[] {
@@ -136,6 +141,69 @@ describe('names', () => {
     assert.deepEqual(dig('own', 'web'), [addressOf('web', 'front')]);
     assert.match(d.ok('run', '--rm', '--network', 'container:web', 'busybox', 'nslookup', 'own'), new RegExp(`Address: ${addressOf('own', 'front')}`));
     for (const network of ['bridge', 'host', 'none']) assert.doesNotMatch(d.ok('run', '--rm', '--network', network, 'busybox', 'cat', '/etc/resolv.conf'), /127\.0\.0\.11/);
+  });
+});
+
+/** A network with a container whose namespace has a name server of the test's (its names: dns-upstream.ts). */
+async function upstream(name: string, words: readonly string[] = []): Promise<{ server: DnsUpstream; address: string }> {
+  sleeper(name, '--network', 'front');
+  const server = await DnsUpstream.inNamespaceOf(pidOf(name), words);
+  defer(() => server[Symbol.dispose]());
+  return { server, address: addressOf(name, 'front') };
+}
+
+describe('upstream', () => {
+  test('other names are asked for outside: all types, over UDP and TCP, with and without EDNS; what is cut comes whole over TCP', async () => {
+    d.ok('network', 'create', 'front');
+    const { server, address } = await upstream('names');
+    sleeper('asks', '--network', 'front', '--dns', address);
+    assert.deepEqual(dig('asks', 'x.a.test'), ['192.0.2.1']);
+    assert.deepEqual(dig('asks', '+tcp', 'y.a.test'), ['192.0.2.1']);
+    assert.deepEqual(dig('asks', '+noedns', 'z.a.test'), ['192.0.2.1']);
+    assert.deepEqual(dig('asks', 'SRV', '_s._tcp.srv.test'), ['1 2 80 target.a.test.']);
+    assert.equal(dig('asks', '+ignore', 'TXT', 'big.test').length, 0);
+    assert.ok(dig('asks', 'TXT', 'big.test').join('').length > 7900);
+    assert.equal(status('asks', 'none.test'), 'NXDOMAIN');
+    assert.equal(status('asks', 'fails.test'), 'SERVFAIL');
+    assert.ok(server.asked.includes('tcp y.a.test A') && server.asked.includes('udp x.a.test A') && server.asked.includes('udp _s._tcp.srv.test SRV'), server.asked.join());
+    assert.match(d.ok('exec', 'asks', 'nslookup', 'busy.a.test'), /Address: 192\.0\.2\.1/);
+    const before = server.asked.length;
+    assert.deepEqual(dig('asks', 'X.A.test'), ['192.0.2.1']);
+    assert.equal(server.asked.length, before, 'what was answered a moment ago is remembered');
+  });
+
+  test('a server that is silent, refuses or is not there costs a moment, not the answer', async () => {
+    d.ok('network', 'create', 'front');
+    const [bad, good] = [await upstream('deaf', ['silent']), await upstream('names')];
+    sleeper('none', '--network', 'front');
+    sleeper('asks', '--network', 'front', '--dns', bad.address, '--dns', addressOf('none', 'front'), '--dns', good.address, '--dns-opt', 'timeout:1');
+    const took = (name: string): number => {
+      const began = performance.now();
+      assert.deepEqual(dig('asks', '+timeout=4', name), ['192.0.2.1']);
+      return performance.now() - began;
+    };
+    assert.ok(took('first.a.test') >= 990, 'the silent one was waited for');
+    assert.ok(took('second.a.test') < 900, 'now it is asked last');
+    assert.equal(bad.server.asked.length, 1);
+    sleeper('alone', '--network', 'front', '--dns', bad.address, '--dns-opt', 'timeout:1', '--dns-opt', 'attempts:1');
+    const began = performance.now();
+    assert.equal(status('alone', '+timeout=4', 'x.a.test'), 'SERVFAIL');
+    assert.ok(performance.now() - began < 2500);
+  });
+
+  test('search domains and options are the flags\', and names of ours stay here', async () => {
+    d.ok('network', 'create', 'front');
+    d.ok('network', 'create', 'my_app');
+    const { server, address } = await upstream('names');
+    sleeper('asks', '--network', 'front', '--dns', address, '--dns-search', 'a.test', '--dns-opt', 'ndots:1');
+    d.ok('network', 'connect', 'my_app', 'asks');
+    assert.deepEqual(d.ok('exec', 'asks', 'grep', '-v', '^#', '/etc/resolv.conf').split('\n'), ['nameserver 127.0.0.11', 'search a.test', 'options ndots:1']);
+    assert.match(d.ok('exec', 'asks', 'ping', '-c1', '-W1', 'names'), /1 packets received/);
+    assert.match(d.ok('exec', 'asks', 'nslookup', 'plain'), /Name:\tplain\.a\.test\nAddress: 192\.0\.2\.1/);
+    for (const name of ['nobody', 'nobody.my_app', 'names.front', '_http._tcp.names']) dig('asks', name);
+    for (const words of [['names', 'MX'], ['names', 'TXT'], ['names', '-c', 'CH'], ['-x', '172.31.255.253'], ['-x', address.replace(/\d+$/, '199')]]) dig('asks', ...words);
+    const names = server.asked.map((line) => line.split(' ')[1]).filter((name) => !name!.endsWith('.a.test') && !name!.startsWith('253.255.31'));
+    assert.deepEqual(names, [], 'nothing of ours was asked for outside');
   });
 });
 

@@ -41,9 +41,12 @@ export function answerQuery(client: Client, directory: NameDirectory, place: Que
     counters.refused++;
     return answerCode(place, code);
   }
-  if (question.class !== CLASS_IN) return FORWARD;
   const found = lookUp(client, directory, bytes);
   if (found.kind === 'elsewhere') return FORWARD;
+  if (question.class !== CLASS_IN) {
+    counters.withheld++;
+    return answerCode(place, RCODE.refused);
+  }
   writer.begin(bytes, question, { into: place.into, at: place.intoAt, room: place.stream ? MAX_TCP_BYTES : question.room });
   if (found.kind === 'absent') {
     counters.withheld++;

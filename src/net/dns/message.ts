@@ -56,13 +56,14 @@ function endOfPlainName(bytes: Uint8Array, at: number, end: number): number {
   return 0;
 }
 
-/** Steps over a name that may end in a compression pointer; 0: it is none. */
+/** Steps over a name that may end in a compression pointer; 0: it is none. Pointers lead back, to before the name: a chain of them ends. */
 export function endOfName(bytes: Uint8Array, at: number, end: number): number {
+  const start = at;
   const limit = Math.min(end, at + MAX_NAME_BYTES);
   while (at < limit) {
     const length = bytes[at]!;
     if (length === 0) return at + 1;
-    if (length >= 0xc0) return at + 2 <= end ? at + 2 : 0;
+    if (length >= 0xc0) return at + 2 <= end && (((length & 0x3f) << 8) | bytes[at + 1]!) < start ? at + 2 : 0;
     if (length > MAX_LABEL_BYTES) return 0;
     at += length + 1;
   }
@@ -248,8 +249,11 @@ export function matches(query: Uint8Array, answer: Uint8Array, nameEnd: number):
   return exact ? 'yes' : 'case';
 }
 
+/** Types whose data have a name, and how far within. */
+const NAME_IN_DATA: ReadonlyMap<number, number> = new Map([[TYPE.ns, 0], [TYPE.cname, 0], [TYPE.soa, 0], [TYPE.ptr, 0], [TYPE.mx, 2], [TYPE.srv, 6]]);
+
 /** Seconds for which an answer may be kept (the least of its records; of a negative one, what its SOA allows), at most `most`; 0: not at all.
- *  Checks on the way that all records are whole. undefined: the message is broken. */
+ *  Checks on the way that all records are whole, and that no name runs in a circle. undefined: the message is broken. */
 export function lifetimeOf(message: Uint8Array, nameEnd: number, most: number): number | undefined {
   const end = message.byteLength;
   const counts = [u16(message, 6), u16(message, 8), u16(message, 10)] as const;
@@ -263,6 +267,8 @@ export function lifetimeOf(message: Uint8Array, nameEnd: number, most: number): 
       const next = fixed + 10 + u16(message, fixed + 8);
       if (next > end) return undefined;
       const type = u16(message, fixed);
+      const inner = NAME_IN_DATA.get(type);
+      if (inner !== undefined && endOfName(message, fixed + 10 + inner, next) === 0) return undefined;
       if (type !== TYPE.opt && section < 2) {
         seconds = Math.min(seconds, u16(message, fixed + 4) * 65536 + u16(message, fixed + 6));
         if (section === 1 && type === TYPE.soa && next - fixed - 10 >= 22) {

@@ -9,7 +9,7 @@ import { Resolver } from './resolver.ts';
 /** The listening control socket. */
 export const LISTENER_FD = 3;
 /** How long it stays when there is no container left. */
-const LINGER_MS = 1500;
+const LINGER_MS = 750;
 /** Kept when memory is short: it serves many, and is small. */
 const OOM_SCORE = '-900';
 

@@ -1,0 +1,26 @@
+import type { BenchEngine } from './engines.ts';
+
+/** What it asks of run.ts. */
+interface Bench {
+  readonly record: (metric: string, unit: string, engine: string, value: number) => void;
+  readonly call: (engine: BenchEngine, ...args: string[]) => string;
+  /** Directory of the static programs that run in containers. */
+  readonly programs: string;
+}
+
+const SECONDS = 2, RUNS = 3;
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+/** Answers per second that one container gets for the name of another: one question at a time, and 32 under way. */
+export function dnsAnswers(engine: BenchEngine, { record, call, programs }: Bench): void {
+  call(engine, 'network', 'create', '--subnet', '10.253.53.0/24', 'bench-dns');
+  call(engine, 'run', '-d', '--name', 'bench-web', '--network', 'bench-dns', 'busybox', 'sleep', '1000');
+  call(engine, 'run', '-d', '--name', 'bench-asks', '--network', 'bench-dns', '-v', `${programs}:/b:ro`, 'busybox', 'sleep', '1000');
+  for (const window of [1, 32]) {
+    const once = (): number => Number(call(engine, 'exec', 'bench-asks', '/b/dns-client', 'bench-web', String(SECONDS), String(window)));
+    once();
+    record(`DNS answers for a local name, ${window} under way`, '1/s', engine.name, median(Array.from({ length: RUNS }, once)));
+  }
+  call(engine, 'rm', '-f', 'bench-asks', 'bench-web');
+  call(engine, 'network', 'rm', 'bench-dns');
+}
