@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { request as tlsRequest } from 'node:https';
@@ -36,6 +37,40 @@ test('webhooks: in order, again after failures, bounded', async () => {
     assert.equal(seen[2]?.target.digest, image.digest);
     assert.match(await (await fetch(`${registry.url}/metrics`)).text(), /naru_registry_events_total\{outcome="delivered"\} 5/);
   } finally {
+    receiver.closeAllConnections(); receiver.close();
+  }
+});
+
+test('webhooks: what was not delivered is after a restart of the server, signed, and never more than the queue holds', async () => {
+  const seen: string[] = [];
+  const receiver = createServer(async (request, response) => {
+    let text = '';
+    for await (const piece of request) text += String(piece);
+    assert.equal(request.headers['x-hub-signature-256'], `sha256=${createHmac('sha256', 'secret').update(text).digest('hex')}`);
+    seen.push(...(JSON.parse(text) as { events: { action: string; target: { tag?: string } }[] }).events.map((e) => e.target.tag ?? e.action));
+    response.end();
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const { port } = receiver.address() as AddressInfo;
+  await new Promise<void>((resolve) => receiver.close(() => resolve()));
+  // Nobody listens at that port now.
+  const registry = await testRegistry({ webhooks: [{ url: `http://127.0.0.1:${port}/`, secret: 'secret', queue: 5, backoff: 20 }] });
+  try {
+    const one = repository(registry.url, 'durable');
+    const image = await one.image('v0');
+    for (let i = 1; i < 8; i++) await one.putManifest(`v${i}`, image.text, image.manifest.mediaType);
+    assert.match(await (await fetch(`${registry.url}/metrics`)).text(), /^naru_registry_events_waiting 5$/m);
+    await registry.restart();
+    assert.match(await (await fetch(`${registry.url}/metrics`)).text(), /^naru_registry_events_waiting 5$/m);
+    await new Promise<void>((resolve) => receiver.listen(port, '127.0.0.1', resolve));
+    for (let i = 0; i < 200 && seen.length < 5; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(seen, ['v3', 'v4', 'v5', 'v6', 'v7']);
+    assert.equal((await repository(registry.url, 'durable').putManifest('bad', '{}', image.manifest.mediaType)).status, 400);
+    await repository(registry.url, 'durable').manifest('v7', 'DELETE');
+    for (let i = 0; i < 200 && seen.length < 6; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(seen.slice(5), ['v7'], 'a push that was refused is not told');
+  } finally {
+    await registry[Symbol.asyncDispose]();
     receiver.closeAllConnections(); receiver.close();
   }
 });

@@ -24,19 +24,19 @@ export class DockerRegistry implements AsyncDisposable {
     this.#process = process;
   }
 
-  /** users: name to password. */
-  static async start({ users }: { users?: Record<string, string> } = {}): Promise<DockerRegistry> {
+  /** users: name to password; token: whose tokens count (PEM file of the certificate); tls: PEM files. */
+  static async start({ users, token, tls }: { users?: Record<string, string>; token?: { realm: string; service: string; issuer: string; certificate: string }; tls?: { certificate: string; key: string } } = {}): Promise<DockerRegistry> {
     const directory = mkdtempSync(join(tmpdir(), 'naru-registry.'));
     const port = await freePort();
-    const auth = users === undefined ? '' : `auth: {htpasswd: {realm: test, path: ${directory}/htpasswd}}\n`;
+    const auth = token !== undefined ? `auth: {token: {realm: "${token.realm}", service: "${token.service}", issuer: "${token.issuer}", rootcertbundle: ${token.certificate}}}\n`
+      : users === undefined ? '' : `auth: {htpasswd: {realm: test, path: ${directory}/htpasswd}}\n`;
     if (users !== undefined) writeFileSync(join(directory, 'htpasswd'), Object.entries(users).map(([name, password]) => bcryptLine(name, password)).join(''));
-    writeFileSync(join(directory, 'config.yml'), `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}\n${auth}http: {addr: "127.0.0.1:${port}"}\n`);
+    writeFileSync(join(directory, 'config.yml'), `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}\n${auth}http: {addr: "127.0.0.1:${port}"${tls === undefined ? '' : `, tls: {certificate: ${tls.certificate}, key: ${tls.key}}`}}\n`);
     const child = spawn('docker-registry', ['serve', join(directory, 'config.yml')], { stdio: 'ignore' });
     const registry = new DockerRegistry(`127.0.0.1:${port}`, directory, child);
     for (let i = 0; i < 500; i++) {
       if (child.exitCode !== null) throw new Error('docker-registry ended');
-      const status = await fetch(`http://${registry.host}/v2/`).then(({ status: code }) => code, () => 0);
-      if (status !== 0) return registry;
+      if (await listens(port)) return registry;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     throw new Error('docker-registry does not answer');
@@ -49,6 +49,15 @@ export class DockerRegistry implements AsyncDisposable {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }
+
+/** Whether somebody accepts connections, with TLS or without. */
+export const listens = (port: number): Promise<boolean> => new Promise((resolve) => {
+  const socket = connect({ host: '127.0.0.1', port }, () => {
+    socket.destroy();
+    resolve(true);
+  });
+  socket.on('error', () => resolve(false));
+});
 
 function bcryptLine(name: string, password: string): string {
   const { stdout, status } = spawnSync('python3', ['-c', 'import crypt,sys;print(crypt.crypt(sys.argv[1],"$2y$05$"+"abcdefghijklmnopqrstuu"))', password], { encoding: 'utf8' });

@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NARU } from './daemon.ts';
+import { listens } from './docker-registry.ts';
 
 /** `naru registry serve` on a port of its own, with data of its own. */
 export class NaruRegistry implements AsyncDisposable {
@@ -24,7 +25,7 @@ export class NaruRegistry implements AsyncDisposable {
     const registry = new NaruRegistry(`127.0.0.1:${port}`, directory, child);
     for (let i = 0; i < 500; i++) {
       if (child.exitCode !== null) throw new Error('naru registry ended');
-      if ((await fetch(`http://${registry.host}/v2/`).then(({ status }) => status, () => 0)) !== 0) return registry;
+      if (await listens(port)) return registry;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     throw new Error('naru registry does not answer');

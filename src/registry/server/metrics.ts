@@ -13,6 +13,7 @@ const HELP: Record<string, [type: 'counter' | 'gauge', help: string]> = {
   naru_registry_collected_blobs_total: ['counter', 'Blobs that garbage collection removed.'],
   naru_registry_collected_bytes_total: ['counter', 'Bytes that garbage collection removed.'],
   naru_registry_upstream_total: ['counter', 'Pull-through requests by outcome (hit, miss, stale, failed).'],
+  naru_registry_events_waiting: ['gauge', 'Notifications that have not been delivered yet.'],
   naru_registry_requests_in_flight: ['gauge', 'Requests being answered.'],
   naru_registry_blobs: ['gauge', 'Blobs stored.'],
   naru_registry_stored_bytes: ['gauge', 'Bytes of the blobs stored.'],

@@ -140,6 +140,7 @@ function webhookOptions(s: Section): WebhookOptions {
   const url = s.required('url');
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) throw new NaruError('invalid', `webhooks: ${JSON.stringify(url)} is no http address`);
   const headers = s.as('headers', (value) => Object.fromEntries(Object.entries(value as object).map(([name, text]) => [name, String(text)])));
+  const secret = s.text('secret');
   const [queue, attempts, timeout] = [s.number('queue'), s.number('attempts'), s.as('timeout', parseTime)];
-  return { url, ...(headers === undefined ? {} : { headers }), ...(queue === undefined ? {} : { queue }), ...(attempts === undefined ? {} : { attempts }), ...(timeout === undefined ? {} : { timeout }) };
+  return { url, ...(headers === undefined ? {} : { headers }), ...(secret === undefined ? {} : { secret }), ...(queue === undefined ? {} : { queue }), ...(attempts === undefined ? {} : { attempts }), ...(timeout === undefined ? {} : { timeout }) };
 }

@@ -8,7 +8,7 @@ import { clean, every, type CleaningReport } from './garbage/janitor.ts';
 import { serveHttp } from './http/http-service.ts';
 import { createMetrics } from './metrics.ts';
 import { namePattern } from './name-pattern.ts';
-import { webhook } from './notify/webhook.ts';
+import { forgetOtherHooks, webhook } from './notify/webhook.ts';
 import { openRegistryData } from './open-registry-data.ts';
 import type { RegistryOptions } from './options.ts';
 import type { Registry } from './registry.ts';
@@ -39,10 +39,11 @@ export async function serveRegistry(options: RegistryOptions, say: (line: string
   let inFlight = (): number => 0;
   const metrics = createMetrics(() => ({
     ...(metadata.one<Record<string, number>>(
-      'SELECT count(*) AS naru_registry_blobs, coalesce(sum(size), 0) AS naru_registry_stored_bytes, (SELECT count(*) FROM repositories) AS naru_registry_repositories FROM blobs WHERE stored')),
+      'SELECT count(*) AS naru_registry_blobs, coalesce(sum(size), 0) AS naru_registry_stored_bytes, (SELECT count(*) FROM repositories) AS naru_registry_repositories, (SELECT count(*) FROM events) AS naru_registry_events_waiting FROM blobs WHERE stored')),
     naru_registry_requests_in_flight: inFlight(),
   }));
-  const hooks = options.webhooks.map((one) => stack.use(webhook(one, (what, count, error) => {
+  forgetOtherHooks(metadata, options.webhooks.map(({ url }) => url));
+  const hooks = options.webhooks.map((one) => stack.use(webhook(metadata, one, (what, count, error) => {
     metrics.count('naru_registry_events_total', { outcome: what }, count);
     if (error !== undefined) say(`webhook ${new URL(one.url).origin}: ${count} events given up: ${(error as Error).message}`);
   })));

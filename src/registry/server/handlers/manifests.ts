@@ -60,14 +60,14 @@ export async function putManifestByReference(registry: Registry, call: Call, { n
       const wrong = wrongSizes(registry.metadata, name, manifest)[0];
       if (wrong !== undefined) throw registryError('SIZE_INVALID', `the manifest says that ${wrong.digest} has ${wrong.size} bytes, but it has ${wrong.stored}`);
       putManifest(registry.metadata, name, { digest, bytes, manifest, tags, now: Date.now(), quota: registry.limits.quotaOf(name) });
+      for (const tag of tags.length === 0 ? [undefined] : tags) {
+        registry.events.emit(eventOf(call, 'push', { repository: name, digest, size: bytes.length, mediaType: manifest.mediaType, ...(tag === undefined ? {} : { tag }) }));
+      }
     });
   } catch (error) {
     throw asStorageError(error, `manifest ${digest} could not be stored`);
   }
   registry.metrics.count('naru_registry_received_bytes_total', {}, bytes.length);
-  for (const tag of tags.length === 0 ? [undefined] : tags) {
-    registry.events.emit(eventOf(call, 'push', { repository: name, digest, size: bytes.length, mediaType: manifest.mediaType, ...(tag === undefined ? {} : { tag }) }));
-  }
   return {
     status: 201,
     headers: {
@@ -82,13 +82,19 @@ export async function putManifestByReference(registry: Registry, call: Call, { n
 export async function deleteManifest(registry: Registry, call: Call, { name, reference }: ManifestTarget): Promise<Reply> {
   const unknown = (): Error => registryError('MANIFEST_UNKNOWN', 'manifest unknown', { detail: { name, reference: reference.tag ?? reference.digest } });
   if (reference.tag !== undefined) {
-    if (!removeTag(registry.metadata, name, reference.tag)) throw unknown();
-    registry.events.emit(eventOf(call, 'delete', { repository: name, tag: reference.tag }));
+    const { tag } = reference;
+    registry.metadata.transaction(() => {
+      if (!removeTag(registry.metadata, name, tag)) throw unknown();
+      registry.events.emit(eventOf(call, 'delete', { repository: name, tag }));
+    });
     return { status: 202 };
   }
-  const removed = removeManifest(registry.metadata, name, reference.digest);
-  if (removed.outcome === 'unknown') throw unknown();
-  if (removed.outcome === 'in-use') throw registryError('DENIED', `the manifest is part of index ${removed.manifest}`, { status: 405, hint: 'delete that one first, or only the tag' });
-  registry.events.emit(eventOf(call, 'delete', { repository: name, digest: reference.digest }));
+  const { digest } = reference;
+  registry.metadata.transaction(() => {
+    const removed = removeManifest(registry.metadata, name, digest);
+    if (removed.outcome === 'unknown') throw unknown();
+    if (removed.outcome === 'in-use') throw registryError('DENIED', `the manifest is part of index ${removed.manifest}`, { status: 405, hint: 'delete that one first, or only the tag' });
+    registry.events.emit(eventOf(call, 'delete', { repository: name, digest }));
+  });
   return { status: 202 };
 }

@@ -91,4 +91,12 @@ CREATE TRIGGER manifest_returns AFTER INSERT ON manifests BEGIN
 END;
 `,
   },
+  {
+    // What webhooks have not been told yet, as the JSON that they get.
+    name: 'events',
+    sql: `
+CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, hook TEXT NOT NULL, event TEXT NOT NULL) STRICT;
+CREATE INDEX events_by_hook ON events(hook, id);
+`,
+  },
 ];
