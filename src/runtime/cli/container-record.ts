@@ -15,7 +15,8 @@ export interface ContainerRecord {
   readonly cgroupPath: string;
   /** The group was there before the container: it is not ours to empty. */
   readonly foreignCgroup: boolean;
-  readonly systemdCgroup: boolean;
+  /** The scope that systemd made for it (--systemd-cgroup). */
+  readonly systemdUnit?: string;
   readonly rootless: boolean;
   /** Who makes it, while it is being made. */
   readonly creator: { readonly pid: number; readonly startTime: number };

@@ -47,12 +47,13 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
   const bundle = readBundle(options.bundle);
   checkTerminal(options, bundle);
   const cgroups = detectCgroups();
-  const cgroupPath = runtimeCgroupPath(id, bundle.spec.linux?.cgroupsPath, context.systemdCgroup);
-  const foreignCgroup = existingGroup(cgroups, cgroupPath);
+  const scope = context.systemdCgroup ? await (await import('./systemd-scope.ts')).prepareScope(id, bundle.spec, { helper: context.helper(), cgroups }) : undefined;
+  const cgroupPath = scope?.cgroupPath ?? runtimeCgroupPath(id, bundle.spec.linux?.cgroupsPath);
+  const foreignCgroup = scope === undefined && existingGroup(cgroups, cgroupPath);
   const slots = new RequestSlots({ terminal: bundle.spec.process?.terminal === true });
   const first: ContainerRecord = {
     id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup,
-    systemdCgroup: context.systemdCgroup, rootless: context.rootless, noNewKeyring: options.noNewKeyring, layout: {},
+    ...(scope !== undefined && { systemdUnit: scope.unit }), rootless: context.rootless, noNewKeyring: options.noNewKeyring, layout: {},
     creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
   };
   const directory = claimContainer(context.root, first, bundle.config);
@@ -60,12 +61,14 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
     const record = { ...first, layout: layoutOf(options, slots, directory) };
     const { plan, spec } = taskPlan(record, bundle.spec, { stateDir: directory.path });
     for (const warning of specWarnings(spec, detectHost())) context.warn(warning);
-    ensureParents(cgroups, cgroupPath, { andItself: foreignCgroup && cgroups.version === 1 });
+    await scope?.start();
+    ensureParents(cgroups, cgroupPath, { andItself: (foreignCgroup || scope !== undefined) && cgroups.version === 1 });
     const task = runtimeTask({ id, spec, verb: 'create', plan, helper: context.helper(), slots, leaves: options.mode !== 'foreground' });
     await before?.(task, bundle);
     if (options.mode === 'create') await task.create();
     else await task.start();
     slots.close();
+    scope?.settle();
     const init = { pid: task.pid, startTime: readProcessStat(task.pid)?.startTime ?? 0 };
     if (options.pidFile !== undefined && readPid(options.pidFile) !== task.pid) throw new NaruError('invalid', `--pid-file ${options.pidFile}: could not be written`);
     const complete = { ...record, init };
@@ -73,6 +76,7 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
     return { record: complete, bundle, directory, task };
   } catch (error) {
     slots.close();
+    scope?.settle();
     await undo({ record: first, directory, cgroups });
     throw error;
   }
@@ -109,6 +113,7 @@ async function undo({ record, directory, cgroups }: { record: ContainerRecord; d
   const { killInit, releaseCgroup } = await import('./remove-container.ts');
   await killInit(directory, record);
   await releaseCgroup(cgroups, record).catch(() => {});
+  if (record.systemdUnit !== undefined) await (await import('./systemd-scope.ts')).stopScope(record.systemdUnit).catch(() => {});
   rmSync(directory.path, { recursive: true, force: true });
 }
 

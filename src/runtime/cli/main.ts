@@ -3,6 +3,7 @@ import { NaruError } from '#spec/errors.ts';
 import { DEFAULT_ROOT, type RuntimeContext, type Verb } from './context.ts';
 import { bool, parseFlags, text } from './flags.ts';
 import { openLog } from './log.ts';
+import { inUserNamespace } from './user-namespace.ts';
 
 const GLOBAL_FLAGS = {
   root: text, log: text, 'log-format': text, debug: bool, 'systemd-cgroup': bool, rootless: text, criu: text,
@@ -60,7 +61,7 @@ export async function runRuntime(program: RuntimeProgram): Promise<number> {
     if (load === undefined) throw new NaruError('invalid', `${JSON.stringify(verb)} is no command of naru runtime`, { hint: 'naru runtime --help lists them' });
     const context: RuntimeContext = {
       root: resolve(flags.root ?? defaultRoot()), systemdCgroup: flags['systemd-cgroup'], debug: flags.debug, criu: flags.criu ?? 'criu',
-      rootless: flags.rootless === 'true' || (flags.rootless !== 'false' && process.geteuid!() !== 0),
+      rootless: flags.rootless === 'true' || (flags.rootless !== 'false' && (process.geteuid!() !== 0 || inUserNamespace())),
       version: program.version, helper: () => program.helper(), warn: (message) => log.write('warning', message),
     };
     return await (await load())(rest.slice(1), context);

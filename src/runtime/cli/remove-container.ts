@@ -21,6 +21,10 @@ export async function removeContainer(record: ContainerRecord, context: RuntimeC
   const directory = containerDirectory(context.root, record.id);
   await killInit(directory, record);
   await releaseCgroup(detectCgroups(), record);
+  if (record.systemdUnit !== undefined) {
+    const { stopScope } = await import('./systemd-scope.ts');
+    await stopScope(record.systemdUnit).catch((error: Error) => context.warn(`${record.systemdUnit}: ${error.message}`));
+  }
   const spec = configOf(context.root, record.id);
   rmSync(directory.path, { recursive: true, force: true });
   for (const hook of spec?.hooks?.poststop ?? []) {

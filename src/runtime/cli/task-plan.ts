@@ -20,7 +20,7 @@ export function taskPlan(record: ContainerRecord, config: OciSpec, at: { readonl
     io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
   };
   const plan = compileTask(request, detectHost(), {
-    ...record.layout, standalone: true, cgroupParentsReady: true, cgroupMayExist: record.foreignCgroup, bundle: record.bundle,
+    ...record.layout, standalone: true, cgroupParentsReady: true, cgroupMayExist: record.foreignCgroup || record.systemdUnit !== undefined, bundle: record.bundle,
     noNewKeyring: record.noNewKeyring, childFile: `${stateDir}/pid`, inheritStreams: !terminal,
   });
   return { plan, spec };

@@ -32,7 +32,7 @@ export function runtimeFeatures({ version, criu }: RuntimeFeatures): object {
     linux: {
       namespaces: Object.keys(NAMESPACE_FLAGS).sort(),
       capabilities: CAPABILITIES,
-      cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: DELEGATED_CONTROLLERS.includes('rdma') },
+      cgroup: { v1: true, v2: true, systemd: true, systemdUser: true, rdma: DELEGATED_CONTROLLERS.includes('rdma') },
       seccomp: {
         enabled: true,
         actions: [...ACTION_NAMES].sort(),

@@ -25,7 +25,12 @@ export const update: Verb = async (words, context) => {
   const resources = flags.resources === undefined ? resourcesOf(flags) : parseJson(readFileSync(flags.resources === '-' ? 0 : flags.resources, 'utf8'), flags.resources) as OciResources;
   if (typeof resources !== 'object' || resources === null) throw new NaruError('invalid', `${flags.resources}: is no object`);
   if (containerStatus(context.root, record).status === 'stopped') throw new NaruError('conflict', 'container not running');
-  await updateResources(detectCgroups(), record.cgroupPath, resources);
+  const cgroups = detectCgroups();
+  if (record.systemdUnit !== undefined) {
+    const { updateScope } = await import('../systemd-scope.ts');
+    await updateScope(record.systemdUnit, resources, cgroups.version);
+  }
+  await updateResources(cgroups, record.cgroupPath, resources);
   return 0;
 };
 
