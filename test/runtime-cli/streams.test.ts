@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, afterEach, test } from 'node:test';
 import { RuntimeBundles } from '../support/runtime-bundles.ts';
 
@@ -11,18 +12,30 @@ const b = new RuntimeBundles();
 afterEach(() => assert.deepEqual(b.clear(), []));
 after(() => b.destroy());
 
-/** The caller's end of --console-socket: what came, as text of the messages that carry descriptors (the descriptor is theirs to keep). */
-async function consoleSocket(name: string): Promise<{ path: string; server: Server; received: Promise<string> }> {
+/** The caller's end of --console-socket, as an engine has it: takes the descriptor and holds it; says the message's text, then what the
+ *  terminal says. */
+const RECEIVER = `
+import array, os, socket, sys
+listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1]); listener.listen(1)
+print('listening', flush=True)
+peer, _ = listener.accept()
+text, control, _, _ = peer.recvmsg(100, socket.CMSG_SPACE(4))
+master = array.array('i', control[0][2][:4])[0]
+print(text.decode(), flush=True)
+while True:
+    try: said = os.read(master, 1000)
+    except OSError: break
+    if not said: break
+    print(said.decode().strip(), flush=True)
+`;
+
+async function consoleSocket(name: string): Promise<{ path: string; next(): Promise<string>; close(): void }> {
   const path = join(b.top, name);
-  rmSync(path, { force: true });
-  const got = Promise.withResolvers<string>();
-  const server = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.once('data', (bytes) => got.resolve(bytes.toString()));
-  });
-  server.listen(path);
-  await once(server, 'listening');
-  return { path, server, received: got.promise };
+  const receiver = spawn('python3', ['-c', RECEIVER, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: receiver.stdout! })[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => (await lines.next()).value as string;
+  assert.equal(await next(), 'listening');
+  return { path, next, close: () => void receiver.kill() };
 }
 
 test('run: the program reads the caller’s stdin', () => {
@@ -37,22 +50,30 @@ test('exec: the program reads the caller’s stdin', () => {
 });
 
 test('a terminal through --console-socket: the name of the master comes, and nobody who reads the caller’s streams waits for the container', async () => {
-  const { id, path } = b.bundle(['sleep', '60'], (spec) => { spec.process!.terminal = true; });
+  const { id, path } = b.bundle(['sh', '-c', 'tty; stty size; sleep 60'], (spec) => {
+    spec.process!.terminal = true;
+    spec.process!.consoleSize = { height: 11, width: 22 };
+  });
   const socket = await consoleSocket('create.sock');
   const pidFile = join(path, 'pid');
   // Ends only when nobody holds its pipes any more.
   const child = b.start(['create', '-b', path, '--console-socket', socket.path, '--pid-file', pidFile, id], ['ignore', 'pipe', 'pipe']);
+  let complaint = '';
+  child.stderr!.on('data', (bytes: Buffer) => { complaint += bytes.toString(); });
   const [code] = await once(child, 'close') as [number];
-  assert.equal(code, 0);
-  assert.equal(await socket.received, '/dev/ptmx');
-  socket.server.close();
+  assert.equal(code, 0, complaint);
+  assert.equal(await socket.next(), '/dev/ptmx');
   assert.equal(Number(readFileSync(pidFile, 'utf8')), b.state(id).pid);
   b.ok('start', id);
+  assert.equal(await socket.next(), '/dev/pts/0');
+  assert.equal(await socket.next(), '11 22');
   const second = await consoleSocket('exec.sock');
-  const inside = b.start(['exec', '-d', '-t', '--console-socket', second.path, id, 'sleep', '60'], ['ignore', 'pipe', 'pipe']);
+  const inside = b.start(['exec', '-d', '-t', '--console-socket', second.path, id, 'sh', '-c', 'tty; sleep 60'], ['ignore', 'pipe', 'pipe']);
   assert.deepEqual(await once(inside, 'close'), [0, null]);
-  assert.equal(await second.received, '/dev/ptmx');
-  second.server.close();
+  assert.equal(await second.next(), '/dev/ptmx');
+  assert.equal(await second.next(), '/dev/pts/1');
+  second.close();
+  socket.close();
 });
 
 test('a terminal that nobody would hold is refused, and a console socket without a terminal', () => {
