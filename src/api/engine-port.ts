@@ -86,20 +86,21 @@ export interface Execs {
 }
 
 export interface Images {
-  list(options: { all: boolean; filters: A.Filters; sharedSize: boolean; digests: boolean }): Promise<A.ImageSummary[]>;
-  inspect(name: string): Promise<A.ImageInspect>;
-  history(name: string): Promise<A.ImageHistoryItem[]>;
+  list(options: { all: boolean; filters: A.Filters; sharedSize: boolean; digests: boolean; manifests: boolean }): Promise<A.ImageSummary[]>;
+  /** `platform`, here and below: `os/architecture`, or a platform in JSON; '' for whatever is there. */
+  inspect(name: string, options: { platform: string; manifests: boolean }): Promise<A.ImageInspect>;
+  history(name: string, options: { platform: string }): Promise<A.ImageHistoryItem[]>;
   tag(name: string, repo: string, tag: string): Promise<void>;
   remove(name: string, options: { force: boolean; noPrune: boolean }): Promise<A.ImageDeleteItem[]>;
   /** docker-archive or OCI layout, possibly compressed; yields progress messages; errors are thrown before the first message
    *  where possible, or come as `error` messages. */
-  load(archive: Readable, options: { quiet: boolean }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  load(archive: Readable, options: { quiet: boolean; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   /** `import`: a root file system tar (or a URL that the daemon refuses with a clear sentence). */
   import(archive: Readable, options: { repo: string; tag: string; message: string; changes: string[]; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
-  save(names: string[]): Promise<Readable>;
+  save(names: string[], options: { platform: string }): Promise<Readable>;
   prune(filters: A.Filters): Promise<A.PruneReport>;
   pull(reference: string, options: { platform: string; auth: string; /** what refers to the image too */ referrers: boolean }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
-  push(reference: string, options: { auth: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  push(reference: string, options: { auth: string; platform: string; /** '' for what the registry's file says */ compression: string; level: number }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   verify(request: N.VerifyRequest, how: { auth: string; signal: AbortSignal }): Promise<N.ImageVerification>;
   addSignature(request: N.SignatureRequest, how: { auth: string; signal: AbortSignal }): Promise<{ Document: string }>;
   registryManifest(name: string, how: { auth: string; signal: AbortSignal }): Promise<N.RegistryManifest>;

@@ -20,7 +20,7 @@ export const IMAGE_COMMANDS: readonly Command[] = [
   },
   {
     names: ['images', 'image ls', 'image list'], usage: '[OPTIONS] [REPOSITORY[:TAG]]', summary: 'List images', args: [0, 1], completes: 'images', common: true,
-    flags: () => [flag('all,a', 'bool', 'Intermediate ones too'), flag('digests', 'bool', 'Digests too'), FILTER, FORMAT, flag('no-trunc', 'bool', 'Print in full length'), flag('quiet,q', 'bool', 'Only ids'), flag('tree', 'bool', 'As a tree of platforms', { hidden: true })],
+    flags: () => [flag('all,a', 'bool', 'Intermediate ones too'), flag('digests', 'bool', 'Digests too'), FILTER, FORMAT, flag('no-trunc', 'bool', 'Print in full length'), flag('quiet,q', 'bool', 'Only ids'), flag('tree', 'bool', 'With the platforms of each image')],
     load: async () => (await import('./commands/list-images.ts')).listImages,
   },
   {
@@ -52,7 +52,7 @@ export const IMAGE_COMMANDS: readonly Command[] = [
   },
   {
     names: ['push', 'image push'], usage: '[OPTIONS] NAME[:TAG]', summary: 'Upload an image to a registry', args: [1, 1], completes: 'images', common: true,
-    flags: () => [flag('all-tags,a', 'bool', 'All tags of the repository'), TRUST, PLATFORM, flag('quiet,q', 'bool', 'Hide the progress')],
+    flags: () => [flag('all-tags,a', 'bool', 'All tags of the repository'), flag('compression', 'string', 'Of layers: gzip or zstd'), flag('compression-level', 'int', 'How hard to try (gzip 1-9, zstd 1-22)'), TRUST, PLATFORM, flag('quiet,q', 'bool', 'Hide the progress')],
     load: async () => (await import('./commands/pull-push.ts')).push,
   },
   {

@@ -5,7 +5,7 @@ import type { EngineTransport } from './engine-transport.ts';
 import { filterQuery } from './query.ts';
 import type { RequestBody } from './transport.ts';
 
-export interface ListImagesOptions { readonly all?: boolean; readonly digests?: boolean; readonly filters?: A.Filters }
+export interface ListImagesOptions { readonly all?: boolean; readonly digests?: boolean; readonly manifests?: boolean; readonly filters?: A.Filters }
 export interface ImportOptions { readonly repo?: string; readonly tag?: string; readonly message?: string; readonly changes?: readonly string[]; readonly platform?: string }
 
 /** `/images`. */
@@ -16,7 +16,7 @@ export class ImagesClient {
   }
 
   list(options: ListImagesOptions = {}): Promise<A.ImageSummary[]> {
-    return this.#engine.json('GET', '/images/json', { query: { all: options.all, digests: options.digests, filters: filterQuery(options.filters) } });
+    return this.#engine.json('GET', '/images/json', { query: { all: options.all, digests: options.digests, manifests: options.manifests, filters: filterQuery(options.filters) } });
   }
 
   inspect(name: string, options: { platform?: string } = {}): Promise<A.ImageInspect> {
@@ -61,8 +61,8 @@ export class ImagesClient {
     return this.#engine.stream('POST', '/images/create', { query: { fromImage: name, tag: tag === '' ? undefined : tag, platform: options.platform, referrers: options.referrers }, headers: auth(options.auth) });
   }
 
-  push(name: string, tag: string, options: { platform?: string; auth?: string } = {}): AsyncGenerator<A.ProgressMessage, void> {
-    return this.#engine.stream('POST', `${at(name)}/push`, { query: { tag: tag === '' ? undefined : tag, platform: options.platform }, headers: auth(options.auth) });
+  push(name: string, tag: string, options: { platform?: string; auth?: string; compression?: string; compressionLevel?: number } = {}): AsyncGenerator<A.ProgressMessage, void> {
+    return this.#engine.stream('POST', `${at(name)}/push`, { query: { tag: tag === '' ? undefined : tag, platform: options.platform, compression: options.compression, 'compression-level': options.compressionLevel }, headers: auth(options.auth) });
   }
 
   search(term: string, options: { limit?: number; filters?: A.Filters; auth?: string } = {}): Promise<{ name: string; description: string; star_count: number; is_official: boolean; is_automated: boolean }[]> {

@@ -108,4 +108,14 @@ CREATE TABLE document_names (
   document TEXT NOT NULL REFERENCES documents (digest) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;`,
   },
+  {
+    name: 'core-variants',
+    sql: `
+CREATE TABLE tag_variants (                   -- other platforms' images of the same index, behind a tag
+  reference TEXT NOT NULL REFERENCES tags (reference) ON DELETE CASCADE,
+  image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+  PRIMARY KEY (reference, image)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tag_variants_image ON tag_variants (image);`,
+  },
 ];

@@ -25,6 +25,8 @@ export interface ImageRecord {
   readonly tags: readonly string[];
   /** `name@sha256:...`. */
   readonly digests: readonly string[];
+  /** Tags behind which it stands for another platform (`variants`). */
+  readonly variantOf: readonly string[];
   readonly chainIds: readonly ChainId[];
   /** Unpacked bytes of all layers. */
   readonly size: number;
@@ -46,6 +48,10 @@ export interface ImageStore {
   get(id: Digest): ImageRecord | undefined;
   list(): ImageRecord[];
   tag(id: Digest, reference: string): void;
+  /** Images of other platforms behind a tag: they came by the same index. */
+  variants(reference: string): ImageRecord[];
+  /** Puts one more behind a tag; they stay until the tag means something else. */
+  addVariant(reference: string, id: Digest): void;
   /** True when the tag existed. Removing the last tag does not delete the image. */
   untag(reference: string): boolean;
   /** Deletes the image and every layer that nothing refers to any more. Throws conflict while a container refers to it. Returns
@@ -54,7 +60,7 @@ export interface ImageStore {
   /** Deletion of files goes on after `delete`: resolves when the space is back (with a deadline). */
   reclaimed(): Promise<void>;
   /** docker-archive or OCI layout; plain, gzip or zstd outside and per layer. Nothing half made on failure. */
-  load(archive: Readable, signal: AbortSignal): AsyncIterable<LoadEvent>;
+  load(archive: Readable, signal: AbortSignal, options?: { readonly platform?: { readonly os: string; readonly architecture: string } }): AsyncIterable<LoadEvent>;
   /** One docker-archive that is an OCI layout too, deterministic, streamed. */
   save(selection: readonly { id: Digest; tags: readonly string[] }[]): Readable;
   /** A root file system tar as a one-layer image. */

@@ -127,11 +127,16 @@ export interface ImageInspect {
   Author: string; Config: ContainerConfig; Architecture: string; Variant?: string; Os: string; OsVersion?: string; Size: number;
   VirtualSize?: number; GraphDriver: { Name: string; Data: StringMap | null }; RootFS: { Type: string; Layers?: string[] };
   Metadata: { LastTagTime: string }; Descriptor?: object;
+  Manifests?: ImageManifestSummary[];
   'naru.Referrers'?: object[]; 'naru.Blobs'?: object[];
 }
 export interface ImageSummary {
   Id: string; ParentId: string; RepoTags: string[]; RepoDigests: string[]; Created: number; Size: number; SharedSize: number;
-  VirtualSize?: number; Labels: StringMap | null; Containers: number;
+  VirtualSize?: number; Labels: StringMap | null; Containers: number; Manifests?: ImageManifestSummary[]; Descriptor?: object;
+}
+export interface ImageManifestSummary {
+  ID: string; Descriptor: object; Available: boolean; Size: { Content: number; Total: number }; Kind: 'image' | 'attestation' | 'unknown';
+  ImageData?: { Platform: { os: string; architecture: string; variant?: string }; Containers: string[]; Size: { Unpacked: number } }; AttestationData?: { For: string };
 }
 export interface ImageHistoryItem { Id: string; Created: number; CreatedBy: string; Tags: string[] | null; Size: number; Comment: string }
 export interface ImageDeleteItem { Untagged?: string; Deleted?: string }

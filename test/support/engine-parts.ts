@@ -176,7 +176,7 @@ function fakeStore(root: string, config: ContainerConfig): Store & { snapshotsMa
   const made = new Map<string, SnapshotMount>();
   const image = (): ImageRecord => ({
     id: IMAGE_ID, config: { created: '2024-01-01T00:00:00Z', architecture: process.arch === 'x64' ? 'amd64' : 'arm64', os: 'linux', config, rootfs: { type: 'layers', diff_ids: [] } },
-    tags: [...tags], digests: [], chainIds: [], size: 100, layerSizes: [100], lastTagged: 0n,
+    tags: [...tags], digests: [], variantOf: [], chainIds: [], size: 100, layerSizes: [100], lastTagged: 0n,
   });
   const tags = new Set(['busybox:latest']);
   let there = true;
@@ -187,6 +187,7 @@ function fakeStore(root: string, config: ContainerConfig): Store & { snapshotsMa
     db, snapshotsMade: made, close: () => db.close(),
     transfers: undefined as never, documents: undefined as never,
     images: {
+      variants: () => [], addVariant: () => undefined,
       find: (name) => (there && (tags.has(name) || tags.has(`${name}:latest`) || IMAGE_ID.includes(name)) ? image() : undefined), get: (id) => (there && id === IMAGE_ID ? image() : undefined), list: () => (there ? [image()] : []),
       tag: (_id, reference) => void tags.add(reference.includes(':') ? reference : `${reference}:latest`), untag: (reference) => tags.delete(reference),
       delete: (id) => {

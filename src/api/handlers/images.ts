@@ -10,7 +10,7 @@ const name = (call: Call): string => call.params.name!;
 export const list: Handler = async ({ engine, query, version }) => {
   const options = {
     all: query.flag('all'), filters: withReference(query.filters(), version < 41 ? query.text('filter') : ''),
-    sharedSize: query.flag('shared-size'), digests: query.flag('digests'),
+    sharedSize: query.flag('shared-size'), digests: query.flag('digests'), manifests: version >= 47 && query.flag('manifests'),
   };
   const images = await engine.images.list(options);
   return json(images.map((image) => asOlder(image, 'image-summary', version)));
@@ -20,9 +20,9 @@ export const list: Handler = async ({ engine, query, version }) => {
 const withReference = (filters: Filters, reference: string): Filters =>
   reference === '' ? filters : new Map([...filters, ['reference', [...(filters.get('reference') ?? []), reference]]]);
 
-export const inspect: Handler = async (call) => json(asOlder(await call.engine.images.inspect(name(call)), 'image', call.version));
+export const inspect: Handler = async (call) => json(asOlder(await call.engine.images.inspect(name(call), { platform: call.query.text('platform'), manifests: call.query.flag('manifests') }), 'image', call.version));
 
-export const history: Handler = async (call) => json(await call.engine.images.history(name(call)));
+export const history: Handler = async (call) => json(await call.engine.images.history(name(call), { platform: call.query.text('platform') }));
 
 export const tag: Handler = async (call) => {
   await call.engine.images.tag(name(call), call.query.required('repo'), call.query.text('tag'));
@@ -35,15 +35,15 @@ export const remove: Handler = async (call) =>
 export const prune: Handler = async ({ engine, query }) => json(await engine.images.prune(query.filters()));
 
 export const load: Handler = async ({ engine, query, request }) =>
-  progress(engine.images.load(requiredBody(request.stream()), { quiet: query.flag('quiet') }, request.signal));
+  progress(engine.images.load(requiredBody(request.stream()), { quiet: query.flag('quiet'), platform: query.text('platform') }, request.signal));
 
 export const save: Handler = async ({ engine, query }) => {
   const names = query.all('names');
   if (names.length === 0) throw new NaruError('invalid', 'bad parameter: names cannot be empty');
-  return bytes('application/x-tar', await engine.images.save(names));
+  return bytes('application/x-tar', await engine.images.save(names, { platform: query.text('platform') }));
 };
 
-export const saveOne: Handler = async (call) => bytes('application/x-tar', await call.engine.images.save([name(call)]));
+export const saveOne: Handler = async (call) => bytes('application/x-tar', await call.engine.images.save([name(call)], { platform: call.query.text('platform') }));
 
 /** `fromImage` pulls, `fromSrc` imports. */
 export const create: Handler = async (call) => {
@@ -62,7 +62,7 @@ export const create: Handler = async (call) => {
 
 export const push: Handler = async (call) => {
   const auth = call.request.header('x-registry-auth') ?? '';
-  return progress(call.engine.images.push(withTag(name(call), call.query.text('tag')), { auth }, call.request.signal));
+  return progress(call.engine.images.push(withTag(name(call), call.query.text('tag')), { auth, platform: call.query.text('platform'), compression: call.query.text('compression'), level: call.query.integer('compression-level') ?? 0 }, call.request.signal));
 };
 
 /** `tag` may be a digest. */

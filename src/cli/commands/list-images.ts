@@ -1,5 +1,7 @@
+import { NaruError } from '#spec/errors.ts';
 import type { CommandRunner } from '../command.ts';
 import { IMAGE_HEADERS, imageFormat, imageRows } from '../format/image-row.ts';
+import { imageTree } from '../format/image-tree.ts';
 import { renderTable } from '../format/table.ts';
 
 const SUBCOMMANDS = ['build', 'history', 'import', 'inspect', 'list', 'load', 'ls', 'prune', 'pull', 'push', 'rm', 'save', 'tag'];
@@ -12,6 +14,11 @@ export const listImages: CommandRunner = async (context) => {
   if (pattern !== undefined) filters.set('reference', [...(filters.get('reference') ?? []), pattern]);
   const quiet = flags.bool('quiet');
   const digests = flags.bool('digests');
+  if (flags.bool('tree')) {
+    if (quiet || digests || flags.bool('no-trunc') || flags.changed('format')) throw new NaruError('invalid', '--tree goes with neither --quiet, --digests, --no-trunc nor --format');
+    io.out(imageTree(await context.client().images.list({ all: flags.bool('all'), filters, manifests: true })));
+    return 0;
+  }
   const images = await context.client().images.list({ all: flags.bool('all'), filters });
   const format = imageFormat(flags.string('format') || (quiet ? '' : (context.config().imagesFormat ?? '')), quiet, digests);
   const rows = images.flatMap((image) => imageRows(image, { trunc: !flags.bool('no-trunc'), digests, needDigest: digests || format.includes('{{.Digest}}') }));

@@ -8,7 +8,7 @@ import type { ImageRecord, ImageStore } from '../store.ts';
 import { familiarName, familiarTag, parseReference, parseTag } from './reference.ts';
 import { imageHistory } from './image-history.ts';
 
-export type ImageTable = Pick<ImageStore, 'find' | 'get' | 'list' | 'tag' | 'untag' | 'delete' | 'history' | 'layersSize'> & {
+export type ImageTable = Pick<ImageStore, 'find' | 'get' | 'list' | 'tag' | 'variants' | 'addVariant' | 'untag' | 'delete' | 'history' | 'layersSize'> & {
   /** Layer directories, top first, each once. Throws not-found. */
   lowersOf(image: Digest): readonly string[];
   /** After rows of this image changed by other hands. */
@@ -28,7 +28,7 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
     'SELECT l.chain_id, l.diff_id, l.dir, l.size FROM image_layers i JOIN layers l USING (chain_id) WHERE i.image = ? ORDER BY i.position',
   ).all(id) as unknown as LayerRow[];
 
-  const references = (table: 'tags' | 'repo_digests', id: Digest): string[] =>
+  const references = (table: 'tags' | 'repo_digests' | 'tag_variants', id: Digest): string[] =>
     (db.sql(`SELECT reference FROM ${table} WHERE image = ? ORDER BY reference`).all(id) as { reference: string }[]).map((row) => row.reference);
 
   function get(id: Digest): ImageRecord | undefined {
@@ -43,6 +43,7 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
       config: readConfig(root, id),
       tags: references('tags', id),
       digests: references('repo_digests', id),
+      variantOf: references('tag_variants', id),
       chainIds: layers.map((layer) => layer.chain_id),
       size: Number(row.size),
       layerSizes: layers.map((layer) => layer.size),
@@ -114,7 +115,18 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
         db.sql('INSERT INTO tags (reference, image) VALUES (?, ?) ON CONFLICT (reference) DO UPDATE SET image = excluded.image').run(name, id);
         db.sql('UPDATE images SET last_tagged = ? WHERE id = ?').run(BigInt(Date.now()) * 1_000_000n, id);
         if (old !== undefined) forget(old.image);
+        if (old?.image !== id) for (const variant of dropVariants(db, name)) forget(variant);
       });
+      forget(id);
+    },
+
+    variants(reference) {
+      const rows = db.sql('SELECT image FROM tag_variants WHERE reference = ? ORDER BY image').all(parseTag(reference)) as { image: Digest }[];
+      return rows.map(({ image }) => demand(image));
+    },
+
+    addVariant(reference, id) {
+      db.transaction(() => void db.sql('INSERT INTO tag_variants (reference, image) VALUES (?, ?) ON CONFLICT DO NOTHING').run(parseTag(reference), id));
       forget(id);
     },
 
@@ -123,7 +135,10 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
       const [table, name] = parsed.digest === undefined ? ['tags', familiarTag(parsed)] as const : ['repo_digests', `${familiarName(parsed)}@${parsed.digest}`] as const;
       const row = db.sql(`SELECT image FROM ${table} WHERE reference = ?`).get(name) as { image: Digest } | undefined;
       if (row === undefined) return false;
-      db.transaction(() => void db.sql(`DELETE FROM ${table} WHERE reference = ?`).run(name));
+      db.transaction(() => {
+        if (table === 'tags') for (const variant of dropVariants(db, name)) forget(variant);
+        db.sql(`DELETE FROM ${table} WHERE reference = ?`).run(name);
+      });
       forget(row.image);
       return true;
     },
@@ -172,6 +187,11 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
       return paths;
     },
   };
+}
+
+/** A tag that comes to mean something else has no variants any more. Returns those it had. */
+export function dropVariants(db: Database, reference: string): Digest[] {
+  return (db.sql('DELETE FROM tag_variants WHERE reference = ? RETURNING image').all(reference) as { image: Digest }[]).map(({ image }) => image);
 }
 
 function readBig(statement: ReturnType<Database['sql']>, id: string): unknown {

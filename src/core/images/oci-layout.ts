@@ -13,7 +13,7 @@ const CONFIG_TYPES = ['application/vnd.oci.image.config.v1+json', 'application/v
 const MAX_DEPTH = 4;
 const MAX_DESCRIPTORS = 4096;
 
-interface Context { contents: ArchiveContents; layers: Map<Digest, StagedLayer> }
+interface Context { contents: ArchiveContents; layers: Map<Digest, StagedLayer>; /** Undefined: this machine's. */ platform: { readonly os: string; readonly architecture: string } | undefined }
 interface Descriptor { mediaType: string; digest: string; size: number; annotations: Record<string, unknown>; platform: Record<string, unknown> | undefined }
 
 /** Images of an OCI layout: one for each descriptor of `index.json`; of an index among them, the image for this machine.
@@ -36,7 +36,7 @@ export function layoutImages(context: Context): StagedImage[] {
     else images.set(manifest.digest, { digest: manifest.digest, image: imageOf(manifest, context), tags });
   }
   if (images.size === 0) {
-    throw new NaruError('corrupt', skipped > 0 ? `invalid archive: it holds no image for ${HOST.os}/${HOST.architecture}` : 'invalid archive: its index names no image');
+    throw new NaruError('corrupt', skipped > 0 ? `invalid archive: it holds no image for ${(context.platform ?? HOST).os}/${(context.platform ?? HOST).architecture}` : 'invalid archive: its index names no image');
   }
   return [...images.values()].map(({ image, tags }) => ({ ...image, tags: [...new Set(tags)] }));
 }
@@ -52,7 +52,7 @@ function choose(descriptor: Descriptor, { context, depth }: { context: Context; 
   if (bytes === undefined) throw new NaruError('corrupt', `invalid archive: index ${descriptor.digest} is missing`);
   const document = parseJson(bytes, descriptor.digest);
   checkKind(document, descriptor, INDEX_TYPES);
-  const fitting = descriptorsOf(document, descriptor.digest).filter((child) => fits(child.platform));
+  const fitting = descriptorsOf(document, descriptor.digest).filter((child) => fits(child.platform, context.platform ?? HOST));
   // An archive of one platform keeps the whole index: what is not there is not meant.
   for (const child of fitting) {
     if (context.contents.document(blobPath(child.digest)) === undefined) continue;
@@ -62,8 +62,8 @@ function choose(descriptor: Descriptor, { context, depth }: { context: Context; 
   return undefined;
 }
 
-const fits = (platform: Record<string, unknown> | undefined): boolean =>
-  platform === undefined || (platform['os'] === HOST.os && platform['architecture'] === HOST.architecture);
+const fits = (platform: Record<string, unknown> | undefined, wanted: { readonly os: string; readonly architecture: string }): boolean =>
+  platform === undefined || (platform['os'] === wanted.os && platform['architecture'] === wanted.architecture);
 
 function imageOf(descriptor: Descriptor, context: Context): Omit<StagedImage, 'tags'> {
   const bytes = context.contents.blobDocument(descriptor);

@@ -52,10 +52,10 @@ export function openImages(context: ImagesContext): Images {
     ...table,
     reclaimed: root.reclaimed,
 
-    async *load(archive, signal): AsyncGenerator<LoadEvent, void, undefined> {
+    async *load(archive, signal, { platform } = {}): AsyncGenerator<LoadEvent, void, undefined> {
       const incoming = root.newIncoming();
       try {
-        const job = runStagingJob(self, { kind: 'load', incoming }, { input: archive, signal });
+        const job = runStagingJob(self, { kind: 'load', incoming, ...(platform === undefined ? {} : { platform }) }, { input: archive, signal });
         let step = await job.next();
         try {
           for (; step.done !== true; step = await job.next()) {

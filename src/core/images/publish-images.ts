@@ -7,6 +7,7 @@ import { writeBlob } from '../content/write-blob.ts';
 import type { DataRoot } from '../data-root.ts';
 import type { Database } from '../db/database.ts';
 import type { AppliedLayer } from '../layers/apply-layer.ts';
+import { dropVariants } from './image-table.ts';
 import { fitLayer } from '../layers/fit-layer.ts';
 
 /** A layer unpacked below `incoming`: `directory` is the tree, `recipe` beside it. */
@@ -48,7 +49,7 @@ export function publishImages(images: readonly StagedImage[], context: { db: Dat
         const replaced: Digest[] = [];
         for (const tag of tags) {
           const old = db.sql('SELECT image FROM tags WHERE reference = ?').get(tag) as { image: Digest } | undefined;
-          if (old !== undefined && old.image !== id) replaced.push(old.image);
+          if (old !== undefined && old.image !== id) replaced.push(old.image, ...dropVariants(db, tag));
           db.sql('INSERT INTO tags (reference, image) VALUES (?, ?) ON CONFLICT (reference) DO UPDATE SET image = excluded.image').run(tag, id);
         }
         if (tags.length > 0) db.sql('UPDATE images SET last_tagged = ? WHERE id = ?').run(now, id);

@@ -19,11 +19,11 @@ const MAX_IMAGES = 1000;
 
 /** Which images an archive holds: by `manifest.json` (docker-archive, also what Docker ≥ 25 writes), else `index.json` (OCI
  *  layout), else `repositories` (Docker before 1.10). Everything that is used was checked against its digest. */
-export function resolveArchive(contents: ArchiveContents): ResolvedArchive {
+export function resolveArchive(contents: ArchiveContents, platform?: { readonly os: string; readonly architecture: string }): ResolvedArchive {
   const layers = new Map<Digest, StagedLayer>();
-  const context = { contents, layers };
+  const context = { contents, layers, platform };
   let images: StagedImage[];
-  if (contents.document('manifest.json') !== undefined) images = dockerImages(context);
+  if (contents.document('manifest.json') !== undefined) images = onlyFor(platform, dockerImages(context));
   else if (contents.document('index.json') !== undefined) images = layoutImages(context);
   else if (contents.document('repositories') !== undefined) images = legacyImages(context);
   else {
@@ -32,6 +32,16 @@ export function resolveArchive(contents: ArchiveContents): ResolvedArchive {
     });
   }
   return { images, layers };
+}
+
+function onlyFor(platform: { readonly os: string; readonly architecture: string } | undefined, images: StagedImage[]): StagedImage[] {
+  if (platform === undefined) return images;
+  const fitting = images.filter(({ config }) => {
+    const { os, architecture } = parseConfig(config);
+    return os === platform.os && architecture === platform.architecture;
+  });
+  if (fitting.length === 0) throw new NaruError('not-found', `the archive holds no image for ${platform.os}/${platform.architecture}`);
+  return fitting;
 }
 
 /** https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format */

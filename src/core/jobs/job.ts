@@ -18,14 +18,14 @@ import type { ErrorKind } from '#spec/errors.ts';
  * stdin or stdout breaks and so the job ends; the next daemon sweeps what it left.
  */
 export type Job =
-  | { readonly kind: 'load'; readonly incoming: string }
+  | { readonly kind: 'load'; readonly incoming: string; /** Take the images of this platform only. */ readonly platform?: { readonly os: string; readonly architecture: string } }
   | { readonly kind: 'layer'; readonly incoming: string }
   | { readonly kind: 'commit'; readonly incoming: string; readonly upper: string }
   | { readonly kind: 'save'; readonly archive: SavePlan }
   | ({ readonly kind: 'blob'; readonly incoming: string } & BlobPlan)
   | { readonly kind: 'relay'; readonly incoming: string; readonly layer: string; readonly recipe: string; readonly diffId: Digest }
   | { readonly kind: 'sync'; readonly incoming: string }
-  | { readonly kind: 'compress'; readonly layer: string; readonly recipe: string; readonly diffId: Digest; readonly compression: 'gzip' | 'zstd' };
+  | { readonly kind: 'compress'; readonly layer: string; readonly recipe: string; readonly diffId: Digest; readonly compression: 'gzip' | 'zstd'; /** 0: the usual one. */ readonly level?: number };
 
 /** A layer's blob that comes from elsewhere. What came is kept in `partial`, so that the rest is enough when it is cut. */
 export interface BlobPlan {

@@ -46,7 +46,7 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
   switch (job.kind) {
     case 'load': {
       const contents = await readArchive(readDescriptor(0), { incoming, onProgress: progress(), hash: new HashThread() });
-      const { images, layers } = resolveArchive(contents);
+      const { images, layers } = resolveArchive(contents, job.platform);
       sync(incoming);
       return { images: images.map(({ config, tags }) => ({ config: Buffer.from(config).toString('base64'), tags })), layers: [...layers.values()] };
     }
@@ -108,10 +108,10 @@ async function save(job: Extract<Job, { kind: 'save' }>): Promise<void> {
   for (const chunk of saveChunks(job.archive, new HashThread())) writeAll(chunk);
 }
 
-async function compress({ layer, recipe, diffId, compression }: Extract<Job, { kind: 'compress' }>): Promise<CompressedBlob> {
+async function compress({ layer, recipe, diffId, compression, level }: Extract<Job, { kind: 'compress' }>): Promise<CompressedBlob> {
   const hash = digester();
   let size = 0;
-  for await (const chunk of compressLayer({ layer, recipe, diffId }, compression)) {
+  for await (const chunk of compressLayer({ layer, recipe, diffId }, compression, level)) {
     hash.update(chunk);
     size += chunk.byteLength;
     writeAll(chunk);

@@ -10,7 +10,7 @@ import { layerTar } from './write-layer-tar.ts';
  * ends on a byte boundary, https://www.rfc-editor.org/rfc/rfc1951#section-3.2.4) or to a sequence of zstd frames, which is one
  * stream to every reader. Throws `corrupt` when the layer is not what it was.
  */
-export async function* compressLayer({ layer, recipe, diffId }: { layer: string; recipe: string; diffId: Digest }, compression: 'gzip' | 'zstd'): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* compressLayer({ layer, recipe, diffId }: { layer: string; recipe: string; diffId: Digest }, compression: 'gzip' | 'zstd', level = 0): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = digester();
   let crc = 0;
   let length = 0;
@@ -18,7 +18,7 @@ export async function* compressLayer({ layer, recipe, diffId }: { layer: string;
   const add = (block: Buffer, last: boolean): void => {
     if (compression === 'gzip') crc = crc32(block, crc);
     length += block.byteLength;
-    const compressed = compression === 'gzip' ? deflate(block, last) : zstd(block);
+    const compressed = compression === 'gzip' ? deflate(block, { last, level: level || LEVEL }) : zstd(block, level || ZSTD_LEVEL);
     compressed.catch(() => {});
     pending.push(compressed);
   };
@@ -77,10 +77,10 @@ function* blocksOf(chunks: Iterable<Uint8Array>): Generator<{ block: Buffer; las
 }
 
 /** What is compressed already (archives, pictures, keys) would take longest and gain nothing: a sample tells, and it is stored. */
-async function deflate(block: Buffer, last: boolean): Promise<Uint8Array> {
+async function deflate(block: Buffer, { last, level }: { last: boolean; level: number }): Promise<Uint8Array> {
   const sample = block.subarray(0, SAMPLE);
   const dense = block.byteLength > 2 * SAMPLE && (await deflateAt(sample, { level: 1, last: true })).byteLength > sample.byteLength * DENSE;
-  return await deflateAt(block, { level: dense ? 0 : LEVEL, last });
+  return await deflateAt(block, { level: dense ? 0 : level, last });
 }
 
 const deflateAt = (block: Buffer, { level, last }: { level: number; last: boolean }): Promise<Uint8Array> =>
@@ -88,7 +88,7 @@ const deflateAt = (block: Buffer, { level, last }: { level: number; last: boolea
     deflateRaw(block, { level, finishFlush: last ? constants.Z_FINISH : constants.Z_SYNC_FLUSH }, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
   });
 
-const zstd = (block: Buffer): Promise<Uint8Array> =>
+const zstd = (block: Buffer, level: number): Promise<Uint8Array> =>
   new Promise((resolve, reject) => {
-    zstdCompress(block, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } }, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
+    zstdCompress(block, { params: { [constants.ZSTD_c_compressionLevel]: level } }, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
   });

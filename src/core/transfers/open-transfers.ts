@@ -148,7 +148,7 @@ export function openTransfers(context: TransfersContext): TransferStore {
     manifestOf: (image) => manifestsOf(image)[0],
     manifestsOf,
 
-    compress: (layer, compression, signal) => compressedLayer(self, { kind: 'compress', layer: `${root.layers}/${layer.dir}`, recipe: `${root.recipes}/${layer.dir}`, diffId: layer.diffId, compression }, signal),
+    compress: (layer, { compression, level }, signal) => compressedLayer(self, { kind: 'compress', layer: `${root.layers}/${layer.dir}`, recipe: `${root.recipes}/${layer.dir}`, diffId: layer.diffId, compression, level }, signal),
 
     adopt(image, manifest, digests) {
       const changed = db.transaction(() => name(image, manifest, digests));

@@ -19,7 +19,7 @@ export interface TransferStore {
   /** All manifests that it is known by, newest first. */
   manifestsOf(image: Digest): StoredManifest[];
   /** The layer compressed, in a process of its own: always the same bytes. Open it as often as needed. */
-  compress(layer: OutgoingLayer, compression: 'gzip' | 'zstd', signal: AbortSignal): CompressedLayer;
+  compress(layer: OutgoingLayer, how: { readonly compression: 'gzip' | 'zstd'; /** 0: the usual one. */ readonly level: number }, signal: AbortSignal): CompressedLayer;
   /** The image has this manifest now, under these names (`name@digest`). */
   adopt(image: Digest, manifest: StoredManifest, digests: readonly string[]): void;
   /** Remember that a compressed form of a layer exists, and where. */

@@ -14,6 +14,7 @@ import { addSignature, findArtifact, listReferrers, verifyImage } from './image-
 import { inspectArtifact, removeArtifact } from './inspect-artifact.ts';
 import { imageHistory, inspectImage } from './inspect-image.ts';
 import { listImages } from './list-images.ts';
+import { findForPlatform, platformAsked, variantsOf } from './image-platforms.ts';
 import { applyChanges } from './parse-changes.ts';
 import { pruneImages, removeImage } from './remove-image.ts';
 
@@ -23,18 +24,21 @@ export function createImages(engine: EngineContext): Images {
   const find = (name: string): ReturnType<typeof findImage> => findImage(images, name);
   return {
     list: (options) => listImages(engine, options),
-    async inspect(name) {
+    async inspect(name, { platform, manifests }) {
+      if (manifests && platform !== '') throw new NaruError('invalid', 'conflicting options: manifests and platform options cannot both be set');
       const artifact = images.find(name) === undefined ? findArtifact(engine, name) : undefined;
-      return artifact === undefined ? inspectImage(engine, find(name)) : inspectArtifact(engine, artifact);
+      return artifact === undefined ? inspectImage(engine, findForPlatform(engine, name, platformAsked(platform)), { manifests }) : inspectArtifact(engine, artifact);
     },
-    history: async (name) => imageHistory(engine, find(name)),
+    history: async (name, { platform }) => imageHistory(engine, findForPlatform(engine, name, platformAsked(platform))),
     async tag(name, repo, tag) {
       if (repo.includes('@')) throw new NaruError('invalid', 'refusing to create a tag with a digest reference');
       const artifact = images.find(name) === undefined ? findArtifact(engine, name) : undefined;
       if (artifact !== undefined) return engine.store.documents.name(artifact.digest, familiarTag(parseReference(tag === '' ? repo : `${repo}:${tag}`)));
       const image = find(name);
       const reference = tag === '' ? repo : `${repo}:${tag}`;
+      const others = variantsOf(engine, image, name);
       images.tag(image.id, reference);
+      for (const { id } of others) images.addVariant(reference, id);
       imageEvent(engine, { id: image.id, name: familiarTag(parseReference(reference)) }, 'tag');
     },
     async remove(name, { force }) {
@@ -48,8 +52,8 @@ export function createImages(engine: EngineContext): Images {
       await images.reclaimed();
       return report;
     },
-    async *load(archive, { quiet }, signal): AsyncGenerator<ProgressMessage> {
-      for await (const event of images.load(archive, signal)) {
+    async *load(archive, { quiet, platform }, signal): AsyncGenerator<ProgressMessage> {
+      for await (const event of images.load(archive, signal, platform === '' ? {} : { platform: platformAsked(platform)! })) {
         if (event.kind === 'layer') {
           if (!quiet) yield { status: event.complete ? 'Loaded layer' : 'Loading layer', id: event.id, progressDetail: { current: event.done, total: event.total } };
           continue;
@@ -69,8 +73,9 @@ export function createImages(engine: EngineContext): Images {
       imageEvent(engine, { id: image.id, name: reference ?? image.id }, 'import');
       yield { status: image.id };
     },
-    async save(names) {
-      const selection = selectImages(engine, names);
+    async save(names, { platform }) {
+      const asked = platformAsked(platform);
+      const selection = selectImages(engine, names).map(({ id, tags }) => ({ id: asked === undefined ? id : findForPlatform(engine, tags[0] ?? id, asked).id, tags }));
       for (const { id } of selection) imageEvent(engine, { id, name: id }, 'save');
       return images.save(selection);
     },

@@ -3,10 +3,12 @@ import type { ImageRecord } from '#core/store.ts';
 import type { Referrer } from '#spec/naru-api.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { toMilliseconds } from '../time/timestamps.ts';
+import { descriptorOf, manifestsOf } from './image-platforms.ts';
 import { keptReferrers } from './image-signatures.ts';
 import { formatTime } from '../time/timestamps.ts';
 
-export function inspectImage(engine: EngineContext, image: ImageRecord): ImageInspect {
+export function inspectImage(engine: EngineContext, image: ImageRecord, { manifests }: { manifests: boolean }): ImageInspect {
+  const descriptor = descriptorOf(engine, image);
   const { config } = image;
   return {
     Id: image.id, RepoTags: [...image.tags], RepoDigests: [...image.digests], Parent: config.parent ?? '', Comment: config.comment ?? config.history?.at(-1)?.comment ?? '',
@@ -14,7 +16,7 @@ export function inspectImage(engine: EngineContext, image: ImageRecord): ImageIn
     Config: config.config ?? {}, Architecture: config.architecture, ...(config.variant === undefined ? {} : { Variant: config.variant }), Os: config.os,
     ...(config['os.version'] === undefined ? {} : { OsVersion: config['os.version'] }), Size: image.size,
     GraphDriver: { Name: 'overlay2', Data: null }, RootFS: { Type: 'layers', Layers: [...config.rootfs.diff_ids] },
-    ...referrersOf(engine, image),
+    ...(descriptor === undefined ? {} : { Descriptor: descriptor }), ...(manifests ? { Manifests: manifestsOf(engine, image) } : {}), ...referrersOf(engine, image),
     Metadata: { LastTagTime: image.lastTagged === 0n ? '0001-01-01T00:00:00Z' : formatTime(image.lastTagged) },
   };
 }

@@ -4,6 +4,7 @@ import type { ImageRecord } from '#core/store.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { booleanFilter, checkFilterKeys, matchesLabels, untilFilter } from '../filters/match-filters.ts';
 import { parseTime } from '../time/timestamps.ts';
+import { manifestsOf } from './image-platforms.ts';
 import { matchesReference } from './match-reference.ts';
 
 const KEYS = new Set(['before', 'dangling', 'label', 'reference', 'since', 'until']);
@@ -12,7 +13,7 @@ const KEYS = new Set(['before', 'dangling', 'label', 'reference', 'since', 'unti
 export const createdAt = ({ config }: ImageRecord): bigint => parseTime(config.created ?? '') ?? 0n;
 
 /** `docker images`: newest first. Throws invalid for bad filters, not-found for images that `before` and `since` name. */
-export async function listImages(engine: EngineContext, { filters, sharedSize }: { all: boolean; filters: Filters; sharedSize: boolean; digests: boolean }): Promise<ImageSummary[]> {
+export async function listImages(engine: EngineContext, { filters, sharedSize, manifests }: { all: boolean; filters: Filters; sharedSize: boolean; digests: boolean; manifests: boolean }): Promise<ImageSummary[]> {
   const { images } = engine.store;
   const accepts = imageFilter(engine, filters);
   const all = images.list();
@@ -21,6 +22,7 @@ export async function listImages(engine: EngineContext, { filters, sharedSize }:
   const shared = sharedSize ? sharedSizes(all) : undefined;
   const patterns = filters.get('reference') ?? [];
   return all
+    .filter((image) => image.variantOf.length === 0 || image.tags.length > 0)
     .filter(accepts)
     .sort((a, b) => (createdAt(a) < createdAt(b) ? 1 : createdAt(a) > createdAt(b) ? -1 : 0))
     .map((image) => ({
@@ -28,6 +30,7 @@ export async function listImages(engine: EngineContext, { filters, sharedSize }:
       RepoTags: patterns.length === 0 ? [...image.tags] : image.tags.filter((tag) => patterns.some((pattern) => matchesReference(pattern, tag))),
       RepoDigests: patterns.length === 0 ? [...image.digests] : image.digests.filter((digest) => patterns.some((pattern) => matchesReference(pattern, digest.replace(/@.*$/, '')))), Created: Number(createdAt(image) / 1_000_000_000n), Size: image.size, SharedSize: shared?.get(image.id) ?? -1,
       Labels: image.config.config?.Labels ?? null, Containers: sharedSize ? users.get(image.id) ?? 0 : -1,
+      ...(manifests ? { Manifests: manifestsOf(engine, image) } : {}),
     }));
 }
 

@@ -69,9 +69,17 @@ function nameOf(image: ImageRecord, name: string): string {
 }
 
 function untag(engine: EngineContext, { image, tag, items }: { image: ImageRecord; tag: string; items: ImageDeleteItem[] }): void {
+  const behind = engine.store.images.variants(tag);
   if (!engine.store.images.untag(tag)) return;
   items.push({ Untagged: tag });
   imageEvent(engine, { id: image.id, name: image.id }, 'untag');
+  for (const { id } of behind) removeLeftOver(engine, id, items);
+}
+
+/** An image of another platform goes with the last tag that it stood behind. */
+function removeLeftOver(engine: EngineContext, id: ImageRecord['id'], items: ImageDeleteItem[]): void {
+  const image = engine.store.images.get(id);
+  if (image !== undefined && image.tags.length + image.variantOf.length === 0 && usersOf(engine, image).length === 0) deleteImage(engine, image, items);
 }
 
 /** Returns the bytes that came back. */
@@ -91,7 +99,8 @@ export async function pruneImages(engine: EngineContext, filters: Filters): Prom
   const accepts = imageFilter(engine, rest);
   const report: PruneReport & { ImagesDeleted: ImageDeleteItem[] } = { ImagesDeleted: [], SpaceReclaimed: 0 };
   for (const image of engine.store.images.list()) {
-    if (dangling && image.tags.length > 0) continue;
+    if (engine.store.images.get(image.id) === undefined) continue; // went with the tag that it stood behind
+    if (dangling && image.tags.length + image.variantOf.length > 0) continue;
     if (!accepts(image) || usersOf(engine, image).length > 0) continue;
     const labels = image.config.config?.Labels ?? {};
     if (notLabels.some((wanted) => (wanted.includes('=') ? labels[wanted.split('=', 1)[0]!] === wanted.slice(wanted.indexOf('=') + 1) : Object.hasOwn(labels, wanted)))) continue;

@@ -10,6 +10,7 @@ import { fitness, formatPlatform, parsePlatform } from '#registry/client/platfor
 import { openRepository, type Repository } from '#registry/client/repository.ts';
 import { isArtifact, type ResolvedImage } from '#registry/client/resolve-image.ts';
 import type { EngineContext } from '../engine-context.ts';
+import { joinVariants } from '../images/image-platforms.ts';
 import { imageEvent } from '../images/image-event.ts';
 import { admitPull } from '../policy/admit-image.ts';
 import { keepSignatures, type FoundSignatures } from '../policy/collect-signatures.ts';
@@ -55,7 +56,9 @@ async function* pullOne(pull: Pull, signal: AbortSignal): AsyncGenerator<Progres
   const signatures = await admitPull(engine, { repository, reference, resolved, name: full }, signal);
   yield { status: `Pulling from ${reference.path}`, id: tagOrDigest };
 
-  const before = images.find(full)?.id;
+  const beforeImage = images.find(full);
+  const before = beforeImage?.id;
+  const variantsBefore = reference.digest === undefined && beforeImage !== undefined ? images.variants(full) : [];
   const byDigest = `${familiar}@${resolved.top.digest}`;
   const same = before === resolved.config.digest && images.find(byDigest)?.id === before;
   // Work goes on after its reader left only to end cleanly.
@@ -66,7 +69,9 @@ async function* pullOne(pull: Pull, signal: AbortSignal): AsyncGenerator<Progres
     yield* feed.during(bring(pull, { resolved, feed, names: { tags: reference.digest === undefined ? [full] : [], digests: [byDigest] } }, until), () => stop.abort());
     imageEvent(engine, { id: full, name: familiar }, 'pull');
   }
+  const behind = reference.digest !== undefined || resolved.top.digest === resolved.manifest.digest || beforeImage === undefined ? [] : [beforeImage, ...variantsBefore];
   yield* feed.during(keepAbout(pull, { resolved, signatures, feed }, until), () => stop.abort());
+  if (behind.length > 0) joinVariants(engine, full, { index: resolved.top.digest, before: behind, byDigest });
   yield { status: `Digest: ${resolved.top.digest}` };
   yield { status: before === resolved.config.digest ? `Status: Image is up to date for ${full}` : `Status: Downloaded newer image for ${full}` };
 }

@@ -10,6 +10,7 @@ import type { OutgoingLayer } from '#core/transfers/transfer-store.ts';
 import { parseRegistryAuth } from '#registry/client/credentials.ts';
 import { openRepository, type Repository } from '#registry/client/repository.ts';
 import type { EngineContext } from '../engine-context.ts';
+import { findForPlatform, platformAsked } from '../images/image-platforms.ts';
 import { imageEvent } from '../images/image-event.ts';
 import { composeManifest, DOCKER_CONFIG, type PushedManifest } from './compose-manifest.ts';
 import { sendDocument, sendReferrers } from './copy-documents.ts';
@@ -21,12 +22,14 @@ import { registryOptions } from './registry-options.ts';
 const UPLOADS = 3;
 
 /** `POST /images/{name}/push`: one tag, or without a tag all tags of the repository that are here. */
-export async function* pushImage(engine: EngineContext, name: string, options: { auth: string }, signal: AbortSignal): AsyncGenerator<ProgressMessage, void, undefined> {
+export async function* pushImage(engine: EngineContext, name: string, options: { auth: string; platform: string; compression: string; level: number }, signal: AbortSignal): AsyncGenerator<ProgressMessage, void, undefined> {
   const reference = parseReference(name);
   const familiar = familiarName(reference);
   if (reference.digest !== undefined) throw new NaruError('invalid', 'cannot push a digest reference');
   const artifact = reference.tag === undefined ? undefined : engine.store.documents.find(`${familiar}:${reference.tag}`);
-  const selection = artifact === undefined ? tagsOf(engine, { familiar, tag: reference.tag }) : [];
+  const platform = platformAsked(options.platform);
+  const selection = artifact !== undefined ? [] : tagsOf(engine, { familiar, tag: reference.tag }).map(({ tag, image }) => ({ tag, image: platform === undefined ? image : findForPlatform(engine, `${familiar}:${tag}`, platform) }));
+  const compression = compressionAsked(options);
   const credentials = parseRegistryAuth(options.auth);
   const repository = openRepository({ ...reference, familiar }, credentials, registryOptions(engine));
   const stop = new AbortController();
@@ -44,7 +47,7 @@ export async function* pushImage(engine: EngineContext, name: string, options: {
     for (const { tag, image } of selection) {
       const feed = new ProgressFeed();
       const place = { domain: reference.domain, path: reference.path };
-      const manifest = yield* feed.during(pushOne({ engine, repository, image, tag, place, feed }, until), () => stop.abort());
+      const manifest = yield* feed.during(pushOne({ engine, repository, image, tag, place, feed, compression }, until), () => stop.abort());
       imageEvent(engine, { id: `${familiar}:${tag}`, name: familiar }, 'push');
       yield { status: `${tag}: digest: ${manifest.digest} size: ${manifest.bytes.byteLength}` };
       yield { progressDetail: {}, aux: { Tag: tag, Digest: manifest.digest, Size: manifest.bytes.byteLength } };
@@ -52,6 +55,18 @@ export async function* pushImage(engine: EngineContext, name: string, options: {
   } finally {
     repository.close();
   }
+}
+
+/** `--compression` and its level. Throws `invalid`. undefined: as the registry's file says, and what is there in another form will do. */
+function compressionAsked({ compression, level }: { compression: string; level: number }): Push['compression'] {
+  if (compression === '') {
+    if (level !== 0) throw new NaruError('invalid', 'a compression level needs a compression', { hint: 'give --compression gzip or zstd' });
+    return undefined;
+  }
+  if (compression !== 'gzip' && compression !== 'zstd') throw new NaruError('invalid', `unknown compression ${JSON.stringify(compression)}`, { hint: 'gzip or zstd' });
+  const most = compression === 'gzip' ? 9 : 22;
+  if (level < 0 || level > most) throw new NaruError('invalid', `compression level ${level} is outside the range of 1 to ${most} of ${compression}`);
+  return { compression, level };
 }
 
 function tagsOf({ store }: EngineContext, { familiar, tag }: { familiar: string; tag: string | undefined }): { tag: string; image: ImageRecord }[] {
@@ -62,7 +77,7 @@ function tagsOf({ store }: EngineContext, { familiar, tag }: { familiar: string;
   throw new NaruError('not-found', tag === undefined ? `An image does not exist locally with the tag: ${familiar}` : `tag does not exist: ${familiar}:${tag}`);
 }
 
-export interface Push { engine: EngineContext; repository: Repository; image: ImageRecord; tag: string; place: { domain: string; path: string }; feed: ProgressFeed }
+export interface Push { engine: EngineContext; repository: Repository; image: ImageRecord; tag: string; place: { domain: string; path: string }; feed: ProgressFeed; /** What layers must be compressed with. */ compression: { compression: 'gzip' | 'zstd'; level: number } | undefined }
 
 async function pushOne(push: Push, signal: AbortSignal): Promise<PushedManifest> {
   const { engine, repository, image, tag, feed } = push;

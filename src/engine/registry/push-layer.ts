@@ -20,7 +20,7 @@ export async function pushLayer(layer: OutgoingLayer, push: LayerPush): Promise<
   const here = `${place.domain}/${place.path}`;
   const free = await slots.take(signal);
   try {
-    const known = [...layer.blobs].sort((a, b) => Number(push.original.includes(b.digest)) - Number(push.original.includes(a.digest)));
+    const known = layer.blobs.filter(({ mediaType }) => push.compression === undefined || mediaType.includes(push.compression.compression)).sort((a, b) => Number(push.original.includes(b.digest)) - Number(push.original.includes(a.digest)));
     for (const blob of known) {
       const size = await repository.blobSize(blob.digest, signal);
       if (size !== blob.size) continue;
@@ -43,7 +43,8 @@ export async function pushLayer(layer: OutgoingLayer, push: LayerPush): Promise<
   }
 
   async function upload(): Promise<Descriptor> {
-    const compressed = transfers.compress(layer, repository.compression, signal);
+    const how = push.compression ?? { compression: repository.compression, level: 0 };
+    const compressed = transfers.compress(layer, how, signal);
     // The compressed size is known at the end only: what is counted is measured against the layer's own.
     const total = layer.tarSize;
     feed.count(id, 'Pushing', { current: 0, total });
@@ -60,7 +61,7 @@ export async function pushLayer(layer: OutgoingLayer, push: LayerPush): Promise<
       finish: compressed.finish,
     }, signal);
     feed.step(id, 'Pushed');
-    const blob: KnownBlob = { digest, size, mediaType: repository.compression === 'zstd' ? ZSTD_LAYER : GZIP_LAYER, repositories: [here] };
+    const blob: KnownBlob = { digest, size, mediaType: how.compression === 'zstd' ? ZSTD_LAYER : GZIP_LAYER, repositories: [here] };
     transfers.learn(layer.diffId, blob);
     return descriptorOf(blob);
   }

@@ -9,7 +9,7 @@ export async function diskUsage(engine: EngineContext, types: readonly string[])
   const wants = (type: string): boolean => types.length === 0 || types.includes(type);
   const [containers, images, volumes] = await Promise.all([
     wants('container') ? listContainers(engine, { all: true, limit: -1, size: true, filters: new Map() }) : ([] as ContainerSummary[]),
-    wants('image') ? listImages(engine, { all: false, filters: new Map(), sharedSize: true, digests: false }) : ([] as ImageSummary[]),
+    wants('image') ? listImages(engine, { all: false, filters: new Map(), sharedSize: true, digests: false, manifests: false }) : ([] as ImageSummary[]),
     wants('volume') ? volumesWithUsage(engine) : ([] as Volume[]),
   ]);
   return { LayersSize: wants('image') ? engine.store.images.layersSize() : 0, Images: images, Containers: containers, Volumes: volumes, BuildCache: [] };

@@ -10,6 +10,8 @@ import type { Container, ContainerDoc } from '../container.ts';
 import { collectMounts } from './collect-mounts.ts';
 import { designEndpoints } from './endpoints.ts';
 import { normalizeHostConfig } from './default-host-config.ts';
+import { fitness, parsePlatform } from '#registry/client/platform.ts';
+import { variantsOf } from '../../images/image-platforms.ts';
 import { admitRun } from '../../policy/admit-image.ts';
 import { checkPlatform, findImage, platformWarning } from './find-image.ts';
 import { resolveLinks } from './resolve-links.ts';
@@ -34,13 +36,23 @@ const CONFIG_KEYS = [
   'StopSignal', 'StopTimeout', 'Shell',
 ] as const;
 
+/** The image behind the same name that is for the platform asked for, where there is one. */
+function forPlatform(engine: EngineContext, image: ImageRecord, { name, platform }: { name: string; platform: string | undefined }): ImageRecord {
+  if (platform === undefined || platform === '') return image;
+  const others = variantsOf(engine, image, name);
+  if (others.length === 0) return image; // checkPlatform has the words
+  const wanted = parsePlatform(platform);
+  return fitness(image.config, wanted) > 0 ? image : (others.find(({ config }) => fitness(config, wanted) > 0) ?? image);
+}
+
 /** Checks a request against the rules and against what is there. Throws NaruError in Docker's words. */
 export function designContainer(engine: EngineContext, request: ContainerCreateRequest, options: { id: string; platform: string | undefined }): Design {
   const given = request.HostConfig ?? {};
   const rootfs = given['naru.Rootfs'];
   const imageName = request.Image ?? '';
   if (imageName === '' && rootfs === undefined) throw new NaruError('invalid', 'config: image is missing: name an image to create the container from');
-  const image = rootfs === undefined ? findImage(engine.store.images, imageName) : undefined;
+  const found = rootfs === undefined ? findImage(engine.store.images, imageName) : undefined;
+  const image = found === undefined ? undefined : forPlatform(engine, found, { name: imageName, platform: options.platform });
   if (rootfs !== undefined) checkRootfs(rootfs);
   if (image !== undefined) {
     checkPlatform(image, imageName, options.platform);

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fixture } from '../fixtures/make-images.ts';
+import { run, TestDaemon } from '../support/daemon.ts';
+import { DockerRegistry } from '../support/docker-registry.ts';
+import { NaruRegistry } from '../support/naru-registry.ts';
+
+/** Images for several platforms, and how layers are compressed: Docker's CLI and skopeo on our registry and on docker-registry. */
+let d: TestDaemon;
+let registry: NaruRegistry;
+let scratch: string;
+const host = process.arch === 'arm64' ? 'arm64' : 'amd64';
+const other = process.arch === 'arm64' ? 'amd64' : 'arm64';
+before(async () => {
+  [d, registry] = await Promise.all([TestDaemon.start({ images: [] }), NaruRegistry.start()]);
+  scratch = mkdtempSync(join(tmpdir(), 'naru-platforms.'));
+  mkdirSync(join(scratch, 'root'));
+  for (const architecture of ['amd64', 'arm64']) {
+    writeFileSync(join(scratch, 'root/for'), architecture.repeat(1000));
+    assert.equal(run('tar', ['-C', join(scratch, 'root'), '-cf', join(scratch, 'root.tar'), '.']).code, 0);
+    d.ok('import', '--platform', `linux/${architecture}`, join(scratch, 'root.tar'), `${multi()}-${architecture}`);
+    d.ok('push', '-q', `${multi()}-${architecture}`);
+  }
+  const manifest = (...args: string[]): void => assert.equal(run('docker', ['--config', scratch, 'manifest', ...args]).code, 0);
+  manifest('create', '--insecure', multi(), `${multi()}-amd64`, `${multi()}-arm64`);
+  manifest('push', '--insecure', multi());
+  d.ok('rmi', `${multi()}-amd64`, `${multi()}-arm64`);
+});
+after(async () => {
+  await d.destroy();
+  await registry[Symbol.asyncDispose]();
+  rmSync(scratch, { recursive: true, force: true });
+});
+const multi = (): string => `${registry.host}/multi:v1`;
+const architectureOf = (...args: string[]): string => d.ok('image', 'inspect', '-f', '{{.Architecture}}', ...args);
+
+test('both platforms of an index stand behind one tag; the machine\'s own is in front', async () => {
+  d.ok('pull', '-q', '--platform', `linux/${other}`, multi());
+  assert.equal(architectureOf(multi()), other);
+  d.ok('pull', '-q', multi());
+  assert.equal(architectureOf(multi()), host);
+  assert.equal(architectureOf('--platform', `linux/${other}`, multi()), other);
+  assert.match(d.docker('image', 'inspect', '--platform', 'linux/s390x', multi()).err, /does not match the specified platform \(linux\/s390x\)/);
+  assert.equal(d.ok('images', '-q').split('\n').length, 2, 'one line for the image, one for hello');
+  assert.match(d.ok('pull', '--platform', `linux/${other}`, multi()), /Status: /);
+  assert.equal(architectureOf(multi()), host, 'still in front');
+  assert.match(d.ok('history', '--platform', `linux/${other}`, multi()), /Imported/);
+  const container = d.ok('create', '--platform', `linux/${other}`, multi(), 'x');
+  assert.match(d.ok('image', 'inspect', '-f', '{{.Architecture}}', d.ok('inspect', '-f', '{{.Image}}', container)), new RegExp(other));
+  assert.equal(await d.leaked(), '');
+});
+
+test('images --tree and the manifests of the API', () => {
+  const [theirs, ours] = [d.ok('images', '--tree'), d.naru('images', '--tree').out];
+  for (const text of [theirs, ours]) for (const architecture of ['amd64', 'arm64']) assert.match(text, new RegExp(`─ linux/${architecture}`));
+  interface Summary { RepoTags: string[]; Manifests?: { Kind: string; Available: boolean; Descriptor: { digest: string }; ImageData: { Platform: { architecture: string } } }[] }
+  const listed = (query: string): Summary | undefined => (d.api('GET', `/v1.51/images/json?${query}`).json as Summary[]).find(({ RepoTags }) => RepoTags[0] === multi());
+  assert.deepEqual(listed('manifests=1')!.Manifests!.map(({ Kind, Available, ImageData }) => [Kind, Available, ImageData.Platform.architecture]), [['image', true, 'amd64'], ['image', true, 'arm64']]);
+  assert.equal(listed('')!.Manifests, undefined);
+  const inspected = d.api('GET', `/v1.51/images/${multi()}/json?manifests=1`).json as { Descriptor: { digest: string; mediaType: string }; Manifests: unknown[] };
+  assert.equal(inspected.Manifests.length, 2);
+  assert.equal(`${registry.host}/multi@${inspected.Descriptor.digest}`, d.ok('image', 'inspect', '-f', '{{index .RepoDigests 0}}', multi()));
+});
+
+test('save, load and push of one platform', () => {
+  d.ok('save', '--platform', `linux/${other}`, '-o', join(scratch, 'one.tar'), multi());
+  d.ok('tag', multi(), `${registry.host}/copy:v1`);
+  assert.match(d.ok('push', '--platform', `linux/${other}`, `${registry.host}/copy:v1`), /digest: sha256:/);
+  const pushed = JSON.parse(run('skopeo', ['inspect', '--tls-verify=false', '--config', `docker://${registry.host}/copy:v1`]).out) as { architecture: string };
+  assert.equal(pushed.architecture, other);
+  assert.match(d.docker('push', '--platform', 'linux/s390x', `${registry.host}/copy:v1`).err, /does not match the specified platform/);
+  d.ok('rmi', multi(), `${registry.host}/copy:v1`);
+  assert.equal(d.ok('images', '-aq').split('\n').length, 1, 'the other platform went with its last tag');
+  assert.match(d.docker('load', '--platform', `linux/${host}`, '-i', join(scratch, 'one.tar')).err, /the archive holds no image for/);
+  d.ok('load', '--platform', `linux/${other}`, '-i', join(scratch, 'one.tar'));
+  assert.equal(architectureOf(multi()), other);
+});
+
+test('push --compression zstd: to a registry that has gzip already too; every level is the same image', async () => {
+  await using debian = await DockerRegistry.start();
+  d.ok('load', '-q', '-i', fixture('busybox.tar'));
+  const name = `${debian.host}/bb:z`;
+  d.ok('tag', 'busybox', name);
+  d.ok('push', '-q', name);
+  const types = (): string[] => (JSON.parse(run('skopeo', ['inspect', '--tls-verify=false', '--raw', `docker://${name}`]).out) as { layers: { mediaType: string; size: number }[] }).layers.map(({ mediaType, size }) => `${mediaType} ${size}`);
+  assert.match(types()[0]!, /gzip/);
+  const zstd = d.naru('push', '--compression', 'zstd', name);
+  assert.equal(zstd.code, 0, zstd.err);
+  const [usual] = types();
+  assert.match(usual!, /^application\/vnd\.oci\.image\.layer\.v1\.tar\+zstd /);
+  assert.match(d.naru('push', '--compression', 'lz4', name).err, /unknown compression "lz4"/);
+  assert.match(d.naru('push', '--compression', 'zstd', '--compression-level', '40', name).err, /outside the range of 1 to 22/);
+  await using fresh = await NaruRegistry.start();
+  d.ok('tag', 'busybox', `${fresh.host}/bb:z`);
+  const hard = d.naru('push', '--compression', 'zstd', '--compression-level', '19', `${fresh.host}/bb:z`);
+  assert.equal(hard.code, 0, hard.err);
+  const smaller = JSON.parse(run('skopeo', ['inspect', '--tls-verify=false', '--raw', `docker://${fresh.host}/bb:z`]).out) as { layers: { size: number }[] };
+  assert.ok(smaller.layers[0]!.size < Number(usual!.split(' ')[1]), `${smaller.layers[0]!.size} is less than ${usual}`);
+  const id = d.ok('image', 'inspect', '-f', '{{.Id}}', 'busybox');
+  d.ok('rmi', '-f', name, `${fresh.host}/bb:z`);
+  d.ok('pull', '-q', `${fresh.host}/bb:z`);
+  assert.equal(d.ok('image', 'inspect', '-f', '{{.Id}}', `${fresh.host}/bb:z`), id);
+});
