@@ -209,7 +209,8 @@ static void wait(struct shim *shim) {
   shim->polls_count = 0;
   peers_poll(shim);
   shim->poll_sync = shim->task.sync >= 0 ? poll_add(shim, shim->task.sync, POLLIN) : 0;
-  shim->poll_signals = shim->ended ? 0 : poll_add(shim, shim->signals, POLLIN);
+  /* Not before the start is over: the one between us and an exec's process ends on the way, and would keep us awake. */
+  shim->poll_signals = shim->ended || shim->task.sync >= 0 ? 0 : poll_add(shim, shim->signals, POLLIN);
   oom_poll(shim);
   stdio_poll(shim);
   clients_poll(shim);
@@ -225,12 +226,11 @@ static void wait(struct shim *shim) {
 static _Noreturn void loop(struct shim *shim) {
   for (;;) {
     wait(shim);
-    /* In this order: an ATTACH that was sent before START is served before the first byte is read; and the child's last
-     * words on the sync socket are heard before its death is looked at. */
+    /* In this order: an ATTACH that was sent before START is served before the first byte is read. */
     peers_serve(shim);
-    if (polled(shim, shim->poll_sync) || polled(shim, shim->poll_signals)) sync_serve(shim);
+    if (polled(shim, shim->poll_sync)) sync_serve(shim);
     oom_serve(shim);
-    if (polled(shim, shim->poll_signals) && shim->task.sync < 0) {
+    if (polled(shim, shim->poll_signals)) {
       u8 info[128];
       sys(read, shim->signals, info, sizeof info);
       reap(shim);

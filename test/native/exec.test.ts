@@ -101,6 +101,25 @@ test('an exec that cannot start leaves the container alone', async () => {
   await shim.expect(MSG.EXITED);
 });
 
+test('while an exec is made ready its shim sleeps', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const { shim } = await sleeping(scratch, spawner);
+  // The process between the two has ended by now, and nobody waits for it before the start is over.
+  const second = await spawnThrough(scratch.path('sock'), [...enter(), child('await', { kind: 0, path: '', slot: -1 }), exec(['/bin/true'])]);
+  const pid = pidOf(await second.expect(MSG.CREATED));
+  const subShim = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+  const ranFor = (): number => Number(readFileSync(`/proc/${subShim}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+  const before = ranFor();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const milliseconds = ranFor() - before;
+  assert.ok(milliseconds < 20, `it ran for ${milliseconds} ms of 300`);
+  second.send(MSG.START);
+  assert.equal(exit(await second.expect(MSG.EXITED)).code, 0);
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  await shim.expect(MSG.EXITED);
+});
+
 test('an exec outlives the daemon too', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();
