@@ -105,7 +105,7 @@ test('the page shows repositories, tags, layers and sizes, and runs nothing that
   await one.putManifest('evil', JSON.stringify({ ...image.manifest, layers: [{ ...image.layers[0], mediaType: evil }] }), image.manifest.mediaType);
   const list = await fetch(registry.url);
   assert.match(list.headers.get('content-security-policy') as string, /default-src 'none'; style-src 'sha256-/);
-  assert.match(await list.text(), /<a href="\/\?repository=page%2Fapp">page\/app<\/a><\/td><td class="n">2<\/td>/);
+  assert.match(await list.text(), /href="\/\?repository=page%2Fapp">page\/app<\/a>.*2 tags/);
   const page = await (await fetch(`${registry.url}/?repository=page/app`)).text();
   assert.ok(page.includes(image.digest) && page.includes(image.layers[0]?.digest as string));
   assert.ok(!page.includes('<img') && page.includes('&#60;img'));

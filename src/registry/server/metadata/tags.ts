@@ -3,7 +3,7 @@ import type { RepositoryName, TagName } from '#registry/protocol/repository-name
 import type { Metadata } from './open-metadata.ts';
 
 export interface TagSummary { name: TagName; digest: Digest; mediaType: string; updated: number; pulled: number | null; bytes: number }
-export interface LayerSummary { digest: Digest; size: number; mediaType: string }
+export interface LayerSummary { digest: Digest; size: number; mediaType: string; here: boolean }
 
 /** Tags after `last`, in byte order. */
 export const tagNames = (metadata: Metadata, repository: number, last: string, limit: number): TagName[] =>
@@ -30,12 +30,16 @@ export const summarizeTags = (metadata: Metadata, repository: number, last: stri
            SELECT child.id FROM manifest_children c JOIN manifests child ON child.digest = c.digest AND child.repository = ?2 WHERE c.manifest = ?1))`, id, repository) as { bytes: number }).bytes,
     }));
 
-/** What a manifest lists: layers (and its config) of an image, the images of an index. */
-export function contentsOf(metadata: Metadata, repository: number, digest: Digest): { layers: LayerSummary[]; children: { digest: Digest; size: number; platform: string | null }[] } {
-  const row = metadata.one<{ id: number }>('SELECT id FROM manifests WHERE repository = ? AND digest = ?', repository, digest);
-  if (row === undefined) return { layers: [], children: [] };
+/** What a manifest lists: config and layers of an image, the images of an index; `here`: the repository holds it. */
+export function contentsOf(metadata: Metadata, repository: number, digest: Digest): { layers: LayerSummary[]; children: { digest: Digest; size: number; platform: string | null; here: boolean }[]; annotations: Record<string, string> } {
+  const row = metadata.one<{ id: number; annotations: string | null }>('SELECT id, annotations FROM manifests WHERE repository = ? AND digest = ?', repository, digest);
+  if (row === undefined) return { layers: [], children: [], annotations: {} };
+  const seen = <T extends object>(one: T & { here: number }): T & { here: boolean } => ({ ...one, here: one.here === 1 });
   return {
-    layers: metadata.all('SELECT digest, size, media_type AS mediaType FROM manifest_blobs WHERE manifest = ? ORDER BY position', row.id),
-    children: metadata.all('SELECT digest, size, platform FROM manifest_children WHERE manifest = ? ORDER BY position', row.id),
+    layers: metadata.all<Omit<LayerSummary, 'here'> & { here: number }>(
+      'SELECT digest, size, media_type AS mediaType, EXISTS (SELECT 1 FROM repository_blobs l WHERE l.repository = ?2 AND l.digest = manifest_blobs.digest) AS here FROM manifest_blobs WHERE manifest = ?1 ORDER BY position', row.id, repository).map(seen),
+    children: metadata.all<{ digest: Digest; size: number; platform: string | null; here: number }>(
+      'SELECT digest, size, platform, EXISTS (SELECT 1 FROM manifests m WHERE m.repository = ?2 AND m.digest = manifest_children.digest) AS here FROM manifest_children WHERE manifest = ?1 ORDER BY position', row.id, repository).map(seen),
+    annotations: row.annotations === null ? {} : JSON.parse(row.annotations) as Record<string, string>,
   };
 }
