@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -62,5 +62,48 @@ test('five kills during pushes and collections', { timeout: 60_000 }, async () =
     assert.equal(digestOf(await answer.text()), digest);
     for (const blob of blobs) assert.equal(digestOf(Buffer.from(await (await one.blob(blob)).arrayBuffer())), blob);
   }
+  await kill();
+});
+
+test('an upload goes on after its server was killed in the middle of a chunk', { timeout: 60_000 }, async () => {
+  const bytes = randomBlob(3_000_000);
+  let one = repository(await start(), 'kill/upload');
+  const location = await one.start();
+  assert.equal((await one.send('PATCH', location, { body: bytes.subarray(0, 1_000_000), headers: { 'content-range': '0-999999' } })).status, 202);
+  const sending = fetch(one.at(location), {
+    method: 'PATCH', duplex: 'half', headers: { 'content-range': '1000000-2999999' },
+    body: new ReadableStream({ async pull(c) { c.enqueue(bytes.subarray(1_000_000, 2_200_000)); await new Promise(() => undefined); } }),
+  } as RequestInit).catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await kill();
+  await sending;
+  one = repository(await start(), 'kill/upload');
+  const status = await one.send('GET', location);
+  assert.equal(status.status, 204);
+  const received = Number((status.headers.get('range') as string).slice(2)) + 1;
+  assert.ok(received >= 1_000_000 && received <= 2_200_000, `${received} bytes are there`);
+  assert.equal((await one.send('PATCH', location, { body: bytes.subarray(received), headers: { 'content-range': `${received}-2999999` } })).status, 202);
+  assert.equal((await one.send('PUT', one.withQuery(location, `digest=${digestOf(bytes)}`))).status, 201);
+  assert.equal(digestOf(Buffer.from(await (await one.blob(digestOf(bytes))).arrayBuffer())), digestOf(bytes));
+  await kill();
+});
+
+test('a collection that is killed halfway is finished by the next one; nothing that is named goes', { timeout: 60_000 }, async () => {
+  const one = repository(await start(), 'kill/gc');
+  const kept = await one.image('kept');
+  // Loose blobs by the hundred, all of which are due as soon as they are here.
+  const loose = [...Array(300).keys()].map(() => randomBlob(500));
+  await Promise.all(loose.map((bytes) => one.put(bytes).catch(() => undefined)));
+  await kill();
+  const files = (): string[] => (readdirSync(join(directory, 'data', 'blobs'), { recursive: true, encoding: 'utf8' })).filter((path) => /[0-9a-f]{64}$/.test(path));
+  for (let round = 0; round < 4; round++) {
+    await start();
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    await kill();
+  }
+  const again = repository(await start(), 'kill/gc');
+  for (let i = 0; i < 200 && files().some((path) => loose.some((bytes) => path.endsWith(digestOf(bytes).slice(7)))); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(files().filter((path) => loose.some((bytes) => path.endsWith(digestOf(bytes).slice(7)))), []);
+  for (const { digest } of [kept.config, ...kept.layers]) assert.equal(digestOf(Buffer.from(await (await again.blob(digest)).arrayBuffer())), digest);
   await kill();
 });

@@ -28,6 +28,7 @@ export interface RegistryOptions {
   uploadIdle: number;
   uploadExpiry: number;
   maxConnections: number;
+  headTimeout: number;
   sparse: boolean;
 }
 
@@ -41,5 +42,5 @@ export const DEFAULT_OPTIONS: RegistryOptions = {
   retention: { rules: [], untagged: undefined, unpulled: undefined },
   garbage: { interval: 10 * MINUTE, grace: HOUR },
   upstream: undefined, webhooks: [], accessLog: '-',
-  maxBlobBytes: 100 * 2 ** 30, uploadIdle: MINUTE, uploadExpiry: 24 * HOUR, maxConnections: 10_000, sparse: true,
+  maxBlobBytes: 100 * 2 ** 30, uploadIdle: MINUTE, uploadExpiry: 24 * HOUR, maxConnections: 10_000, headTimeout: MINUTE / 2, sparse: true,
 };

@@ -117,7 +117,7 @@ export const parseConfig = (document: unknown): RegistryOptions => finished(new 
     accessLog: top.text('accessLog') ?? d.accessLog,
     maxBlobBytes: top.as('maxBlobSize', parseSize) ?? d.maxBlobBytes,
     uploadIdle: top.as('uploadIdle', parseTime) ?? d.uploadIdle, uploadExpiry: top.as('uploadExpiry', parseTime) ?? d.uploadExpiry,
-    maxConnections: top.number('maxConnections') ?? d.maxConnections, sparse: top.flag('sparse') ?? d.sparse,
+    maxConnections: top.number('maxConnections') ?? d.maxConnections, headTimeout: top.as('headTimeout', parseTime) ?? d.headTimeout, sparse: top.flag('sparse') ?? d.sparse,
   };
 });
 

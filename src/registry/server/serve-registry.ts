@@ -88,7 +88,7 @@ export async function serveRegistry(options: RegistryOptions, say: (line: string
     }
   };
   const log = stack.use(accessLog(options.accessLog));
-  const service = stack.use(await serveHttp(registry, { host: options.host, port: options.port, tls: readTls(), maxConnections: options.maxConnections, log, failed }));
+  const service = stack.use(await serveHttp(registry, { host: options.host, port: options.port, tls: readTls(), maxConnections: options.maxConnections, headTimeout: options.headTimeout, log, failed }));
   inFlight = service.inFlight;
 
   const owned = stack.move();

@@ -18,6 +18,8 @@ export interface HttpServiceOptions {
   /** PEM texts. */
   tls: { cert: string; key: string; ca?: string } | undefined;
   maxConnections: number;
+  /** A connection that sends no whole head, or nothing between requests, for this long is closed; milliseconds. */
+  headTimeout: number;
   log: AccessLog;
   /** What failed inside. */
   failed(error: unknown): void;
@@ -29,8 +31,7 @@ export interface HttpService extends AsyncDisposable {
   renew(tls: { cert: string; key: string; ca?: string }): void;
 }
 
-/** A connection that sends no whole head, or nothing between requests, for this long is closed. */
-const HEAD_TIMEOUT_MS = 30_000;
+const MAX_HEAD_BYTES = 96 << 10;
 const STOP_MS = 10_000;
 const NOT_HTTP = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
@@ -55,19 +56,25 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
   const idle = new WeakMap<Socket, ReturnType<typeof setTimeout>>();
   const guard = (socket: Socket): void => {
     clearTimeout(idle.get(socket));
-    const timer = setTimeout(() => { if (!busy.has(socket)) socket.destroy(); }, HEAD_TIMEOUT_MS);
+    const timer = setTimeout(() => { if (!busy.has(socket)) socket.destroy(); }, headTimeout);
     timer.unref();
     idle.set(socket, timer);
   };
 
-  const { tls } = options;
-  const settings = { keepAliveTimeout: HEAD_TIMEOUT_MS, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: 0, maxHeaderSize: 96 << 10 };
+  const { tls, headTimeout } = options;
+  const settings = { keepAliveTimeout: headTimeout, headersTimeout: headTimeout, requestTimeout: 0, maxHeaderSize: MAX_HEAD_BYTES };
   const tlsSettings = (now: { cert: string; key: string; ca?: string }): object =>
     ({ cert: now.cert, key: now.key, minVersion: 'TLSv1.2', ...(now.ca === undefined ? {} : { ca: now.ca, requestCert: true, rejectUnauthorized: true }) });
   const server: Server = tls === undefined ? createServer(settings, handle) : createTlsServer({ ...settings, ...tlsSettings(tls) }, handle);
-  server.maxConnections = options.maxConnections;
   const sockets = new Set<Socket>();
   const connected = (socket: Socket): void => {
+    // The longest idle one makes room: whoever opens many and says nothing keeps nobody out.
+    if (sockets.size >= options.maxConnections) {
+      const idlest = [...sockets].find((one) => !busy.has(one));
+      if (idlest === undefined) return void socket.destroy();
+      sockets.delete(idlest);
+      idlest.destroy();
+    }
     sockets.add(socket);
     socket.once('close', () => { sockets.delete(socket); clearTimeout(idle.get(socket)); });
     guard(socket);

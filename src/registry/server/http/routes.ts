@@ -57,6 +57,8 @@ export async function answer(registry: Registry, call: Call): Promise<Reply> {
     const allowed = Object.keys(methods).flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])).join(', ');
     throw registryError('UNSUPPORTED', `${call.method.slice(0, 20)} is not possible here`, { headers: { Allow: allowed } });
   }
+  // A browser says where a page's request comes from; no page has business here, and one of another site may be attacking.
+  if (WRITES.has(call.method) && call.header('origin') !== '') throw registryError('DENIED', 'requests of web pages change nothing here');
   authorize(registry, call, { needs: route.needs, name: 'name' in target ? target.name : undefined });
   if (registry.upstream !== undefined && WRITES.has(call.method) && target.kind !== 'manifest') throw cacheOnly();
   if (registry.upstream !== undefined && (call.method === 'PUT' || call.method === 'POST')) throw cacheOnly();

@@ -26,7 +26,7 @@ export class UploadBook {
 
   async start(repository: RepositoryName, algorithm: DigestAlgorithm): Promise<UploadSession> {
     const { n } = this.#metadata.one<{ n: number }>('SELECT count(*) AS n FROM uploads') as { n: number };
-    if (n >= MAX_OPEN_UPLOADS) throw registryError('TOOMANYREQUESTS', `${n} uploads are open`, { hint: 'finish or cancel some' });
+    if (n >= MAX_OPEN_UPLOADS) throw registryError('TOOMANYREQUESTS', `${n} uploads are open`, { hint: 'finish or cancel some', headers: { 'Retry-After': '60' } });
     const id = randomUUID();
     const path = join(this.#directory, id);
     try {

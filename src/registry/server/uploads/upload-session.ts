@@ -55,21 +55,26 @@ export class UploadSession {
   /** Appends. Refuses to let the upload grow beyond `limit` bytes in all with `overflow`; keeps what came before any failure. */
   async append(pieces: AsyncIterable<Uint8Array>, { limit, overflow }: { limit: number; overflow: () => Error }): Promise<void> {
     const file = await open(this.path, 'r+').catch((error: unknown) => { throw asStorageError(error, 'the upload could not go on'); });
-    let gathered: Uint8Array[] = [];
+    // Copied together: a body in pieces of one byte costs no object for each.
+    let gathered: Buffer | undefined;
     let size = 0;
     const flush = async (): Promise<void> => {
       if (size === 0) return;
-      const bytes = gathered.length === 1 ? (gathered[0] as Uint8Array) : Buffer.concat(gathered, size);
-      gathered = [];
+      const bytes = (gathered as Buffer).subarray(0, size);
       size = 0;
       await this.#write(file, bytes);
     };
     try {
       for await (const piece of pieces) {
         if (this.#received + size + piece.length > limit) throw overflow();
-        gathered.push(piece);
+        if (size + piece.length > WRITE_BYTES) await flush();
+        if (piece.length >= WRITE_BYTES) {
+          await this.#write(file, piece);
+          continue;
+        }
+        gathered ??= Buffer.allocUnsafe(WRITE_BYTES);
+        gathered.set(piece, size);
         size += piece.length;
-        if (size >= WRITE_BYTES) await flush();
       }
     } finally {
       try {
