@@ -11,6 +11,8 @@ export interface DaemonOptions {
   readonly pidFile: string | undefined;
   readonly bridge: string;
   readonly subnet: string | undefined;
+  /** What else `net` is told, word for word. */
+  readonly network: { readonly ipv6?: string; readonly firewall?: 'open' | 'host'; readonly pools?: readonly string[]; readonly mtu?: number };
   readonly nftTable: string;
   readonly cgroupParent: string;
   readonly tls: { ca?: string; cert?: string; key?: string; verify: boolean } | undefined;
@@ -38,6 +40,13 @@ Options:
       --pidfile FILE         where to write the process id
       --bridge NAME          the default bridge (default naru0; with another data root, a name made from it)
       --bip CIDR             the default bridge's subnet (default: the first free one from 172.17.0.0/16 on)
+      --ipv6                 IPv6 on the default bridge too, with a subnet of our own unless --fixed-cidr-v6 names one
+      --fixed-cidr-v6 CIDR   its IPv6 subnet
+      --default-address-pool base=CIDR,size=N
+                             where networks get their subnets that name none; may be given again, IPv4 and IPv6
+      --mtu N                of networks that name none (default: that of the default route, at most 1500)
+      --firewall MODE        open: published ports are open to everybody (default, as Docker's); host: they obey the host's
+                             own input rules (ufw, firewalld, nft). A network says otherwise with -o naru.firewall=MODE
       --cgroup-parent PATH   where containers' cgroups go (default /naru or /naru-<data root>)
       --tlsverify            demand client certificates on tcp (with --tlscacert, --tlscert, --tlskey)
       --tls                  encrypt tcp without client certificates
@@ -57,7 +66,8 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
       allowPositionals: false,
       options: {
         'data-root': { type: 'string' }, 'state-dir': { type: 'string' }, host: { type: 'string', short: 'H', multiple: true },
-        pidfile: { type: 'string' }, bridge: { type: 'string' }, bip: { type: 'string' }, 'cgroup-parent': { type: 'string' },
+        pidfile: { type: 'string' }, bridge: { type: 'string' }, bip: { type: 'string' }, ipv6: { type: 'boolean' }, 'fixed-cidr-v6': { type: 'string' },
+        'default-address-pool': { type: 'string', multiple: true }, mtu: { type: 'string' }, firewall: { type: 'string' }, 'cgroup-parent': { type: 'string' },
         tls: { type: 'boolean' }, tlsverify: { type: 'boolean' }, tlscacert: { type: 'string' }, tlscert: { type: 'string' },
         tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'image-policy': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
         help: { type: 'boolean', short: 'h' },
@@ -82,6 +92,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     pidFile: text('pidfile'),
     bridge: text('bridge') ?? (tag === '' ? 'naru0' : `naru${tag}`),
     subnet: text('bip'),
+    network: networkOptions(values),
     nftTable: tag === '' ? 'naru' : `naru_${tag}`,
     cgroupParent: text('cgroup-parent') ?? (tag === '' ? '/naru' : `/naru-${tag}`),
     tls: verify || values['tls'] === true ? { ...pick('ca', text('tlscacert')), ...pick('cert', text('tlscert')), ...pick('key', text('tlskey')), verify } : undefined,
@@ -90,6 +101,15 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     imagePolicy: absolute('--image-policy', text('image-policy') ?? DEFAULT_IMAGE_POLICY),
     logLevel: level as DaemonOptions['logLevel'],
   };
+}
+
+function networkOptions(values: Record<string, string | boolean | string[] | undefined>): DaemonOptions['network'] {
+  const { ipv6, firewall, mtu } = values;
+  const six = (values['fixed-cidr-v6'] as string | undefined) ?? (ipv6 === true ? 'auto' : undefined);
+  if (firewall !== undefined && firewall !== 'open' && firewall !== 'host') throw new NaruError('invalid', `--firewall ${String(firewall)}: not one of open, host`);
+  if (mtu !== undefined && !(Number(mtu) >= 68 && Number(mtu) <= 65535)) throw new NaruError('invalid', `--mtu ${String(mtu)}: a number from 68 to 65535`);
+  const pools = values['default-address-pool'] as string[] | undefined;
+  return { ...(six === undefined ? {} : { ipv6: six }), ...(firewall === undefined ? {} : { firewall }), ...(pools === undefined ? {} : { pools }), ...(mtu === undefined ? {} : { mtu: Number(mtu) }) };
 }
 
 const pick = <K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> =>

@@ -62,7 +62,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   const driver = await createDriver({ helper: embeddedHelper() });
   stack.defer(() => driver.close());
   const network = createNetworkService({
-    bridge: options.bridge, tableName: options.nftTable, ...(options.subnet === undefined ? {} : { subnet: options.subnet }), log: (text) => log.warn(text),
+    bridge: options.bridge, tableName: options.nftTable, ...(options.subnet === undefined ? {} : { subnet: options.subnet }), log: (text) => log.warn(text), ...options.network,
   });
   stack.defer(() => network.close());
   const dns = createDnsService({ stateDir, self, log: (text) => log.warn(text) });

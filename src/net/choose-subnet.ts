@@ -1,5 +1,5 @@
 import { NaruError } from '#spec/errors.ts';
-import { type IpPrefix, bitsOf, lastOf, parsePrefix, prefixesOverlap } from './ip.ts';
+import { type IpPrefix, bitsOf, lastOf, parsePrefix, prefixesOverlap, tryParsePrefix } from './ip.ts';
 
 /** Networks of `size` (a prefix length) are cut from `base`, as daemon.json's default-address-pools says. */
 export interface SubnetPool {
@@ -12,6 +12,17 @@ export const DEFAULT_POOLS: readonly SubnetPool[] = [
   ...Array.from({ length: 15 }, (_, i) => ({ base: parsePrefix(`172.${17 + i}.0.0/16`), size: 16 })),
   { base: parsePrefix('192.168.0.0/16'), size: 20 },
 ];
+
+/** `base=10.0.0.0/8,size=24`. Throws invalid. */
+export function parsePool(text: string): SubnetPool {
+  const fields = new Map(text.split(',').map((field) => field.split('=', 2).map((word) => word.trim()) as [string, string]));
+  const base = tryParsePrefix(fields.get('base') ?? '');
+  const size = Number(fields.get('size'));
+  if (base === undefined || !Number.isInteger(size) || size < base.length || size > bitsOf(base.family) - 2 || fields.size !== 2) {
+    throw new NaruError('invalid', `invalid default address pool ${JSON.stringify(text)}`, { hint: 'write it as base=10.0.0.0/8,size=24; size is at least the prefix length of base' });
+  }
+  return { base, size };
+}
 
 /** A mebi of networks is looked at in one pool, no more. */
 const MAX_TRIES = 2 ** 20;

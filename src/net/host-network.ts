@@ -7,6 +7,8 @@ import { NaruError } from '#spec/errors.ts';
 import { type IpPrefix, ipFromBytes, prefixOf } from './ip.ts';
 
 const ENODEV = 19;
+/** A route that leads nowhere (blackhole) has the interface 0. */
+const NO_INTERFACE = -1;
 
 /** One interface, or undefined when there is none of that name. */
 export function findLink(socket: NetlinkSocket, name: string): Link | undefined {
@@ -36,7 +38,7 @@ function hostRoutes(socket: NetlinkSocket, family: 4 | 6 = 4): Route[] {
 
 /** Every network that the host reaches other than by its default route, and so must not be used for containers; what concerns
  *  the interface `except` does not count. */
-export function usedNetworks(socket: NetlinkSocket, family: 4 | 6, except = 0): IpPrefix[] {
+export function usedNetworks(socket: NetlinkSocket, family: 4 | 6, except = NO_INTERFACE): IpPrefix[] {
   const addresses = hostAddresses(socket, family)
     .filter((each) => each.index !== except && each.address.byteLength > 0)
     .map((each) => prefixOf(ipFromBytes(each.address), each.prefixLength));

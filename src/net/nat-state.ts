@@ -2,7 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import { MessageWriter } from '#sys/netlink/message-writer.ts';
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NftBatch, type MapElement, writeGetTable } from '#sys/netlink/nft-batch.ts';
-import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '#sys/netlink/nft-constants.ts';
+import { NFPROTO_INET, NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '#sys/netlink/nft-constants.ts';
 import { addNatTable } from './nat-table.ts';
 import { type ElementKey, type Elements, mergeElements } from './nft-elements.ts';
 
@@ -17,9 +17,9 @@ export interface NatOptions {
 const hasErrno = (error: unknown, ...errnos: number[]): boolean =>
   error instanceof NaruError && error.errno !== undefined && errnos.includes(error.errno);
 
-export function tableExists(socket: NetlinkSocket, table: string): boolean {
+export function tableExists(socket: NetlinkSocket, table: string, family: number = NFPROTO_INET): boolean {
   const w = new MessageWriter();
-  writeGetTable(w, table);
+  writeGetTable(w, table, family);
   try {
     socket.request(w, () => `look up nftables table ${table}`);
     return true;
@@ -49,17 +49,22 @@ export class NatState {
     return this.#flags !== 0;
   }
 
+  /** NFT_TABLE_F_*, as this kernel takes them. */
+  get flags(): number {
+    return this.#flags;
+  }
+
   exists(): boolean {
     return tableExists(this.#socket, this.#options.table);
   }
 
   /** Replace the table, whatever it holds, in one transaction: there is no moment without rules, and flows under way go on. */
-  rebuild(parts: Iterable<Elements>): void {
+  rebuild(parts: Iterable<Elements>, gate?: string): void {
     const merged = mergeElements(parts);
     for (let attempt = 1; ; attempt++) {
       const batch = new NftBatch(this.#options.table);
       if (this.exists()) batch.deleteTable();
-      addNatTable(batch, this.#flags);
+      addNatTable(batch, this.#flags, gate);
       for (const [map, list] of merged) batch.addElements(map, list);
       try {
         this.#commit(batch);

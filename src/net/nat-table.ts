@@ -1,12 +1,12 @@
 import {
-  CT_STATE_ESTABLISHED, CT_STATE_RELATED, IPS_DST_NAT, NFT_GOTO, NFT_JUMP, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_OIFNAME,
-  NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG32, NF_ACCEPT, NF_DROP, NF_INET_FORWARD, NF_INET_LOCAL_OUT,
+  CT_STATE_ESTABLISHED, CT_STATE_NEW, CT_STATE_RELATED, IPS_DST_NAT, NFT_GOTO, NFT_JUMP, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_OIFNAME,
+  NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG32, NF_ACCEPT, NF_DROP, NF_INET_FORWARD, NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT,
   NF_INET_POST_ROUTING, NF_INET_PRE_ROUTING, NF_NAT_RANGE_PROTO_OFFSET, NFT_CMP_NEQ,
 } from '#sys/netlink/nft-constants.ts';
 import type { NftBatch } from '#sys/netlink/nft-batch.ts';
 import {
   type Expression, compare, conntrackState, conntrackStatus, destinationNat, destinationType, isIn, isIpv4, isIpv6, isNotIn, lookup,
-  masquerade, meta, payload, verdict, within,
+  hostU32, immediate, inInterface, masquerade, meta, payload, setMark, verdict, within,
 } from '#sys/netlink/nft-expressions.ts';
 import { RTN_LOCAL } from '#sys/netlink/route-constants.ts';
 import { ipv4Bytes } from './ipv4.ts';
@@ -14,6 +14,10 @@ import { SETS, type SetName } from './nft-elements.ts';
 import { PORT_MAPS } from './published-ports.ts';
 
 const PRIORITY_RAW = -300, PRIORITY_DSTNAT = -100, PRIORITY_FILTER = 0, PRIORITY_SRCNAT = 100;
+/** Behind everybody else's rules. */
+export const PRIORITY_LAST = 0x7fff_fff0;
+/** Of packets that the host's input rules let through; they end right behind. */
+export const GATE_MARK = 0x6e617275;
 const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
 const LOOPBACK = ipv4Bytes(0x7f000000), LOOPBACK6 = new Uint8Array(16).fill(1, 15);
 /** Registers of four bytes. An interface's name takes four of them, an IPv6 address too. */
@@ -37,7 +41,7 @@ type AddRule = (comment: string, ...expressions: (Expression | Expression[])[]) 
  * The rules of naru's own table, in the kernel's order of hooks. Everything that depends on networks and containers is in sets and
  * maps (nft-elements.ts); the rules never change while the daemon runs.
  */
-export function addNatTable(batch: NftBatch, flags: number): void {
+export function addNatTable(batch: NftBatch, flags: number, gate?: string): void {
   batch.addTable(flags);
   for (const set of SETS) batch.addMap(set);
   for (const family of [4, 6] as const) for (const map of Object.values(PORT_MAPS[family])) batch.addMap(map);
@@ -64,6 +68,11 @@ export function addNatTable(batch: NftBatch, flags: number): void {
   const prerouting = base('prerouting', 'nat', { hook: NF_INET_PRE_ROUTING, priority: PRIORITY_DSTNAT });
   // A neighbour on the wire can send to 127.0.0.1: the kernel drops it as a martian, unless we rewrote the address before
   prerouting('loopback comes from outside only by forgery', isIpv4(), within('destination', LOOPBACK, 8), ACCEPT);
+  if (gate !== undefined) {
+    for (const [family, is, set] of [[4, isIpv4, 'judged'], [6, isIpv6, 'judged6']] as const) {
+      prerouting('the host\'s input rules judge first', is(), inInterface(gate, NFT_CMP_NEQ), destinationType(RTN_LOCAL), judgedTuple(family), isIn(set), ACCEPT);
+    }
+  }
   prerouting('published ports', isIpv4(), destinationType(RTN_LOCAL), verdict(NFT_JUMP, 'published'));
   prerouting('published ports', isIpv6(), destinationType(RTN_LOCAL), verdict(NFT_JUMP, 'published6'));
 
@@ -72,6 +81,13 @@ export function addNatTable(batch: NftBatch, flags: number): void {
   // No packet with the source ::1 leaves lo: refused at once, so that clients go on to 127.0.0.1
   output('::1 is the host\'s alone', toLoopback6, ACCEPT);
   output('published ports, from the host itself', isIpv6(), destinationType(RTN_LOCAL), verdict(NFT_JUMP, 'published6'));
+
+  if (gate !== undefined) {
+    const input = base('input', 'filter', { hook: NF_INET_LOCAL_IN, priority: PRIORITY_LAST - 1 });
+    for (const [family, is, set] of [[4, isIpv4, 'judged'], [6, isIpv6, 'judged6']] as const) {
+      input('let through to a published port: sent round once more (host-gate.ts)', is(), conntrackState(CT_STATE_NEW), judgedTuple(family), isIn(set), immediate(hostU32(GATE_MARK)), setMark());
+    }
+  }
 
   const into = chain('into');
   into('any port of an open network', isIpv4(), toIn('open'), ACCEPT);
@@ -103,6 +119,8 @@ export function addNatTable(batch: NftBatch, flags: number): void {
   postrouting('containers to the world', isIpv4(), fromIn('masq'), masquerade);
   postrouting('containers to the world', isIpv6(), fromIn('masq6'), masquerade);
 }
+
+const judgedTuple = (family: 4 | 6): Expression[] => [protocolTo(R(0)), addressTo(family, 'destination', R(1)), portTo(R(1 + ADDRESS[family].bytes / 4))];
 
 /** A miss in a map ends the rule, not the chain. */
 function addPublishedRules(rule: AddRule, family: 4 | 6): void {

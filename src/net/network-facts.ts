@@ -7,10 +7,13 @@ const BRIDGE = 'com.docker.network.bridge.';
 export const OPTION = {
   bridgeName: `${BRIDGE}name`, icc: `${BRIDGE}enable_icc`, masquerade: `${BRIDGE}enable_ip_masquerade`, hostBinding: `${BRIDGE}host_binding_ipv4`,
   gatewayMode4: `${BRIDGE}gateway_mode_ipv4`, gatewayMode6: `${BRIDGE}gateway_mode_ipv6`, defaultBridge: `${BRIDGE}default_bridge`,
-  inhibit4: `${BRIDGE}inhibit_ipv4`, trustedInterfaces: `${BRIDGE}trusted_host_interfaces`,
+  firewall: 'naru.firewall', inhibit4: `${BRIDGE}inhibit_ipv4`, trustedInterfaces: `${BRIDGE}trusted_host_interfaces`,
   mtu: 'com.docker.network.driver.mtu', interfacePrefix: 'com.docker.network.container_iface_prefix',
   parent: 'parent', macvlanMode: 'macvlan_mode',
 } as const;
+
+/** open: published ports are for everybody, whatever the host's firewall says of its input (Docker's way). */
+export type Firewall = 'open' | 'host';
 
 /** What a network's options mean. */
 export interface NetworkFacts {
@@ -22,6 +25,8 @@ export interface NetworkFacts {
   readonly hostBinding: IpAddress | undefined;
   readonly gatewayMode: Readonly<Record<4 | 6, GatewayMode>>;
   readonly interfacePrefix: string;
+  /** host: published ports obey the host's input rules; undefined: as the daemon says. */
+  readonly firewall: Firewall | undefined;
   readonly macvlanMode: 'bridge' | 'private' | 'vepa' | 'passthru';
 }
 
@@ -54,8 +59,10 @@ export function parseOptions(options: StringMap): NetworkFacts {
   if (!/^[a-zA-Z0-9_.-]{1,13}$/.test(interfacePrefix) || interfacePrefix === 'lo') throw bad(OPTION.interfacePrefix, interfacePrefix, 'the beginning of an interface name, at most 13 letters');
   const macvlanMode = (options[OPTION.macvlanMode] || 'bridge') as NetworkFacts['macvlanMode'];
   if (!MACVLAN_MODES.includes(macvlanMode)) throw new NaruError('invalid', `requested macvlan mode '${macvlanMode}' is not valid, 'bridge' mode is the macvlan driver default`);
+  const firewall = options[OPTION.firewall] || undefined;
+  if (firewall !== undefined && firewall !== 'open' && firewall !== 'host') throw bad(OPTION.firewall, firewall, 'open or host');
   return {
-    mtu: Number(mtu), icc: flag(OPTION.icc, true), masquerade: flag(OPTION.masquerade, true),
+    firewall, mtu: Number(mtu), icc: flag(OPTION.icc, true), masquerade: flag(OPTION.masquerade, true),
     hostBinding: hostBinding === undefined || hostBinding.value === 0n ? undefined : hostBinding,
     gatewayMode: { 4: mode(OPTION.gatewayMode4), 6: mode(OPTION.gatewayMode6) }, interfacePrefix, macvlanMode,
   };

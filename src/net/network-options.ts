@@ -1,5 +1,5 @@
 import { NaruError } from '#spec/errors.ts';
-import type { SubnetPool } from './choose-subnet.ts';
+import type { Firewall } from './network-facts.ts';
 
 export interface NetworkOptions {
   /** Up to 15 letters, digits, `-` and `_`. Default `naru0`. */
@@ -12,8 +12,12 @@ export interface NetworkOptions {
   readonly mtu?: number;
   /** Keep others from flushing the table while the daemon runs. Default: where the kernel can (6.9). */
   readonly ownTable?: boolean;
-  /** Where subnets come from that nobody named. Default: Docker's. */
-  readonly pools?: readonly SubnetPool[];
+  /** Where subnets come from that nobody named: `base=10.0.0.0/8,size=24`. Default: Docker's. */
+  readonly pools?: readonly string[];
+  /** Whether published ports obey the host's input rules, where a network does not say. Default: open. */
+  readonly firewall?: Firewall;
+  /** The default bridge has IPv6 too: this subnet, or (auto) one of our own. */
+  readonly ipv6?: string;
   /** What makes this daemon's own IPv6 networks its own: its id. */
   readonly seed?: string;
   /** When the default bridge was made, RFC 3339. */

@@ -6,7 +6,7 @@ import { NetworkNamespace } from '#sys/network-namespace.ts';
 import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
 import { bridgeMac, deleteLink, ensureBridge, existingBridge } from './bridge.ts';
-import { DEFAULT_POOLS, type SubnetPool, chooseSubnet } from './choose-subnet.ts';
+import { DEFAULT_POOLS, type SubnetPool, chooseSubnet, parsePool } from './choose-subnet.ts';
 import { designNetwork, mtuOf, ownUlaPool, subnetsOf } from './design-network.ts';
 import { type Attachment, connectSteps, loopbackSteps, routeSteps, startSteps } from './endpoint-steps.ts';
 import { foreignForwardDrops, forwardDropWarning } from './foreign-firewall.ts';
@@ -16,11 +16,12 @@ import { bitsOf, formatIp, formatPrefix, tryParseIp, tryParsePrefix } from './ip
 import { formatIpv4, macBytes, macOf } from './ipv4.ts';
 import { NatState } from './nat-state.ts';
 import { NetworkAddresses } from './network-addresses.ts';
-import { OPTION, networkFacts } from './network-facts.ts';
+import { HostGate } from './host-gate.ts';
+import { type Firewall, OPTION, networkFacts } from './network-facts.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
 import { type Elements, containerElements, networkElements } from './nft-elements.ts';
 import { type PortHold, PortReservations } from './port-reservations.ts';
-import type { AttachmentRequest, EndpointRecord, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
+import type { AttachmentRequest, EndpointRecord, IpamPool, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
 import { runSteps } from './run-steps.ts';
 import { freeInterface, withDefaultRoutes } from './sandbox-endpoints.ts';
 import { takePorts } from './sandbox-ports.ts';
@@ -55,19 +56,24 @@ export class Networks implements NetworkService {
   readonly #stragglers: VethStragglers;
   readonly #flows: UdpFlows;
   readonly #removals: LinkRemovals;
+  readonly #firewall: Firewall;
+  readonly #gate: HostGate;
+  #gated = false;
   #checkTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: NetworkOptions) {
     const { bridge: name, table } = networkNames(options);
     this.#log = options.log ?? (() => {});
     this.#table = table;
-    this.#pools = [...(options.pools ?? DEFAULT_POOLS), ownUlaPool(options.seed ?? table)];
+    this.#pools = [...(options.pools?.map(parsePool) ?? DEFAULT_POOLS), ownUlaPool(options.seed ?? table)];
     this.#mtu = options.mtu ?? Math.min(MAX_MTU, defaultRouteMtu(this.#route) ?? MAX_MTU);
     this.bridge = this.#defaultBridge(options, name);
     this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
     this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
     this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     this.#removals = new LinkRemovals(this.#log);
+    this.#firewall = options.firewall ?? 'open';
+    this.#gate = new HostGate({ route: this.#route, netfilter: this.#netfilter }, table);
     this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
   }
 
@@ -107,7 +113,8 @@ export class Networks implements NetworkService {
     await this.#removals.settled(network.link);
     try {
       this.#ensureLink(network);
-      this.#change({ add: networkElements(network) });
+      if (this.#wantsGate() === this.#gated) this.#change({ add: networkElements(network) });
+      else this.#rebuild();
     } catch (error) {
       await this.forget(network);
       throw error;
@@ -117,7 +124,8 @@ export class Networks implements NetworkService {
   async forget(network: NetworkRecord): Promise<void> {
     if (!this.#networks.delete(network.id)) return;
     const elements = networkElements(network);
-    if (elements.size > 0) this.#nat.remove(elements);
+    if (this.#gated && !this.#wantsGate()) this.#rebuild();
+    else if (elements.size > 0) this.#nat.remove(elements);
     if (network.driver === 'bridge' && network.link !== '') await this.#removals.remove(network.link);
   }
 
@@ -230,16 +238,22 @@ export class Networks implements NetworkService {
     const kept = existing?.address;
     const asked = options.subnet === undefined ? undefined : tryParsePrefix(options.subnet);
     if (options.subnet !== undefined && asked?.family !== 4) throw new NaruError('invalid', `${options.subnet} is not an IPv4 network`, { hint: 'write it as 172.17.0.0/16' });
-    const subnet = asked ?? (kept === undefined ? chooseSubnet(4, usedNetworks(this.#route, 4, existing?.index ?? 0), this.#pools)
+    const subnet = asked ?? (kept === undefined ? chooseSubnet(4, usedNetworks(this.#route, 4, existing?.index), this.#pools)
       : { family: 4 as const, base: BigInt(kept.subnet.base), length: kept.subnet.prefixLength });
     const own = kept !== undefined && kept.gateway >= Number(subnet.base) && kept.gateway < Number(subnet.base) + 2 ** (bitsOf(4) - subnet.length);
     // --bip names the host's own address when it is not the network's
     const named = options.subnet === undefined ? undefined : tryParseIp(options.subnet.split('/')[0]!);
     const gateway = named !== undefined && named.value !== subnet.base ? formatIp(named) : own ? formatIpv4(kept.gateway) : formatIp({ family: 4, value: subnet.base + 1n });
     const id = createHash('sha256').update(`naru bridge ${name} ${this.#table} ${formatPrefix(subnet)}`).digest('hex');
+    const pools: IpamPool[] = [{ subnet: formatPrefix(subnet), ipRange: '', gateway, auxiliary: {} }];
+    if (options.ipv6 !== undefined) {
+      const six = options.ipv6 === 'auto' ? chooseSubnet(6, usedNetworks(this.#route, 6, existing?.index), this.#pools) : tryParsePrefix(options.ipv6);
+      if (six?.family !== 6 || six.length > 126) throw new NaruError('invalid', `invalid IPv6 subnet ${options.ipv6}`, { hint: 'write it as fd00:1::/64' });
+      pools.push({ subnet: formatPrefix(six), ipRange: '', gateway: formatIp({ family: 6, value: six.base + 1n }), auxiliary: {} });
+    }
     return {
-      id, name: 'bridge', driver: 'bridge', created: options.created ?? '', link: name, ipv4: true, ipv6: false, internal: false, attachable: false, configOnly: false, configFrom: '',
-      ipamOptions: {}, labels: {}, pools: [{ subnet: formatPrefix(subnet), ipRange: '', gateway, auxiliary: {} }],
+      id, name: 'bridge', driver: 'bridge', created: options.created ?? '', link: name, ipv4: true, ipv6: options.ipv6 !== undefined, internal: false, attachable: false, configOnly: false, configFrom: '',
+      ipamOptions: {}, labels: {}, pools,
       options: {
         [OPTION.defaultBridge]: 'true', [OPTION.icc]: 'true', [OPTION.masquerade]: 'true', [OPTION.hostBinding]: '0.0.0.0', [OPTION.bridgeName]: name, [OPTION.mtu]: String(this.#mtu),
       },
@@ -381,7 +395,7 @@ export class Networks implements NetworkService {
   }
 
   #elementsOf(endpoints: readonly EndpointRecord[]): Elements {
-    return containerElements(endpoints, this.#find);
+    return containerElements(endpoints, this.#find, this.#firewall);
   }
 
   /** One batch; when somebody changed the table, all of it is made anew. What is in memory must be so already. */
@@ -395,12 +409,19 @@ export class Networks implements NetworkService {
     }
   }
 
+  #wantsGate(): boolean {
+    return [...this.#networks.values()].some(({ record }) => record.driver === 'bridge' && (networkFacts(record).firewall ?? this.#firewall) === 'host');
+  }
+
   #rebuild(extra: Elements = new Map()): void {
+    this.#gated = this.#wantsGate();
     const parts = [...this.#networks.values()].map(({ record }) => networkElements(record));
     const published = [...this.#sandboxes.values()].flatMap((each) => (each.published === undefined ? [] : [each.published]));
     const known = new Set([...parts, ...published].flatMap((each) => [...each.values()].flatMap((list) => list.map((element) => element.key.join()))));
     const missing = new Map([...extra].map(([key, list]) => [key, list.filter((element) => !known.has(element.key.join()))] as const));
-    this.#nat.rebuild([...parts, ...published, missing]);
+    this.#nat.rebuild([...parts, ...published, missing], this.#gated ? this.#gate.gate : undefined);
+    if (this.#gated) this.#gate.ensure(this.#nat.flags);
+    else this.#gate.remove();
   }
 
   /** Only where the kernel lets others flush a table that is in use. */

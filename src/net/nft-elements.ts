@@ -2,8 +2,8 @@ import type { MapElement, MapOptions } from '#sys/netlink/nft-batch.ts';
 import { concatenatedType, TYPE_IFNAME, TYPE_INET_PROTO, TYPE_INET_SERVICE, TYPE_IPV4, TYPE_IPV6 } from '#sys/netlink/nft-constants.ts';
 import { interfaceKey } from '#sys/netlink/nft-expressions.ts';
 import { ipBytes, lastOf, parsePrefix, tryParseIp } from './ip.ts';
-import { networkFacts } from './network-facts.ts';
-import { PROTOCOL_NUMBER, type PortMap, fields, portBytes, portElements, portRuns } from './published-ports.ts';
+import { type Firewall, networkFacts } from './network-facts.ts';
+import { PROTOCOL_NUMBER, type PortMap, fields, portBytes, portElements, portIntervals, portRuns } from './published-ports.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 /**
@@ -20,9 +20,10 @@ import type { EndpointRecord, NetworkRecord } from './records.ts';
  *   | open, open6 | interface               | bridges whose containers others may reach by their own addresses, on every port  |
  *   | routed, routed6 | protocol . address . port (intervals) | ports published without rewriting                          |
  *   | pings, pings6 | interface             | bridges of routed networks: pings are let in                                      |
+ *   | judged, judged6 | protocol . address . port (intervals) | published ports that obey the host's input rules |
  *   | homes, homes6 | interface . address   | of containers on several networks: bridges on which they would answer by another address than the one that was asked |
  */
-export type SetName = 'bridges' | 'near' | 'near6' | 'icc' | 'internal' | 'masq' | 'masq6' | 'open' | 'open6' | 'routed' | 'routed6' | 'pings' | 'pings6' | 'homes' | 'homes6';
+export type SetName = 'bridges' | 'near' | 'near6' | 'icc' | 'internal' | 'masq' | 'masq6' | 'open' | 'open6' | 'routed' | 'routed6' | 'pings' | 'pings6' | 'judged' | 'judged6' | 'homes' | 'homes6';
 export type ElementKey = SetName | PortMap;
 export type Elements = ReadonlyMap<ElementKey, readonly MapElement[]>;
 
@@ -37,6 +38,7 @@ export const SETS: readonly MapOptions[] = [
   set('bridges', [INTERFACE]), set('near', [INTERFACE, V4], true), set('near6', [INTERFACE, V6], true), set('icc', [INTERFACE, INTERFACE]), set('internal', [INTERFACE]),
   set('masq', [INTERFACE]), set('masq6', [INTERFACE]), set('open', [INTERFACE]), set('open6', [INTERFACE]),
   set('routed', [PROTOCOL, V4, PORT], true), set('routed6', [PROTOCOL, V6, PORT], true), set('pings', [INTERFACE]), set('pings6', [INTERFACE]),
+  set('judged', [PROTOCOL, V4, PORT], true), set('judged6', [PROTOCOL, V6, PORT], true),
   set('homes', [INTERFACE, V4]), set('homes6', [INTERFACE, V6]),
 ];
 
@@ -66,7 +68,7 @@ export function networkElements(network: NetworkRecord): Elements {
 }
 
 /** What the endpoints of one container put into sets and maps. `network` finds a network by id. */
-export function containerElements(endpoints: readonly EndpointRecord[], network: (id: string) => NetworkRecord | undefined): Elements {
+export function containerElements(endpoints: readonly EndpointRecord[], network: (id: string) => NetworkRecord | undefined, firewall: Firewall = 'open'): Elements {
   const elements = new Map<ElementKey, MapElement[]>();
   const put = (key: ElementKey, list: readonly MapElement[]): void => {
     if (list.length > 0) elements.set(key, [...(elements.get(key) ?? []), ...list]);
@@ -83,6 +85,7 @@ export function containerElements(endpoints: readonly EndpointRecord[], network:
         continue;
       }
       for (const [map, list] of portElements(endpoint.ports, address)) put(map, list);
+      if (own !== undefined && (networkFacts(own).firewall ?? firewall) === 'host') put(`judged${suffix}`, portIntervals(endpoint.ports, family));
       put(`homes${suffix}`, others.map((link) => ({ key: fields(interfaceKey(link), ipBytes(address)) })));
     }
   }

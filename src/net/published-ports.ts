@@ -88,6 +88,11 @@ export function portElements(ports: readonly PublishedPort[], target: IpAddress)
   return elements;
 }
 
+/** The host's ports of one family as intervals of protocol . address . port. */
+export function portIntervals(ports: readonly PublishedPort[], family: 4 | 6): MapElement[] {
+  return portRuns(ports.filter((port) => port.hostIp.includes(':') === (family === 6))).map((run) => ({ key: intervalKey(run, 0), keyEnd: intervalKey(run, run.count - 1, true) }));
+}
+
 function runElements(run: PortRun, target: IpAddress): [MapKind, MapElement][] {
   if (run.count === 1) return [single(run, target)];
   const key = { key: intervalKey(run, 0), keyEnd: intervalKey(run, run.count - 1) };
@@ -106,9 +111,9 @@ function single(run: PortRun, target: IpAddress): [MapKind, MapElement] {
   return ['ports_at', { key: fields(protocol, ipBytes(tryParseIp(run.hostIp)!), portBytes(run.first)), data }];
 }
 
-function intervalKey(run: PortRun, offset: number): Uint8Array {
+function intervalKey(run: PortRun, offset: number, isEnd = offset > 0): Uint8Array {
   const host = ipBytes(tryParseIp(run.hostIp)!);
-  const address = isWildcard(run.hostIp) && offset > 0 ? host.fill(0xff) : host;
+  const address = isWildcard(run.hostIp) && isEnd ? host.fill(0xff) : host;
   return fields(new Uint8Array([PROTOCOL_NUMBER[run.protocol]]), address, portBytes(run.first + offset));
 }
 

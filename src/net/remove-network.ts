@@ -2,6 +2,7 @@ import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NftBatch } from '#sys/netlink/nft-batch.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
 import { deleteLink } from './bridge.ts';
+import { HostGate } from './host-gate.ts';
 import { tableExists } from './nat-state.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
 
@@ -18,6 +19,7 @@ export function removeNetwork(options: NetworkOptions = {}): void {
       batch.end();
       netfilter.request(batch.writer, batch.describe);
     }
+    new HostGate({ route, netfilter }, table).remove();
     deleteLink(route, bridge);
   } finally {
     netfilter.close();

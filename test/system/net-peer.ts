@@ -13,8 +13,8 @@ export class NetPeer {
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
   }
 
-  async serve(protocol: 'tcp' | 'udp', port: number, name: string): Promise<void> {
-    const answer = await this.#request({ op: 'serve', protocol, port, name, host: '0.0.0.0' });
+  async serve(protocol: 'tcp' | 'udp', port: number, name: string, host = '0.0.0.0'): Promise<void> {
+    const answer = await this.#request({ op: 'serve', protocol, port, name, host });
     if (answer !== 'ok') throw new Error(`serve ${protocol} ${port}: ${answer}`);
   }
 

@@ -26,7 +26,7 @@ export const NFT_REG_VERDICT = 0;
 /** The first of the sixteen 4-byte registers; the next ones follow by one. */
 export const NFT_REG32 = 8;
 
-export const NFTA_META_DREG = 1, NFTA_META_KEY = 2, NFT_META_PROTOCOL = 1, NFT_META_IIFNAME = 6, NFT_META_OIFNAME = 7, NFT_META_NFPROTO = 15, NFT_META_L4PROTO = 16;
+export const NFTA_META_DREG = 1, NFTA_META_KEY = 2, NFTA_META_SREG = 3, NFT_META_MARK = 3, NFT_META_PROTOCOL = 1, NFT_META_IIFNAME = 6, NFT_META_OIFNAME = 7, NFT_META_NFPROTO = 15, NFT_META_L4PROTO = 16;
 export const NFTA_CMP_SREG = 1, NFTA_CMP_OP = 2, NFTA_CMP_DATA = 3, NFT_CMP_EQ = 0, NFT_CMP_NEQ = 1;
 export const NFTA_PAYLOAD_DREG = 1, NFTA_PAYLOAD_BASE = 2, NFTA_PAYLOAD_OFFSET = 3, NFTA_PAYLOAD_LEN = 4,
   NFTA_PAYLOAD_SREG = 5, NFTA_PAYLOAD_CSUM_TYPE = 6, NFTA_PAYLOAD_CSUM_OFFSET = 7, NFT_PAYLOAD_CSUM_INET = 1,
@@ -39,7 +39,7 @@ export const NFTA_CT_DREG = 1, NFTA_CT_KEY = 2, NFT_CT_STATE = 0, NFT_CT_STATUS 
 export const NFTA_NAT_TYPE = 1, NFTA_NAT_FAMILY = 2, NFTA_NAT_REG_ADDR_MIN = 3, NFTA_NAT_REG_PROTO_MIN = 5,
   NFTA_NAT_REG_PROTO_MAX = 6, NFTA_NAT_FLAGS = 7, NFT_NAT_SNAT = 0, NFT_NAT_DNAT = 1;
 /** conntrack state bits as nft sees them, and status bits. */
-export const CT_STATE_ESTABLISHED = 2, CT_STATE_RELATED = 4, IPS_DST_NAT = 0x20;
+export const CT_STATE_NEW = 8, CT_STATE_ESTABLISHED = 2, CT_STATE_RELATED = 4, IPS_DST_NAT = 0x20;
 /** nf_nat: shift the port by an offset into the range instead of choosing one of the range. */
 export const NF_NAT_RANGE_PROTO_OFFSET = 0x20;
 

@@ -17,7 +17,7 @@ const expression = (name: string, data: (w: MessageWriter) => void): Expression 
 
 const value = (w: MessageWriter, type: number, bytes: Uint8Array): void => w.nest(type, () => w.attribute(N.NFTA_DATA_VALUE, bytes));
 
-const hostU32 = (number: number): Uint8Array => {
+export const hostU32 = (number: number): Uint8Array => {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, number, true);
   return bytes;
@@ -28,6 +28,13 @@ export const meta = (key: number, register: number = N.NFT_REG32): Expression =>
   expression('meta', (w) => {
     w.be32(N.NFTA_META_KEY, key);
     w.be32(N.NFTA_META_DREG, register);
+  });
+
+/** Write a register into the packet's mark. */
+export const setMark = (register: number = N.NFT_REG32): Expression =>
+  expression('meta', (w) => {
+    w.be32(N.NFTA_META_KEY, N.NFT_META_MARK);
+    w.be32(N.NFTA_META_SREG, register);
   });
 
 export const payload = (base: number, offset: number, length: number, register: number = N.NFT_REG32): Expression =>

@@ -84,6 +84,37 @@ export function writeCreateVeth(w: MessageWriter, options: VethOptions, flags: n
   });
 }
 
+/** Both ends of a pair in this namespace with one and the same MAC, so that each takes what the other sends without asking for an address. */
+export function writeCreateLoop(w: MessageWriter, { name, peer, mac }: { name: string; peer: string; mac: Uint8Array }): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, () => {
+    linkHeader(w, { name });
+    w.attribute(R.IFLA_ADDRESS, mac);
+    writeOneQueue(w);
+    w.nest(R.IFLA_LINKINFO, () => {
+      w.string(R.IFLA_INFO_KIND, 'veth');
+      w.nest(R.IFLA_INFO_DATA, () => {
+        w.nest(R.VETH_INFO_PEER, () => {
+          linkHeader(w, { name: peer });
+          w.attribute(R.IFLA_ADDRESS, mac);
+          writeOneQueue(w);
+        });
+      });
+    });
+  });
+}
+
+/** Neighbours of this interface are not asked for: every frame goes to its own MAC. */
+export function writeNoArp(w: MessageWriter, name: string): void {
+  w.message(R.RTM_NEWLINK, 0, () => {
+    const header = new Uint8Array(16);
+    const view = new DataView(header.buffer);
+    view.setUint32(8, R.IFF_NOARP, true);
+    view.setUint32(12, R.IFF_NOARP, true);
+    w.raw(header);
+    w.string(R.IFLA_IFNAME, name);
+  });
+}
+
 export function writeLinkUp(w: MessageWriter, target: LinkTarget, flags = 0): void {
   w.message(R.RTM_NEWLINK, flags, () => linkHeader(w, target, { up: true }));
 }
