@@ -12,6 +12,11 @@ static int is_directory(int fd) {
   return error < 0 ? error : (st.mode & S_IFMT) == S_IFDIR;
 }
 
+static int on_procfs(int fd) {
+  u64 st[32];
+  return sys(fstatfs, fd, st) == 0 && st[0] == 0x9fa0;
+}
+
 static const char *or_null(const char *s) { return *s ? s : NULL; }
 
 int op_mount(struct task *task, const struct op *op) {
@@ -62,8 +67,13 @@ int op_mount_setattr(struct task *task, const struct op *op) {
 }
 
 int op_attach(struct task *task, const struct op *op) {
+  int mount = arg_slot(task, op, 0, -1);
   AUTO_FD target = in_root(arg_slot(task, op, 1, AT_FDCWD), arg_str(op, 2), O_PATH);
-  return target < 0 ? target : move_to(arg_slot(task, op, 0, -1), target);
+  if (target < 0) return target;
+  /* A link may lead into /proc: over a directory of procfs goes procfs alone, or programs would believe what another says
+   * of them (CVE-2019-16884). Looked at through the descriptor, which nobody can exchange. */
+  if (is_directory(target) > 0 && on_procfs(target) && !on_procfs(mount)) return -EPERM;
+  return move_to(mount, target);
 }
 
 int op_target(struct task *task, const struct op *op) {
@@ -191,16 +201,35 @@ int op_copy_mode(struct task *task, const struct op *op) {
   return error < 0 ? error : (int)sys(fchmodat, arg_slot(task, op, 0, -1), ".", st.mode & 07777);
 }
 
+/* A process that is there for its namespaces alone. */
+static i32 hold_namespaces(u64 flags) {
+  i32 pid = clone_process(flags, -1, SIGCHLD, NULL);
+  if (pid != 0) return pid;
+  sys(prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
+  for (;;) sys(ppoll, 0, 0, 0, 0, 8);
+}
+
+static void let_go(i32 pid) {
+  sys(kill, pid, SIGKILL);
+  sys(wait4, pid, 0, 0, 0);
+}
+
+int op_locked_mounts(struct task *task, const struct op *op) {
+  char path[48] = "/proc/";
+  i32 pid = hold_namespaces(0x10000000 | 0x20000 /* CLONE_NEWUSER, CLONE_NEWNS */);
+  if (pid < 0) return pid;
+  memcpy(path + 6 + decimal(path + 6, (u64)pid), "/ns/mnt", 8);
+  int fd = (int)sys(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+  let_go(pid);
+  return fill_slot(task, op, 0, fd);
+}
+
 int op_userns(struct task *task, const struct op *op) {
   size_t uid_size, gid_size;
   const void *uid_map = arg_bytes(op, 1, &uid_size), *gid_map = arg_bytes(op, 2, &gid_size);
   char path[48] = "/proc/";
-  i32 pid = clone_process(0x10000000 /* CLONE_NEWUSER */, -1, SIGCHLD, NULL);
+  i32 pid = hold_namespaces(0x10000000 /* CLONE_NEWUSER */);
   if (pid < 0) return pid;
-  if (pid == 0) {
-    sys(prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
-    for (;;) sys(ppoll, 0, 0, 0, 0, 8);
-  }
   size_t n = 6 + decimal(path + 6, (u64)pid);
   memcpy(path + n, "/uid_map", 9);
   int fd = write_path(path, 0, uid_map, uid_size);
@@ -208,8 +237,7 @@ int op_userns(struct task *task, const struct op *op) {
   if (fd == 0) fd = write_path(path, 0, gid_map, gid_size);
   memcpy(path + n, "/ns/user", 9);
   if (fd == 0) fd = (int)sys(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-  sys(kill, pid, SIGKILL);
-  sys(wait4, pid, 0, 0, 0);
+  let_go(pid);
   return fill_slot(task, op, 0, fd);
 }
 

@@ -46,9 +46,11 @@ const VIRTUAL: ReadonlySet<string> = new Set([
   'proc', 'sysfs', 'tmpfs', 'ramfs', 'devtmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2', 'overlay', 'hugetlbfs', 'bpf', 'debugfs', 'tracefs', 'securityfs', 'configfs', 'binfmt_misc', 'fusectl',
 ]);
 
+export const hasUserNamespace = (spec: OciSpec): boolean => spec.linux?.namespaces?.some((n) => n.type === 'user') === true;
+
 export function readMounts(spec: OciSpec): MountStep[] {
   let prepared = PREPARED_MOUNT_SLOTS.first as number;
-  const userNamespace = spec.linux?.namespaces?.some((n) => n.type === 'user') === true;
+  const userNamespace = hasUserNamespace(spec);
   return (spec.mounts ?? []).map((mount, index) => {
     const pointer = `/mounts/${index}`;
     const options = parseMountOptions(mount.options);
@@ -116,6 +118,7 @@ function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountSt
   if (namespace !== undefined) addForeignClone(plan, { slot, pointer, namespace, path: subpath === undefined ? source : `${source}/${subpath}`, flags });
   else if (subpath === undefined) {
     plan.add(section, 'open_tree', { slot, at: SLOT.none, path: source, flags }, { why: `bind ${source}: a detached clone`, pointer });
+    if (section === 'prepare' && hasUserNamespace(spec)) addLockedClone(plan, { slot, path: source, flags, pointer });
   } else {
     addSubpathClone(plan, section, { slot, pointer, source, subpath, flags });
   }
@@ -130,6 +133,32 @@ function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountSt
   }
   addAttributes(plan, section, { slot, options, pointer, tree, destination });
 }
+
+/**
+ * The shim clones with all rights, and the root of a user namespace may change what its mount namespace holds: a file system
+ * that the host has mounted read-only could be remounted writable there. So it is cloned once more from a copy of the mount
+ * namespace where such attributes are locked. (The kernel refuses that for a part of a tree with mounts below: then the first
+ * clone stays.)
+ */
+export function addLockedClone(plan: PlanBuilder, { slot, path, flags, pointer }: { slot: number; path: string; flags: number; pointer: string }): void {
+  const notes = { why: `${path}: what the host has locked stays locked`, pointer };
+  plan.add('prepare', 'open', { slot: SLOT.ownMount, at: SLOT.none, path: '/proc/self/ns/mnt', flags: 0, mode: 0, resolve: 0 }, notes);
+  plan.add('prepare', 'setns', { slot: SLOT.lockedMounts, nstype: CLONE_NEWNS }, notes);
+  plan.add('prepare', 'open_tree', { slot, at: SLOT.none, path, flags }, { ...notes, tolerate: [EINVAL] });
+  plan.add('prepare', 'setns', { slot: SLOT.ownMount, nstype: CLONE_NEWNS }, notes);
+  plan.add('prepare', 'close', { slot: SLOT.ownMount }, notes);
+}
+
+/** prepare, before any `addLockedClone`. */
+export function addLockedMounts(plan: PlanBuilder, spec: OciSpec): void {
+  if (!hasUserNamespace(spec)) return;
+  const notes = { why: 'mounts as the user namespace may see them', pointer: '/linux/namespaces' };
+  plan.add('prepare', 'locked_mounts', { slot: SLOT.lockedMounts }, notes);
+  // Should one of the next steps fail, what is cleaned up lies here, not there. (Closed, and skipped, when all went well.)
+  plan.add('cleanup', 'setns', { slot: SLOT.ownMount, nstype: CLONE_NEWNS }, notes);
+}
+
+const EINVAL = 22;
 
 interface CloneOf { readonly slot: number; readonly pointer: string; readonly flags: number }
 

@@ -1,6 +1,7 @@
-import type { Rootfs } from '#core/tasks/port.ts';
+import type { TaskRequest } from '#core/tasks/port.ts';
 import { NaruError } from '#spec/errors.ts';
 import { AT_RECURSIVE, CLONE_NEWNS, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, O_DIRECTORY, O_PATH, OPEN_TREE_CLONE } from '#sys/numbers.ts';
+import { addLockedClone, hasUserNamespace } from './compile-mounts.ts';
 import type { CompileHost } from './compile-host.ts';
 import type { PlanBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
@@ -16,10 +17,11 @@ const ROOT = '/root';
  * The rootfs as a detached mount in SLOT.root, made by the shim (which has every right) before clone: the host's mount
  * table never sees it, and the child only attaches it inside its own mount namespace.
  */
-export function addRootfs(plan: PlanBuilder, rootfs: Rootfs, stateDir: string, host: CompileHost): void {
+export function addRootfs(plan: PlanBuilder, { rootfs, stateDir, spec }: Pick<TaskRequest, 'rootfs' | 'stateDir' | 'spec'>, host: CompileHost): void {
   if (rootfs.kind === 'directory') {
     plan.add('prepare', 'open_tree', { slot: SLOT.root, at: SLOT.none, path: rootfs.path, flags: OPEN_TREE_CLONE | AT_RECURSIVE },
       { why: 'rootfs: a clone of the directory', pointer: ROOT });
+    if (hasUserNamespace(spec)) addLockedClone(plan, { slot: SLOT.root, path: rootfs.path, flags: OPEN_TREE_CLONE | AT_RECURSIVE, pointer: ROOT });
     // A clone of a shared mount is its peer: what is mounted in the container must not appear on the host.
     plan.add('prepare', 'mount_setattr', { slot: SLOT.root, flags: AT_RECURSIVE, set: 0, clear: 0, propagation: MS_SLAVE, userns: SLOT.none },
       { why: 'rootfs: no propagation to the host', pointer: ROOT });

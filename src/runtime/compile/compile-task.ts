@@ -7,7 +7,7 @@ import { O_DIRECTORY, O_PATH } from '#sys/numbers.ts';
 import { addConsole, addDevices } from './compile-devices.ts';
 import { addHooks, HOOK_PID, type HookPoint, type HookState } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
-import { addMounts, addPreparedMounts, readMounts } from './compile-mounts.ts';
+import { addLockedMounts, addMounts, addPreparedMounts, readMounts } from './compile-mounts.ts';
 import { addCgroupNamespace, addEnterNamespaces, addNamespaces } from './compile-namespaces.ts';
 import { addContainerNetwork, addHostNetwork } from './compile-network.ts';
 import { addProcWrites, addProtectedPaths } from './compile-proc.ts';
@@ -99,7 +99,8 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.splice(cgroups.prepare);
   if (cgroups.oom !== undefined && options.standalone !== true) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
   // Detached mounts that only the host's root can make; the child inherits their descriptors.
-  addRootfs(plan, request.rootfs, request.stateDir, host);
+  addLockedMounts(plan, spec);
+  addRootfs(plan, request, host);
   addPreparedMounts(plan, mounts, { spec, stateDir: request.stateDir });
   addSeccompListener(plan, linux.seccomp);
   // Joined namespaces last before clone, so that nothing of the above happens inside them; then clone.

@@ -36,6 +36,8 @@ export const SLOT = {
   joinCgroup: 31,
   /** The tmpfs that holds a directory for each cgroup hierarchy. */
   dirTmpfs: 15,
+  /** A copy of the shim's mount namespace that a user namespace without rights owns. */
+  lockedMounts: 59,
   /** The socket of a seccomp agent. */
   listener: 14,
 } as const;
@@ -45,4 +47,4 @@ export const SAVED_NAMESPACE_SLOTS = { network: 32, ipc: 33, uts: 34, pid: 35, t
 /** Sockets that the network's steps make and hand on. */
 export const SOCKET_SLOTS = { first: 60, last: 61 } as const;
 /** Mounts whose sources must be opened by the shim (user namespaces, idmapped mounts): first and last slot. */
-export const PREPARED_MOUNT_SLOTS = { first: 37, last: 59 } as const;
+export const PREPARED_MOUNT_SLOTS = { first: 37, last: 58 } as const;

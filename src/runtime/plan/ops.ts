@@ -185,6 +185,9 @@ export const OPS = {
   child_write: op(89, ['name', 'str'], ['data', 'bytes']),
   /** Put a descriptor for a new user namespace with these mappings (text of uid_map and gid_map) into slot, for idmapped
    *  mounts: a process that only exists to hold it is cloned, mapped and killed again. */
+  /** Put a descriptor for a copy of this mount namespace, owned by a user namespace without rights here, into slot: what is
+   *  cloned from a mount there keeps, locked, the attributes that it has (mount_namespaces(7)). */
+  locked_mounts: op(93, ['slot', 'slot']),
   userns: op(90, ['slot', 'slot'], ['uidMap', 'bytes'], ['gidMap', 'bytes']),
   /** fchmod the root of the mounted file system in `slot` to the mode of the directory at path; nothing when there is none
    *  (a tmpfs takes the mode of what it hides). */

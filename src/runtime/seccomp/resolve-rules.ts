@@ -21,6 +21,9 @@ interface NamedRule {
   readonly result: number;
 }
 
+/** Calls that are made between the filter and its agent's hearing of it: ours, and runc's. */
+const HANDING_OVER = new Set(['sendmsg', 'write']);
+
 const MAX_ARGUMENT = 2n ** 64n - 1n;
 const ENOSYS = 38;
 
@@ -50,9 +53,9 @@ function parseRule(rule: NonNullable<OciSeccomp['syscalls']>[number], at: string
   const alternatives = repeated ? conditions.map((condition) => [condition]) : [conditions];
   return rule.names.map((name) => {
     if (typeof name !== 'string' || name === '') throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/names: an empty name is not a system call`);
-    if (result === RET_NOTIFY && name === 'write') {
-      throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/action: SCMP_ACT_NOTIFY cannot be used for the write system call`, {
-        hint: 'The container would need write(2) to hand over the listener.',
+    if (result === RET_NOTIFY && HANDING_OVER.has(name)) {
+      throw new NaruError('invalid', `${SECCOMP_POINTER}${at}/action: SCMP_ACT_NOTIFY cannot be used for the ${name} system call`, {
+        hint: 'The container itself needs it to hand over the listener, and would wait for ever.',
       });
     }
     return { name, alternatives, result };
