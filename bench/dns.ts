@@ -1,12 +1,5 @@
 import type { BenchEngine } from './engines.ts';
-
-/** What it asks of run.ts. */
-interface Bench {
-  readonly record: (metric: string, unit: string, engine: string, value: number) => void;
-  readonly call: (engine: BenchEngine, ...args: string[]) => string;
-  /** Directory of the static programs that run in containers. */
-  readonly programs: string;
-}
+import type { Bench } from './net.ts';
 
 const SECONDS = 2, RUNS = 3;
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;

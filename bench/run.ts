@@ -1,6 +1,6 @@
 /**
  * One command per number that the README claims: naru beside a floor in C, and beside Docker where it is installed, in one run.
- *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart] [registry] [travel] [net], and of net alone: [flow] [cycle] [ports] [net-restart]
+ *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart] [registry] [travel] [net], and of net alone: [flow] [cycle] [ports] [dns] [net-restart]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture, makeFixtures } from '../test/fixtures/make-images.ts';
 import { dockerEngine, memory, naruEngine, podmanEngine, type BenchEngine } from './engines.ts';
+import { dnsAnswers } from './dns.ts';
 import { type Bench, manyPorts, networkCycle, networkRestart, programsOf, throughput } from './net.ts';
 import { concurrentPulls, pushAndPull } from './registry.ts';
 
@@ -16,7 +17,7 @@ const top = join(import.meta.dirname, '..');
 const RUNS = Number(process.env['RUNS'] ?? 15);
 const N = Number(process.env['N'] ?? 50);
 const wanted = process.argv.slice(2);
-const NET = ['flow', 'cycle', 'ports', 'net-restart'];
+const NET = ['flow', 'cycle', 'ports', 'dns', 'net-restart'];
 const selected = (metric: string): boolean => wanted.length === 0 || wanted.includes(metric) || (NET.includes(metric) && wanted.includes('net'));
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
@@ -207,6 +208,7 @@ try {
   if (selected('flow')) for (const engine of engines) await throughput(engine, bench);
   if (selected('cycle')) for (const engine of withApi) await networkCycle(engine, bench);
   if (selected('ports')) for (const engine of withApi) await manyPorts(engine, bench);
+  if (selected('dns')) for (const engine of withApi) dnsAnswers(engine, bench);
   if (selected('net-restart')) for (const engine of naru) await networkRestart(engine, bench, { containers: Number(process.env['CONTAINERS'] ?? 400), networks: 20 });
 } finally {
   for (const engine of engines) await engine.destroy();
@@ -219,6 +221,6 @@ console.log(`| --- | ${columns.map(() => '---').join(' | ')} | --- | --- | --- |
 for (const { metric, unit, values } of results) {
   const ratio = (a?: number, b?: number): string => (a === undefined || b === undefined || b === 0 ? '' : (a / b).toFixed(1));
   // How many times better: less time and memory, or more throughput.
-  const better = ['MB/s', 'Gbit/s', 'req/s'].includes(unit) ? ratio(values['naru'], values['docker']) : ratio(values['docker'], values['naru']);
+  const better = ['MB/s', 'Gbit/s', 'req/s', '1/s'].includes(unit) ? ratio(values['naru'], values['docker']) : ratio(values['docker'], values['naru']);
   console.log(`| ${metric} | ${columns.map((c) => (values[c] === undefined ? '' : values[c].toFixed(2))).join(' | ')} | ${unit} | ${ratio(values['naru'], values['floor'])} | ${better} |`);
 }

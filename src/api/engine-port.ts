@@ -126,6 +126,7 @@ export interface Networks {
   connect(name: string, container: string, settings: A.EndpointSettings): Promise<void>;
   disconnect(name: string, container: string, force: boolean): Promise<void>;
   prune(filters: A.Filters): Promise<A.PruneReport>;
+  dns(): Promise<N.DnsReport>;
 }
 
 export interface System {

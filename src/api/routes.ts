@@ -141,5 +141,6 @@ export const ROUTES: readonly Route[] = [
   ['GET', '/naru/image/referrers', signatures.referrers],
   ['GET', '/naru/manifest', signatures.manifest],
   ['POST', '/naru/manifest/list', signatures.pushManifestList],
+  ['GET', '/naru/network/dns', networks.dns],
   ['GET', '/naru/trace/{id}', traces.trace],
 ];

@@ -39,6 +39,10 @@ export const OBJECT_COMMANDS: readonly Command[] = [
   },
   { names: ['network disconnect'], usage: '[OPTIONS] NETWORK CONTAINER', summary: 'Disconnect a container from a network', args: [2, 2], completes: 'networks', completeArgs: 1, flags: () => [flag('force,f', 'bool', 'Even when the container is gone')], load: async () => (await import('./commands/networks.ts')).disconnectNetwork },
   {
+    names: ['network dns'], usage: '[OPTIONS]', summary: 'Show what containers ask their resolver', args: [0, 0], naru: true,
+    flags: () => [FORMAT], load: async () => (await import('./commands/network-dns.ts')).networkDns,
+  },
+  {
     names: ['network graph'], usage: '[OPTIONS] [NETWORK...]', summary: 'Draw what is connected to what', args: [0, MANY], completes: 'networks', naru: true,
     flags: () => [flag('all,a', 'bool', 'Stopped containers and unused networks too'), flag('format', 'string', 'text, svg or json', { default: 'text' })], load: async () => (await import('./commands/network-graph.ts')).graphNetworks,
   },

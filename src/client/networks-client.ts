@@ -1,4 +1,5 @@
 import type * as A from '#spec/engine-api.ts';
+import type { DnsReport } from '#spec/naru-api.ts';
 import type { EngineTransport } from './engine-transport.ts';
 import { filterQuery } from './query.ts';
 
@@ -42,6 +43,11 @@ export class NetworksClient {
 
   async remove(name: string): Promise<void> {
     await this.#engine.done('DELETE', at(name));
+  }
+
+  /** Of naru alone. */
+  dns(): Promise<DnsReport> {
+    return this.#engine.json('GET', '/naru/network/dns');
   }
 
   prune(filters?: A.Filters): Promise<A.PruneReport> {

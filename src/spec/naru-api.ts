@@ -14,5 +14,10 @@ export interface Referrer { Subject: string; Digest: string; MediaType: string; 
 /** `GET /naru/manifest`: as the registry has it, in base64. */
 export interface RegistryManifest { MediaType: string; Digest: string; Size: number; Raw: string; /** Of an image. */ Platform?: { architecture: string; os: string; 'os.version'?: string; variant?: string } }
 
+/** `GET /naru/network/dns`: the resolver of containers on user-defined networks; without Pid there is none. Numbers since it started. */
+export interface DnsReport { Pid?: number; UptimeSeconds?: number; /** Proportional set size, bytes. */ Memory?: number; Containers: DnsReportRow[]; Total: DnsCounts; /** Upstream's answers by milliseconds: at most so many, null for more. */ Latency: { Most: number | null; Answers: number }[] }
+export interface DnsReportRow extends DnsCounts { Id: string; Name: string }
+export interface DnsCounts { Queries: number; /** From the names of the networks. */ Local: number; Cached: number; Forwarded: number; /** Names and addresses of ours that are not there: asked nowhere. */ Withheld: number; Failed: number; /** Malformed, or too many at once. */ Refused: number; Timeouts: number; /** Upstream's answers that were none to what was asked. */ Mismatched: number; Tcp: number }
+
 /** `POST /naru/manifest/list` */
 export interface ManifestListRequest { Name: string; Manifests: { Ref: string; MediaType: string; Digest: string; Raw: string }[]; Index: { MediaType: string; Raw: string } }

@@ -71,6 +71,28 @@ volumes: {data: {}}
     assert.equal(d.ok('ps', '-aq'), '');
     assert.equal(d.ok('volume', 'ls', '-q'), '');
   });
+
+  test('services reach one another by name on the project\'s own network, each of several in turn', () => {
+    writeFileSync(join(scratch, 'docker-compose.yml'), `
+version: "2.4"
+services:
+  web:
+    image: busybox
+    command: sh -c 'hostname > /tmp/index.html; exec httpd -f -p 8080 -h /tmp'
+    networks: {default: {aliases: [site]}}
+  asks:
+    image: busybox
+    command: sleep 600
+`);
+    compose('up', '-d', '--scale', 'web=2');
+    const get = (...names: string[]): string[] => d.ok('exec', 'proj_asks_1', 'sh', '-c', names.map((name) => `wget -q -O- http://${name}:8080/`).join('; ')).split('\n');
+    const both = ['proj_web_1', 'proj_web_2'].map((name) => d.ok('inspect', '-f', '{{.Config.Hostname}}', name)).sort();
+    assert.deepEqual(get('proj_web_1', 'proj_web_2').sort(), both);
+    assert.ok(get('web', 'site', 'web.proj_default').every((host) => both.includes(host)));
+    assert.deepEqual([...new Set(get(...Array<string>(12).fill('web')))].sort(), both);
+    compose('down', '-t', '0');
+    assert.equal(d.ok('network', 'ls', '-q', '--filter', 'type=custom'), '');
+  });
 });
 
 describe('attach through a WebSocket', () => {

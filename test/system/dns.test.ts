@@ -9,7 +9,7 @@ import { DnsUpstream } from '../support/dns-upstream.ts';
 /** Names at 127.0.0.11 in user-defined networks, with the Docker CLI. */
 let d: TestDaemon;
 before(async () => {
-  d = await TestDaemon.start();
+  d = await TestDaemon.start({ images: ['busybox', 'debian'] });
 });
 const deferred: (() => void)[] = [];
 const defer = (work: () => void): void => void deferred.push(work);
@@ -69,6 +69,23 @@ describe('names', () => {
     assert.match(d.ok('exec', 'peer', 'cat', '/etc/resolv.conf'), /^options .*ndots:0$/m);
     const names = JSON.parse(d.ok('inspect', '-f', '{{json .NetworkSettings.Networks.front.DNSNames}}', 'web')) as string[];
     assert.deepEqual(names, ['web', 'api', short, 'box.example']);
+  });
+
+  test('glibc\'s own resolver finds them, and the command line tells what was asked', () => {
+    d.ok('network', 'create', '--ipv6', '--subnet', 'fd00:5354::/64', 'front');
+    d.ok('run', '-d', '--name', 'web', '--network', 'front', '--network-alias', 'api', 'debian', 'sleep', '600');
+    const address = addressOf('web', 'front');
+    const getent = (...args: string[]): string => d.ok('run', '--rm', '--network', 'front', 'debian', 'getent', ...args);
+    assert.match(getent('ahostsv4', 'api'), new RegExp(`^${address.replaceAll('.', '\\.')} +STREAM api`, 'm'));
+    assert.match(getent('hosts', address), /web\.front/);
+    assert.match(getent('ahosts', 'web'), /^fd00:5354::/m);
+    dig('web', 'nobody');
+    const table = d.naru('network', 'dns').out;
+    assert.match(table, /^CONTAINER +QUERIES +LOCAL +CACHED/);
+    assert.match(table, /^web +1 +0 +0 +0 +1 /m);
+    const report = JSON.parse(d.naru('network', 'dns', '--format', 'json').out) as { Pid: number; Total: { Local: number; Withheld: number } };
+    assert.equal(report.Pid, resolverPid());
+    assert.ok(report.Total.Local >= 4 && report.Total.Withheld >= 1, JSON.stringify(report));
   });
 
   test('a name of several containers is answered with all of them, each first in turn', () => {

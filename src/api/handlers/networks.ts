@@ -14,6 +14,8 @@ export const inspect: Handler = async ({ engine, params, version }) =>
 
 export const create: Handler = async ({ engine, request }) => json(await engine.networks.create(asNetworkCreate(await readJson(request))), 201);
 
+export const dns: Handler = async ({ engine }) => json(await engine.networks.dns());
+
 export const remove: Handler = async ({ engine, params }) => {
   await engine.networks.remove(params.name!);
   return noContent();

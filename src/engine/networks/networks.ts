@@ -7,6 +7,7 @@ import { booleanFilter, checkFilterKeys, matchesExactly, matchesLabels, matchesP
 import { networkNamesOf } from '../containers/network-names.ts';
 import { parseTime } from '../time/timestamps.ts';
 import { connectContainer, disconnectContainer } from './connect-container.ts';
+import { dnsReport } from './dns-report.ts';
 import { createNetwork } from './create-network.ts';
 import { PREDEFINED } from './network-table.ts';
 
@@ -51,6 +52,7 @@ export function createNetworks(engine: EngineContext): Networks {
       }
       await disconnectContainer(engine, record, { container, force });
     },
+    dns: () => dnsReport(engine),
     async prune(filters) {
       checkFilterKeys(filters, PRUNE_KEYS);
       const until = untilFilter(filters);

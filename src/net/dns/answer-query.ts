@@ -60,7 +60,7 @@ export function answerQuery(client: Client, directory: NameDirectory, place: Que
   }
   // Other types of a name of ours: it is there, and has none of them. Nobody else is to hear of it.
   if (question.type === TYPE.a || question.type === TYPE.any) addAll(TYPE.a, found.v4, { length: 4, turn: found.turn++ });
-  if (question.type === TYPE.aaaa || question.type === TYPE.any) addAll(TYPE.aaaa, found.v6, { length: 16, turn: found.turn++ });
+  if (question.type === TYPE.aaaa || question.type === TYPE.any) addAll(TYPE.aaaa, found.v6, { length: 16, turn: found.turn6++ });
   return writer.finish();
 }
 

@@ -4,8 +4,8 @@ import type { DnsConfiguration } from './port.ts';
 
 /** What is to be said of a name to one container. */
 export type Found =
-  /** Addresses one behind the other, 4 and 16 bytes each. `turn` counts the answers, for the round robin. Both may be empty: the name is there, and that is all. */
-  | { readonly kind: 'addresses'; readonly v4: Uint8Array; readonly v6: Uint8Array; turn: number }
+  /** Addresses one behind the other, 4 and 16 bytes each. The turns count the answers of each family, for the round robin. Both may be empty: the name is there, and that is all. */
+  | { readonly kind: 'addresses'; readonly v4: Uint8Array; readonly v6: Uint8Array; turn: number; turn6: number }
   /** The name that an address belongs to, in wire form. */
   | { readonly kind: 'pointer'; readonly name: Uint8Array }
   /** There is no such name, and nobody else is to be asked. */
@@ -145,7 +145,7 @@ export class NameDirectory {
   #isInternal(guest: Guest, name: string): Found {
     // A service of a container (_http._tcp.web): the name is there, and has no such record.
     const service = /^(?:_[^.]+\.)+([^_].*)$/.exec(name)?.[1];
-    if (service !== undefined && (this.#local(guest, service) !== undefined || (!service.includes('.') && !guest.bareNamesLeave))) return { kind: 'addresses', v4: new Uint8Array(0), v6: new Uint8Array(0), turn: 0 };
+    if (service !== undefined && (this.#local(guest, service) !== undefined || (!service.includes('.') && !guest.bareNamesLeave))) return { kind: 'addresses', v4: new Uint8Array(0), v6: new Uint8Array(0), turn: 0, turn6: 0 };
     for (const { id, suffix } of guest.networks) {
       if (!name.endsWith(suffix)) continue;
       // A network may be called like a domain of the world (dev, app): then only what was ours is kept here.
@@ -165,7 +165,7 @@ export class NameDirectory {
 function addressesOf(holders: ReadonlyMap<string, Member>): Found {
   const join = (parts: Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts));
   const members = [...holders.values()];
-  return { kind: 'addresses', v4: join(members.flatMap((each) => each.v4)), v6: join(members.flatMap((each) => each.v6)), turn: 0 };
+  return { kind: 'addresses', v4: join(members.flatMap((each) => each.v4)), v6: join(members.flatMap((each) => each.v6)), turn: 0, turn6: 0 };
 }
 
 /** The address of a whole reverse name; undefined: it is none (a part of one, a delegation). */

@@ -28,11 +28,12 @@ export function runResolver(): void {
   const resolver = new Resolver(reactor, new NamespaceVisitor());
   const control = new ControlServer(LISTENER_FD, { reactor, resolver });
   const trimmer = new IdleTrimmer();
-  let emptySince = performance.now();
-  reactor.onTick((now) => {
-    if (resolver.clients.size > 0) emptySince = now;
-    return Math.min(resolver.clients.size > 0 ? Infinity : emptySince + LINGER_MS, trimmer.tick(now));
-  });
-  reactor.run(() => !control.ended && (resolver.clients.size > 0 || performance.now() - emptySince < LINGER_MS));
+  let emptySince = Infinity;
+  const isNeeded = (): boolean => {
+    emptySince = resolver.clients.size > 0 ? Infinity : Math.min(emptySince, performance.now());
+    return performance.now() < emptySince + LINGER_MS;
+  };
+  reactor.onTick((now) => Math.min(emptySince + LINGER_MS, trimmer.tick(now)));
+  reactor.run(() => !control.ended && isNeeded());
   closeQuietly(LISTENER_FD);
 }
