@@ -9,7 +9,8 @@ static void forget_output(struct shim *shim, struct client *client) {
 
 void client_end(struct shim *shim, struct client *client, enum attach_end reason) {
   forget_output(shim, client);
-  sys(shutdown, client->fd, SHUT_WR);
+  /* When nothing was started, whoever handed the client over still has to tell it why. */
+  if (shim->started) sys(shutdown, client->fd, SHUT_WR);
   close_quietly(&client->fd);
   tell_attach(shim, client, MSG_ATTACH_END, reason);
   if ((client->flags & ATTACH_STDIN) && !client->input_ended &&

@@ -12,8 +12,8 @@ const SHAPE = /^[0-9]{1,4}(?:\.[0-9]{1,4})*$/;
 /** What the `/v…` prefix asks for. Errors: invalid, in Docker's words, when it is too new or too old. */
 export function negotiateVersion(asked: string): ApiMinor {
   if (!SHAPE.test(asked)) throw new NaruError('invalid', `malformed API version: ${asked}`);
-  const [major = 0, minor = 0] = asked.split('.').map(Number);
-  if (major > 1 || (major === 1 && minor > LATEST_MINOR)) {
+  const [major = 0, minor = 0, ...rest] = asked.split('.').map(Number);
+  if (major > 1 || (major === 1 && (minor > LATEST_MINOR || (minor === LATEST_MINOR && rest.some((part) => part > 0))))) {
     throw new NaruError('invalid', `client version ${asked} is too new. Maximum supported API version is ${MAX_API_VERSION}`);
   }
   if (major < 1 || minor < 24) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { NaruError } from '#spec/errors.ts';
+import { DEFAULT_CONFIG_FILE, readDaemonConfig, type DaemonConfig } from './config-file.ts';
 
 export interface DaemonOptions {
   /** Durable state: the database, blobs, layers, volumes. */
@@ -22,6 +23,9 @@ export interface DaemonOptions {
   /** Which repositories need whose signatures (engine/policy/image-policy.ts). */
   readonly imagePolicy: string;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+  /** Read again at SIGHUP. */
+  readonly configFile: string;
+  readonly config: DaemonConfig;
 }
 
 export const DEFAULT_DATA_ROOT = '/var/lib/naru';
@@ -54,10 +58,12 @@ Options:
       --registries-dir DIR   one <host>.json for each registry with mirrors or certificates (default ${DEFAULT_REGISTRIES})
       --image-policy FILE    which repositories need whose signatures, when the file is there (default ${DEFAULT_IMAGE_POLICY})
   -l, --log-level LEVEL      error, warn, info or debug (default info)
+      --config-file FILE     Docker's daemon.json (default ${DEFAULT_CONFIG_FILE}); read again at SIGHUP
+      --validate             check the configuration and exit
 `;
 
 /** Parses `naru daemon`'s words. Throws NaruError invalid. */
-export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'help' {
+export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'help' | 'valid' {
   let values: Record<string, string | boolean | string[] | undefined>;
   try {
     ({ values } = parseArgs({
@@ -70,6 +76,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
         'default-address-pool': { type: 'string', multiple: true }, mtu: { type: 'string' }, firewall: { type: 'string' }, 'cgroup-parent': { type: 'string' },
         tls: { type: 'boolean' }, tlsverify: { type: 'boolean' }, tlscacert: { type: 'string' }, tlscert: { type: 'string' },
         tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'image-policy': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
+        'config-file': { type: 'string' }, validate: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }));
@@ -77,6 +84,15 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     throw new NaruError('invalid', `naru daemon: ${(error as Error).message}`, { hint: 'see naru daemon --help' });
   }
   if (values['help'] === true) return 'help';
+  const given = values;
+  const configFile = absolute('--config-file', (given['config-file'] as string | undefined) ?? DEFAULT_CONFIG_FILE);
+  const config = readDaemonConfig(configFile, { required: given['config-file'] !== undefined });
+  const twice = Object.keys(config.flags).filter((name) => given[name] !== undefined);
+  if (twice.length > 0) {
+    throw new NaruError('invalid', `unable to configure the Docker daemon with file ${configFile}: the following directives are specified both as a flag and in the configuration file: ${
+      twice.map((name) => `${name}: (from flag: ${String(given[name])}, from file: ${String(config.flags[name])})`).join(', ')}`);
+  }
+  values = { ...given, ...(config.flags as typeof values) };
   const text = (name: string): string | undefined => values[name] as string | undefined;
   const dataRoot = absolute('--data-root', text('data-root') ?? DEFAULT_DATA_ROOT);
   const stateDir = absolute('--state-dir', text('state-dir') ?? (dataRoot === DEFAULT_DATA_ROOT ? DEFAULT_STATE_DIR : `${dataRoot}/run`));
@@ -85,7 +101,9 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
   const level = text('log-level') ?? 'info';
   if (!['error', 'warn', 'info', 'debug'].includes(level)) throw new NaruError('invalid', `--log-level ${level}: not one of error, warn, info, debug`);
   const verify = values['tlsverify'] === true;
+  if (values['validate'] === true) return 'valid';
   return {
+    configFile, config,
     dataRoot,
     stateDir,
     hosts: (values['host'] as string[] | undefined) ?? [`unix://${stateDir}/naru.sock`],

@@ -12,6 +12,7 @@ import { ENGINE_SCHEMA } from '#engine/schema.ts';
 import { serveApi } from '#api/serve-api.ts';
 import { DAEMON_HELP, parseDaemonOptions, type DaemonOptions } from './options.ts';
 import { embeddedHello, embeddedHelper } from './embedded.ts';
+import { readDaemonConfig } from './config-file.ts';
 import { createLog, type Log } from './log.ts';
 import { VERSION } from './version.ts';
 
@@ -20,7 +21,7 @@ import { VERSION } from './version.ts';
  * closed last. Returns the exit status.
  */
 export async function runDaemon(args: readonly string[], self: readonly string[]): Promise<number> {
-  let options: DaemonOptions | 'help';
+  let options: DaemonOptions | 'help' | 'valid';
   try {
     options = parseDaemonOptions(args);
   } catch (error) {
@@ -30,7 +31,12 @@ export async function runDaemon(args: readonly string[], self: readonly string[]
     process.stdout.write(DAEMON_HELP);
     return 0;
   }
+  if (options === 'valid') {
+    process.stderr.write('configuration OK\n');
+    return 0;
+  }
   const log = createLog(options.logLevel);
+  for (const warning of options.config.warnings) log.warn(warning);
   try {
     await using stack = new AsyncDisposableStack();
     const stopped = stopSignal();
@@ -67,10 +73,26 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   stack.defer(() => network.close());
   const dns = createDnsService({ stateDir, self, log: (text) => log.warn(text) });
   stack.defer(() => dns.close());
+  let { settings } = options.config;
   const engine = await createEngine({
+    settings: () => settings,
     store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, imagePolicy: options.imagePolicy, version: VERSION, log,
   });
   stack.defer(() => engine.close());
+  const reload = (): void => {
+    try {
+      const config = readDaemonConfig(options.configFile, { required: false });
+      settings = config.settings;
+      log.setLevel((config.flags['log-level'] as DaemonOptions['logLevel'] | undefined) ?? options.logLevel);
+      for (const warning of config.warnings) log.warn(warning);
+      engine.reloaded();
+      log.info(`configuration read again from ${options.configFile}`);
+    } catch (error) {
+      log.error(`the configuration stays as it was: ${(error as Error).message}`);
+    }
+  };
+  process.on('SIGHUP', reload);
+  stack.defer(() => void process.off('SIGHUP', reload));
   await helloImage(store);
   const api = await serveApi({
     engine, version: VERSION,
@@ -79,7 +101,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   });
   stack.defer(() => api.close());
   stack.defer(trimWhenIdle());
-  log.info(`naru ${VERSION} ready at ${options.hosts.join(', ')}`);
+  log.info(`naru ${VERSION} ready at ${api.addresses.join(', ')}`);
 }
 
 /** The built-in image. The label asks the engine to put the chain's times into the environment. */

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '#api/engine-port.ts';
 import { cgroupPath } from './containers/container-paths.ts';
@@ -9,6 +10,7 @@ import { createAfterExit } from './containers/life/after-exit.ts';
 import { recoverContainers } from './containers/life/recover-containers.ts';
 import { makeInitLayer } from './containers/to-spec/init-layer.ts';
 import type { EngineContext, EngineOptions } from './engine-context.ts';
+import { DEFAULT_SETTINGS } from './engine-settings.ts';
 import { openEventJournal } from './events/event-journal.ts';
 import { ExecSet } from './execs/exec-set.ts';
 import { createExecs } from './execs/execs.ts';
@@ -30,12 +32,13 @@ const DEFAULT_IMAGE_POLICY = '/etc/naru/image-policy.json';
  * The engine over its parts. Every container of the rows is brought back before this resolves (what runs is watched again, what ended
  * meanwhile is recorded); restart policies begin then. `close` lets go of everything and leaves containers running.
  */
-export async function createEngine(options: EngineOptions): Promise<Engine & { close(): Promise<void> }> {
+export async function createEngine(options: EngineOptions): Promise<Engine & { /** The settings changed. */ reloaded(): void; close(): Promise<void> }> {
   const { dataRoot, stateRoot, store, tasks, network } = options;
   for (const directory of [join(dataRoot, 'containers'), join(stateRoot, 'c')]) mkdirSync(directory, { recursive: true, mode: 0o710 });
   const closing = new AbortController();
   const context: EngineContext = {
     ...options,
+    settings: options.settings ?? (() => DEFAULT_SETTINGS),
     cgroupParent: options.cgroupParent ?? 'naru',
     report: (error, doing) => options.log?.warn(`${doing}: ${error instanceof Error ? error.message : String(error)}`),
     initLayer: makeInitLayer(dataRoot),
@@ -60,6 +63,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { c
     networks: createNetworks(context),
     system: createSystem(context, facts.id),
     registries: createRegistries(context),
+    reloaded: () => context.events.emit('daemon', 'reload', { id: facts.id, attributes: { name: hostname(), labels: JSON.stringify(context.settings().labels), debug: String(context.settings().debug) } }),
     async close() {
       closing.abort();
       for (const container of context.containers.all()) {

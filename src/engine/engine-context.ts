@@ -1,3 +1,4 @@
+import type { EngineSettings } from './engine-settings.ts';
 import type { Store } from '#core/store.ts';
 import type { Trees } from '#core/tree-port.ts';
 import type { TaskDriver } from '#core/tasks/port.ts';
@@ -31,14 +32,15 @@ export interface EngineOptions {
   readonly registries?: string;
   /** The image policy (policy/image-policy.ts); default /etc/naru/image-policy.json. */
   readonly imagePolicy?: string;
-  /** Labels of the daemon, `info` shows them. */
-  readonly labels?: readonly string[];
+  /** What holds for all containers now; default: DEFAULT_SETTINGS. */
+  readonly settings?: () => EngineSettings;
   /** Where failures go that nobody waits for. */
   readonly log?: { warn(text: string): void };
 }
 
 /** All parts of the engine, passed to every verb. */
 export interface EngineContext extends EngineOptions {
+  readonly settings: () => EngineSettings;
   readonly report: (error: unknown, doing: string) => void;
   readonly cgroupParent: string;
   /** The lowest layer of every container: what is mounted on. */

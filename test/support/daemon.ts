@@ -42,9 +42,10 @@ export class TestDaemon {
   /** Further words for `naru daemon`. */
   readonly words: string[] = [];
 
-  static async start(options: { images?: readonly string[]; daemon?: readonly string[] | ((root: string) => readonly string[]) } = {}): Promise<TestDaemon> {
+  static async start(options: { images?: readonly string[]; daemon?: readonly string[] | ((root: string) => readonly string[]); prepare?: (daemon: TestDaemon) => void } = {}): Promise<TestDaemon> {
     const daemon = new TestDaemon(mkdtempSync(join(tmpdir(), 'naru-test.')));
     daemon.words.push(...(typeof options.daemon === 'function' ? options.daemon(daemon.root) : (options.daemon ?? [])));
+    options.prepare?.(daemon);
     await daemon.up();
     for (const image of options.images ?? ['busybox']) {
       const loaded = daemon.docker('load', '-i', fixture(`${image}.tar`));

@@ -25,7 +25,7 @@ export interface Suite {
  * The opening of a file of system tests: one daemon for the file, the leak oracle after every test, everything removed at the end.
  * `d` and `scratch` are there from the first test on.
  */
-export function suite(options: { images?: readonly string[]; clis?: readonly Cli[]; daemon?: readonly string[] } = {}): Suite {
+export function suite(options: { images?: readonly string[]; clis?: readonly Cli[]; daemon?: readonly string[]; prepare?: (daemon: TestDaemon) => void } = {}): Suite {
   let daemon: TestDaemon | undefined;
   let directory = '';
   before(async () => {

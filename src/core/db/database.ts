@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { NaruError } from '#spec/errors.ts';
 
 /** A thin hold on SQLite: prepared statements by text, transactions that nest by savepoints, durability by choice. */
 export interface Database {
@@ -11,12 +12,29 @@ export interface Database {
   close(): void;
 }
 
+function openRaw(path: string): DatabaseSync {
+  let raw: DatabaseSync | undefined;
+  try {
+    raw = new DatabaseSync(path);
+    raw.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;');
+    raw.exec('CREATE TABLE IF NOT EXISTS schema_steps (name TEXT PRIMARY KEY) STRICT');
+    return raw;
+  } catch (cause) {
+    raw?.close();
+    throw new NaruError('corrupt', `cannot open the database ${path}: ${(cause as Error).message}`, { cause, hint: 'is its disk full, read-only, or damaged?' });
+  }
+}
+
 /** Opens (and creates) the database in WAL mode with foreign keys on, and applies the schema steps not yet applied: each has a
- *  name and is recorded in table `schema_steps`. */
+ *  name and is recorded in table `schema_steps`. Throws corrupt when it cannot be opened, unsupported for a newer version's. */
 export function openDatabase(path: string, steps: readonly { name: string; sql: string }[]): Database {
-  const raw = new DatabaseSync(path);
-  raw.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;');
-  raw.exec('CREATE TABLE IF NOT EXISTS schema_steps (name TEXT PRIMARY KEY) STRICT');
+  const raw = openRaw(path);
+  const known = new Set(steps.map(({ name }) => name));
+  const newer = (raw.prepare('SELECT name FROM schema_steps').all() as { name: string }[]).find(({ name }) => !known.has(name));
+  if (newer !== undefined) {
+    raw.close();
+    throw new NaruError('unsupported', `${path} was written by a newer version: its schema step ${newer.name} is not known here`, { hint: 'start the newer version, or give this one a --data-root of its own' });
+  }
   const statements = new Map<string, StatementSync>();
   let depth = 0;
   let lazy = false;

@@ -6,8 +6,8 @@ export const DEFAULT_REGISTRIES = '/etc/naru/registries.d';
 const DOCKER_CERTIFICATES = '/etc/docker/certs.d';
 
 /** How this daemon speaks to registries. */
-export const registryOptions = ({ registries, version }: Pick<EngineContext, 'registries' | 'version'>): RegistryClientOptions => ({
-  directories: { registries: registries ?? DEFAULT_REGISTRIES, certificates: DOCKER_CERTIFICATES },
+export const registryOptions = ({ registries, version, settings }: Pick<EngineContext, 'registries' | 'version' | 'settings'>): RegistryClientOptions => ({
+  directories: { registries: registries ?? DEFAULT_REGISTRIES, certificates: DOCKER_CERTIFICATES, insecure: settings().insecureRegistries, hubMirrors: settings().registryMirrors },
   env: process.env,
   userAgent: `naru/${version} (linux; ${process.arch})`,
 });

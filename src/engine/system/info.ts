@@ -12,6 +12,8 @@ const ARCHITECTURES: Record<string, string> = { amd64: 'x86_64', arm64: 'aarch64
 /** `GET /info`. */
 export function infoView(engine: EngineContext, daemonId: string): Json {
   const { host } = engine.tasks;
+  const settings = engine.settings();
+  const insecure = settings.insecureRegistries.filter((entry) => !entry.includes('/'));
   const containers = engine.containers.all();
   const count = (...statuses: string[]): number => containers.filter(({ state }) => statuses.includes(state.status)).length;
   const has = (controller: string): boolean => host.controllers.includes(controller);
@@ -22,12 +24,13 @@ export function infoView(engine: EngineContext, daemonId: string): Json {
     Driver: 'overlay2', DriverStatus: [['Supports d_type', 'true'], ['Native Overlay Diff', 'true'], ['Host mount table', 'never touched']],
     Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'macvlan', 'null'], Authorization: null, Log: [...LOG_DRIVERS] },
     MemoryLimit: has('memory'), SwapLimit: has('memory'), KernelMemoryTCP: false, CpuCfsPeriod: has('cpu'), CpuCfsQuota: has('cpu'), CPUShares: has('cpu'), CPUSet: has('cpuset'),
-    PidsLimit: has('pids'), IPv4Forwarding: true, Debug: false, NFd: -1, OomKillDisable: host.cgroupVersion === 1 && has('memory'),
-    NGoroutines: -1, SystemTime: formatTime(nowNano()), LoggingDriver: 'json-file', CgroupDriver: 'cgroupfs', CgroupVersion: String(host.cgroupVersion), NEventsListener: 0,
+    PidsLimit: has('pids'), IPv4Forwarding: true, Debug: settings.debug, NFd: -1, OomKillDisable: host.cgroupVersion === 1 && has('memory'),
+    NGoroutines: -1, SystemTime: formatTime(nowNano()), LoggingDriver: settings.logDriver, CgroupDriver: 'cgroupfs', CgroupVersion: String(host.cgroupVersion), NEventsListener: 0,
     KernelVersion: release(), OperatingSystem: operatingSystem(), OSVersion: '', OSType: 'linux', Architecture: ARCHITECTURES[architecture()] ?? architecture(),
-    IndexServerAddress: 'https://index.docker.io/v1/', RegistryConfig: { InsecureRegistryCIDRs: ['127.0.0.0/8'], IndexConfigs: {}, Mirrors: [] },
+    IndexServerAddress: 'https://index.docker.io/v1/', RegistryConfig: { InsecureRegistryCIDRs: [...settings.insecureRegistries.filter((entry) => entry.includes('/')), '127.0.0.0/8'],
+      IndexConfigs: Object.fromEntries(insecure.map((name) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }])), Mirrors: [...settings.registryMirrors] },
     NCPU: availableParallelism(), MemTotal: hostMemory(), GenericResources: null, DockerRootDir: engine.dataRoot, HttpProxy: '', HttpsProxy: '', NoProxy: '',
-    Labels: [...(engine.labels ?? [])], ExperimentalBuild: false, Runtimes: { naru: runtime, runc: runtime, 'io.containerd.runc.v2': runtime }, DefaultRuntime: 'naru',
+    Labels: [...settings.labels], ExperimentalBuild: false, Runtimes: { naru: runtime, runc: runtime, 'io.containerd.runc.v2': runtime }, DefaultRuntime: 'naru',
     Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '', RemoteManagers: null }, LiveRestoreEnabled: true, Isolation: '',
     InitBinary: 'naru-init', ContainerdCommit: { ID: '' }, RuncCommit: { ID: '' }, InitCommit: { ID: '' },
     SecurityOptions: [...(host.seccomp ? ['name=seccomp,profile=builtin'] : []), ...(host.apparmor ? ['name=apparmor'] : []), 'name=cgroupns'],

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
 import { NaruError } from '#spec/errors.ts';
 import type { TlsSettings } from './http-dispatch.ts';
 
@@ -37,7 +38,14 @@ export interface EndpointConfig {
   readonly auth: { readonly username: string; readonly password: string } | undefined;
 }
 
-export interface HostConfigDirectories { readonly registries: string; readonly certificates?: string }
+export interface HostConfigDirectories {
+  readonly registries: string;
+  readonly certificates?: string;
+  /** host[:port] or CIDR: as `insecure` in a file. */
+  readonly insecure?: readonly string[];
+  /** As `mirrors` of docker.io, when its file names none. */
+  readonly hubMirrors?: readonly string[];
+}
 
 const MAX_FILE = 1 << 20;
 
@@ -47,8 +55,8 @@ export function readHostConfig(host: string, directories: HostConfigDirectories)
   const text = readIfThere(path);
   const fields = text === undefined ? {} : parse(text, path);
   const invalid = (field: string, what: string): NaruError => new NaruError('invalid', `${path}: ${field}: ${what}`);
-  const own = endpointOf({ ...fields, url: fields['server'] }, { path, field: 'server', invalid });
-  const mirrors = fields['mirrors'] ?? [];
+  const own = endpointOf({ ...(isInsecure(host, directories.insecure ?? []) ? { insecure: true } : {}), ...fields, url: fields['server'] }, { path, field: 'server', invalid });
+  const mirrors = fields['mirrors'] ?? (host === 'docker.io' ? directories.hubMirrors : undefined) ?? [];
   if (!Array.isArray(mirrors)) throw invalid('mirrors', 'not a list');
   const chunkBytes = fields['chunkBytes'] ?? 0;
   if (typeof chunkBytes !== 'number' || !Number.isSafeInteger(chunkBytes) || chunkBytes < 0) throw invalid('chunkBytes', 'not a number of bytes');
@@ -67,6 +75,20 @@ export function readHostConfig(host: string, directories: HostConfigDirectories)
     chunkBytes,
     compression,
   };
+}
+
+function isInsecure(host: string, list: readonly string[]): boolean {
+  if (list.length === 0) return false;
+  const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  const family = isIP(name);
+  return list.some((entry) => {
+    const [address = '', prefix] = entry.split('/');
+    if (prefix === undefined) return entry === host || entry === name;
+    if (family === 0 || isIP(address) !== family) return false;
+    const range = new BlockList();
+    range.addSubnet(address, Number(prefix), family === 4 ? 'ipv4' : 'ipv6');
+    return range.check(name, family === 4 ? 'ipv4' : 'ipv6');
+  });
 }
 
 interface Place { path: string; field: string; invalid: (field: string, what: string) => NaruError }

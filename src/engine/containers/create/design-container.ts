@@ -5,6 +5,7 @@ import type { ContainerConfig, ContainerCreateRequest, HostConfig, Mount } from 
 import type { ImageRecord } from '#core/store.ts';
 import { adjustCapabilities, availableCapabilities, DEFAULT_CAPABILITIES } from '#runtime/capabilities/capabilities.ts';
 import type { EngineContext } from '../../engine-context.ts';
+import { DEFAULT_SETTINGS, type EngineSettings } from '../../engine-settings.ts';
 import { formatTime, nowNano } from '../../time/timestamps.ts';
 import type { Container, ContainerDoc } from '../container.ts';
 import { collectMounts } from './collect-mounts.ts';
@@ -47,7 +48,7 @@ function forPlatform(engine: EngineContext, image: ImageRecord, { name, platform
 
 /** Checks a request against the rules and against what is there. Throws NaruError in Docker's words. */
 export function designContainer(engine: EngineContext, request: ContainerCreateRequest, options: { id: string; platform: string | undefined }): Design {
-  const given = request.HostConfig ?? {};
+  const given = withSettings(request.HostConfig ?? {}, engine.settings());
   const rootfs = given['naru.Rootfs'];
   const imageName = request.Image ?? '';
   if (imageName === '' && rootfs === undefined) throw new NaruError('invalid', 'config: image is missing: name an image to create the container from');
@@ -95,6 +96,26 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
       created: formatTime(nowNano()), config, hostConfig: host, imageName, imageId: image?.id ?? '', path: argv[0]!, args: argv.slice(1), mounts, endpoints, ...(links.length === 0 ? {} : { links }),
     },
     image, volumeOptions, warnings,
+  };
+}
+
+/** The daemon's defaults, where the request says nothing. */
+function withSettings(host: HostConfig, settings: EngineSettings): HostConfig {
+  if (settings === DEFAULT_SETTINGS) return host;
+  const named = new Set((host.Ulimits ?? []).map(({ Name }) => Name));
+  const log = host.LogConfig?.Type ? host.LogConfig : { Type: settings.logDriver, Config: host.LogConfig?.Config ?? {} };
+  const own = settings.noNewPrivileges && !(host.SecurityOpt ?? []).some((option) => option.startsWith('no-new-privileges'));
+  const pick = (given: string[] | null | undefined, or: readonly string[]): string[] => ((given ?? []).length === 0 ? [...or] : given!);
+  return {
+    ...host,
+    LogConfig: { Type: log.Type, Config: { ...(log.Type === settings.logDriver ? settings.logOptions : {}), ...log.Config } },
+    Ulimits: [...(host.Ulimits ?? []), ...settings.ulimits.filter(({ Name }) => !named.has(Name))],
+    ...(settings.shmSize !== undefined && !host.ShmSize ? { ShmSize: settings.shmSize } : {}),
+    ...(settings.ipcMode !== '' && !host.IpcMode ? { IpcMode: settings.ipcMode } : {}),
+    ...(settings.cgroupnsMode !== '' && !host.CgroupnsMode ? { CgroupnsMode: settings.cgroupnsMode } : {}),
+    Dns: pick(host.Dns, settings.dns), DnsOptions: pick(host.DnsOptions, settings.dnsOptions), DnsSearch: pick(host.DnsSearch, settings.dnsSearch),
+    ...(settings.init && host.Init === undefined ? { Init: true } : {}),
+    ...(own ? { SecurityOpt: [...(host.SecurityOpt ?? []), 'no-new-privileges'] } : {}),
   };
 }
 

@@ -54,7 +54,8 @@ export function validateRestartPolicy({ Name = '', MaximumRetryCount = 0 }: Rest
   }
 }
 
-const isAddress = (text: string): boolean => /^(\d{1,3}\.){3}\d{1,3}$/.test(text) ? text.split('.').every((part) => Number(part) < 256) : /^[0-9a-fA-F:]+(%[\w.]+)?$/.test(text) && text.includes(':');
+/** An IPv4 or IPv6 address, with or without a zone. */
+export const isAddress = (text: string): boolean => /^(\d{1,3}\.){3}\d{1,3}$/.test(text) ? text.split('.').every((part) => Number(part) < 256) : /^[0-9a-fA-F:]+(%[\w.]+)?$/.test(text) && text.includes(':');
 
 function checkExtraHost(entry: string): void {
   const at = entry.indexOf(':');
