@@ -20,15 +20,15 @@ export class ImagesClient {
   }
 
   inspect(name: string, options: { platform?: string } = {}): Promise<A.ImageInspect> {
-    return this.#engine.json('GET', `${at(name)}/json`, { query: { platform: options.platform } });
+    return this.#engine.json('GET', `${at(name)}/json`, { query: { platform: asJson(options.platform) } });
   }
 
   inspectText(name: string, options: { platform?: string } = {}): Promise<string> {
-    return this.#engine.text('GET', `${at(name)}/json`, { query: { platform: options.platform } });
+    return this.#engine.text('GET', `${at(name)}/json`, { query: { platform: asJson(options.platform) } });
   }
 
   history(name: string, options: { platform?: string } = {}): Promise<A.ImageHistoryItem[]> {
-    return this.#engine.json('GET', `${at(name)}/history`, { query: { platform: options.platform } });
+    return this.#engine.json('GET', `${at(name)}/history`, { query: { platform: asJson(options.platform) } });
   }
 
   async tag(name: string, repo: string, tag: string): Promise<void> {
@@ -41,7 +41,7 @@ export class ImagesClient {
 
   /** A docker-archive or OCI layout. The answer is a stream of progress messages when `json`, else text. */
   async load(archive: RequestBody, options: { quiet?: boolean; platform?: string } = {}): Promise<{ json: boolean; body: ByteStream }> {
-    const answer = await this.#engine.call('POST', '/images/load', { query: { quiet: options.quiet === true ? '1' : '0', platform: options.platform }, raw: archive, contentType: 'application/x-tar' });
+    const answer = await this.#engine.call('POST', '/images/load', { query: { quiet: options.quiet === true ? '1' : '0', platform: asJson(options.platform) }, raw: archive, contentType: 'application/x-tar' });
     return { json: answer.headers.get('content-type')?.startsWith('application/json') === true, body: answer.body };
   }
 
@@ -54,7 +54,7 @@ export class ImagesClient {
   }
 
   async save(names: readonly string[], options: { platform?: string } = {}): Promise<ByteStream> {
-    return (await this.#engine.call('GET', '/images/get', { query: { names, platform: options.platform } })).body;
+    return (await this.#engine.call('GET', '/images/get', { query: { names, platform: asJson(options.platform) } })).body;
   }
 
   pull(name: string, tag: string, options: { platform?: string; auth?: string; referrers?: boolean } = {}): AsyncGenerator<A.ProgressMessage, void> {
@@ -62,7 +62,7 @@ export class ImagesClient {
   }
 
   push(name: string, tag: string, options: { platform?: string; auth?: string; compression?: string; compressionLevel?: number } = {}): AsyncGenerator<A.ProgressMessage, void> {
-    return this.#engine.stream('POST', `${at(name)}/push`, { query: { tag: tag === '' ? undefined : tag, platform: options.platform, compression: options.compression, 'compression-level': options.compressionLevel }, headers: auth(options.auth) });
+    return this.#engine.stream('POST', `${at(name)}/push`, { query: { tag: tag === '' ? undefined : tag, platform: asJson(options.platform), compression: options.compression, 'compression-level': options.compressionLevel }, headers: auth(options.auth) });
   }
 
   search(term: string, options: { limit?: number; filters?: A.Filters; auth?: string } = {}): Promise<{ name: string; description: string; star_count: number; is_official: boolean; is_automated: boolean }[]> {
@@ -101,5 +101,12 @@ export class ImagesClient {
 }
 
 // References keep their slashes and colons: that is how the API routes them.
+/** `linux/arm64/v8` as the API wants it where an image is meant that is here already. */
+function asJson(platform: string | undefined): string | undefined {
+  if (platform === undefined) return undefined;
+  const [os, architecture, variant] = platform.split('/');
+  return JSON.stringify({ architecture, os, ...(variant === undefined ? {} : { variant }) });
+}
+
 const at = (name: string): string => `/images/${encodeURIComponent(name).replace(/%2F/g, '/').replace(/%3A/g, ':').replace(/%40/g, '@')}`;
 const auth = (value: string | undefined): Record<string, string> => (value === undefined ? {} : { 'X-Registry-Auth': value });

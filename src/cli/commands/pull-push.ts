@@ -1,7 +1,6 @@
 import { NaruError } from '#spec/errors.ts';
 import type { CommandRunner } from '../command.ts';
 import { platformOf } from '../create/create-container.ts';
-import { platformJson } from '../create/platform.ts';
 import { apiTag, fullName, parseImageReference, type ImageReference } from '../create/image-reference.ts';
 import { displayProgress } from '../progress.ts';
 import { registryAuth } from '../registry-auth.ts';
@@ -31,7 +30,7 @@ export const push: CommandRunner = async (context) => {
   if (!all && reference.tag === undefined && !quiet) io.out('Using default tag: latest\n');
   const platform = platformOf(context);
   const auth = (await registryAuth(context.config(), reference.domain)) ?? Buffer.from('{}').toString('base64url');
-  const messages = context.client().images.push(fullName(reference), all ? '' : apiTag(reference), { auth, ...(platform === undefined ? {} : { platform: platformJson(platform) }), ...(flags.changed('compression') ? { compression: flags.string('compression') } : {}), ...(flags.changed('compression-level') ? { compressionLevel: flags.number('compression-level') } : {}) });
+  const messages = context.client().images.push(fullName(reference), all ? '' : apiTag(reference), { auth, ...(platform === undefined ? {} : { platform }), ...(flags.changed('compression') ? { compression: flags.string('compression') } : {}), ...(flags.changed('compression-level') ? { compressionLevel: flags.number('compression-level') } : {}) });
   await displayProgress(messages, io, quiet ? undefined : 1);
   if (quiet) io.out(`${printedName(reference, all)}\n`);
   return 0;

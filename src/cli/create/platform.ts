@@ -21,9 +21,3 @@ export function normalizePlatform(text: string): string {
   if (variant !== undefined && /^\d$/.test(variant)) variant = `v${variant}`;
   return [first, architecture, variant].filter((part) => part !== undefined).join('/');
 }
-
-/** A normal form as the newer parts of the API take it. */
-export function platformJson(platform: string): string {
-  const [os, architecture, variant] = platform.split('/');
-  return architecture === undefined ? platform : JSON.stringify({ os, architecture, ...(variant === undefined ? {} : { variant }) });
-}
