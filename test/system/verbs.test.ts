@@ -247,7 +247,7 @@ describe('images', () => {
   story('load, save, tag, images, inspect, rmi, prune', ({ name, ok, fails }) => {
     assert.equal(ok('load', '-q', '-i', fixture('busybox.tar')), 'Loaded image: busybox:latest\n');
     assert.match(ok('load', '--platform', platform, '-i', fixture('busybox.tar')), /Loaded image: busybox:latest/);
-    assert.match(fails(1, 'load', '--platform', 'linux/s390x', '-i', fixture('busybox.tar')), /platform/);
+    assert.match(fails(1, 'load', '--platform', 'linux/s390x', '-i', fixture('busybox.tar')), /platform|s390x/);
     ok('tag', 'busybox', `${name}/repo:v1`);
     assert.match(ok('images', `${name}/repo`), /^REPOSITORY\s+TAG\s+IMAGE ID\s+CREATED\s+SIZE\n\S+\/repo\s+v1\s+[0-9a-f]{12}/);
     assert.match(ok('images', '-a', '-q', '--no-trunc', '-f', `reference=${name}/*`), /^sha256:[0-9a-f]{64}\n$/);
@@ -257,9 +257,9 @@ describe('images', () => {
     ok('save', '-o', file, '--platform', platform, `${name}/repo:v1`);
     assert.match(ok('rmi', `${name}/repo:v1`), new RegExp(`^Untagged: ${name}/repo:v1\n$`));
     assert.match(ok('load', '-i', file), new RegExp(`Loaded image: ${name}/repo:v1`));
-    assert.match(fails(1, 'save', '-o', file, '--platform', 'linux/s390x', 'busybox'), /platform/);
-    assert.match(fails(1, 'image', 'inspect', '--platform', 'linux/s390x', 'busybox'), /platform/);
-    assert.match(fails(1, 'rmi', '--platform', 'linux/s390x', `${name}/repo:v1`), /platform/);
+    assert.match(fails(1, 'save', '-o', file, '--platform', 'linux/s390x', 'busybox'), /platform|s390x/);
+    assert.match(fails(1, 'image', 'inspect', '--platform', 'linux/s390x', 'busybox'), /platform|s390x/);
+    assert.match(fails(1, 'rmi', '--platform', 'linux/s390x', `${name}/repo:v1`), /platform|s390x/);
     assert.match(ok('rmi', '-f', '--no-prune', `${name}/repo:v1`), /Untagged/);
     rmSync(file);
     const dangling = ok('import', fixture('busybox.tar')).trim();

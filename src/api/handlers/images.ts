@@ -29,8 +29,11 @@ export const tag: Handler = async (call) => {
   return ok([], 201);
 };
 
-export const remove: Handler = async (call) =>
-  json(await call.engine.images.remove(name(call), { force: call.query.flag('force'), noPrune: call.query.flag('noprune') }));
+export const remove: Handler = async (call) => {
+  // An image that is not there for a platform is not removed for all others.
+  for (const platform of call.query.all('platforms')) await call.engine.images.inspect(name(call), { platform, manifests: false });
+  return json(await call.engine.images.remove(name(call), { force: call.query.flag('force'), noPrune: call.query.flag('noprune') }));
+};
 
 export const prune: Handler = async ({ engine, query }) => json(await engine.images.prune(query.filters()));
 
