@@ -229,6 +229,21 @@ int op_cloexec_from(struct task *task, const struct op *op) {
   return 0;
 }
 
+/* A device of the host's mounts would tie the process to them: the container's own /dev/null, if that is what it is. */
+int op_reopen_null(struct task *task, const struct op *op) {
+  (void)task, (void)op;
+  struct statx_k st;
+  AUTO_FD own = -1;
+  for (int fd = 0; fd <= 2; fd++) {
+    if (statx_fd(fd, &st) < 0 || (st.mode & S_IFMT) != S_IFCHR || st.rdev_major != 1 || st.rdev_minor != 3) continue;
+    if (own < 0) own = (int)sys(openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (own < 0 || statx_fd(own, &st) < 0 || (st.mode & S_IFMT) != S_IFCHR || st.rdev_major != 1 || st.rdev_minor != 3) return 0;
+    int error = (int)sys(dup3, own, fd, 0);
+    if (error < 0) return error;
+  }
+  return 0;
+}
+
 /* The shim has gone, or will not be asked: whoever connects first starts us, and hears what becomes of it. */
 static int await_starter(struct task *task, int listener) {
   u32 created[6] = {MSG_CREATED, 0, (u32)host_pid(task), 0, 0, 0};

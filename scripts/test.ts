@@ -22,7 +22,7 @@ const LANES: Phase[][] = [[
   { name: 'conformance', paths: ['test/conformance'], timeoutSeconds: 180, minimum: 30 },
   { name: 'registry', paths: ['test/registry'], timeoutSeconds: 300, minimum: 60 },
   { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 420, minimum: 100 },
-  { name: 'vm', paths: ['test/vm'], timeoutSeconds: 330, minimum: 60 },
+  { name: 'vm', paths: ['test/vm'], timeoutSeconds: 400, minimum: 60 },
 ], [
   { name: 'system', paths: ['test/system'], timeoutSeconds: 880, minimum: 400 },
 ]];

@@ -6,7 +6,7 @@ import type { GuestKernel } from './guest-kernel.ts';
 
 const top = join(import.meta.dirname, '../..');
 /** Programs of this machine that the tests call, with the libraries that they need. */
-const PROGRAMS = ['nft', 'ip', 'curl', 'script', 'bash', 'docker'];
+const PROGRAMS = ['nft', 'ip', 'curl', 'script', 'bash', 'docker', 'criu', 'tar', 'gzip'];
 /** Of the tree, what the tests in the guest read. */
 const TREE = ['src', 'test', 'scripts', 'native', 'package.json', 'tsconfig.json', 'dist/naru', 'node_modules/@oven', 'node_modules/yaml', 'node_modules/jose', 'node_modules/aws4fetch', 'node_modules/bcryptjs', 'node_modules/fast-check', 'node_modules/pure-rand'];
 const IMAGE_MEGABYTES = 1500;

@@ -25,6 +25,8 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   pause: async () => (await import('./verbs/pause.ts')).pause,
   resume: async () => (await import('./verbs/pause.ts')).resume,
   update: async () => (await import('./verbs/update.ts')).update,
+  checkpoint: async () => (await import('./verbs/checkpoint.ts')).checkpoint,
+  restore: async () => (await import('./verbs/restore.ts')).restore,
   features: async () => (await import('./verbs/features.ts')).features,
   spec: async () => (await import('./verbs/spec.ts')).spec,
 };

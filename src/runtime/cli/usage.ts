@@ -16,6 +16,8 @@ COMMANDS
   events     its counters (--stats: once)
   pause      every process stands still; resume lets them go on
   update     change its limits
+  checkpoint a running container as files (criu)
+  restore    a container from them
   features   what this runtime can do, as JSON
   spec       write a config.json to begin with
 

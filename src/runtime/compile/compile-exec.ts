@@ -9,7 +9,7 @@ import { NAMESPACE_FLAGS } from './compile-namespaces.ts';
 import { labelsOf } from './compile-proc.ts';
 import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
 import {
-  addCloneTarget, addConsoleSocket, addOomScore, addPreserved, cgroupPathOf, DEFAULT_UMASK, INHERIT_STREAMS, type RuntimeOptions, STDIN_MODES, STDIO_MODES,
+  addCloneTarget, addConsoleSocket, addOomScore, addPreserved, addReopenNull, cgroupPathOf, DEFAULT_UMASK, INHERIT_STREAMS, type RuntimeOptions, STDIN_MODES, STDIO_MODES,
 } from './compile-task.ts';
 import { planBuilder } from './plan-builder.ts';
 import { affinityMask } from './process-attributes.ts';
@@ -78,6 +78,7 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
   const step = { process, spec, host, init: false, state: { id: containerId, bundle: '', status: 'running' as const, pid: HOOK_PID } };
   addAttributes(plan, step);
+  addReopenNull(plan, inherited);
   addPreserved(plan, context.preserve);
   addIdentity(plan, step);
   return { ops: plan.build() };

@@ -159,6 +159,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   }
   // Runtime-spec: in the container, after start, before the program.
   hooks('startContainer', 'child', 'created');
+  addReopenNull(plan, options.inheritStreams === true);
   addPreserved(plan, options.preserve);
   // Only now the rights go, and with the last of them the program comes.
   addIdentity(plan, step);
@@ -174,6 +175,11 @@ export function addPreserved(plan: PlanBuilder, preserve: { readonly slot: numbe
   if (preserve === undefined) return;
   if (preserve.count > MAX_PRESERVED) throw new NaruError('invalid', `--preserve-fds: at most ${MAX_PRESERVED}`);
   for (let i = 0; i < preserve.count; i++) plan.add('child', 'inherit', { slot: preserve.slot + i, fd: 3 + i }, { why: `descriptor ${3 + i}`, pointer: '--preserve-fds' });
+}
+
+/** Streams of the caller's that are /dev/null must not keep the host's mounts in the container (criu could not dump it, either). */
+export function addReopenNull(plan: PlanBuilder, inherited: boolean): void {
+  if (inherited) plan.add('child', 'reopen_null', {}, { why: 'streams that are /dev/null are the container\'s', pointer: '/process/terminal' });
 }
 
 /** --console-socket: the pty's master leaves through the connected socket in `socket`. */

@@ -134,6 +134,8 @@ export const OPS = {
   assert_uid: op(59, ['uid', 'int']),
   /** Fails as `exec` of these candidates would for want of a file that may be executed; changes nothing. */
   find: op(62, ['candidates', 'list']),
+  /** In the child, after the pivot: standard streams that are the host's /dev/null become the container's, if it has one. */
+  reopen_null: op(64),
   /** In the child: at exec, the descriptor in slot becomes descriptor number fd (3 or more; OCI --preserve-fds). */
   inherit: op(61, ['slot', 'slot'], ['fd', 'int']),
 
