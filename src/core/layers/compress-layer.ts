@@ -1,16 +1,19 @@
+import { availableParallelism } from 'node:os';
 import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib';
 import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
+import { GzipThreads } from '#sys/gzip-threads.ts';
 import { digester } from '../content/digest.ts';
 import { layerTar } from './write-layer-tar.ts';
 
 /**
  * A layer's tar, compressed: the same layer gives the same bytes always, so that a registry that has it is found to have it.
- * Blocks of a fixed size are compressed by themselves, several at a time in other threads; they join to one gzip member (each
- * ends on a byte boundary, https://www.rfc-editor.org/rfc/rfc1951#section-3.2.4) or to a sequence of zstd frames, which is one
- * stream to every reader. Throws `corrupt` when the layer is not what it was.
+ * Blocks of a fixed size are compressed by themselves, several at a time in other threads. They join to a sequence of gzip members or
+ * zstd frames, which is one stream to every reader, or at a level that was asked for to one gzip member (each block ends on a byte
+ * boundary, https://www.rfc-editor.org/rfc/rfc1951#section-3.2.4). Throws `corrupt` when the layer is not what it was.
  */
 export async function* compressLayer({ layer, recipe, diffId }: { layer: string; recipe: string; diffId: Digest }, compression: 'gzip' | 'zstd', level = 0): AsyncGenerator<Uint8Array, void, undefined> {
+  if (compression === 'gzip' && level === 0) return yield* compressFast({ layer, recipe, diffId });
   const hash = digester();
   let crc = 0;
   let length = 0;
@@ -18,7 +21,7 @@ export async function* compressLayer({ layer, recipe, diffId }: { layer: string;
   const add = (block: Buffer, last: boolean): void => {
     if (compression === 'gzip') crc = crc32(block, crc);
     length += block.byteLength;
-    const compressed = compression === 'gzip' ? deflate(block, { last, level: level || LEVEL }) : zstd(block, level || ZSTD_LEVEL);
+    const compressed = compression === 'gzip' ? deflate(block, { last, level }) : zstd(block, level || ZSTD_LEVEL);
     compressed.catch(() => {});
     pending.push(compressed);
   };
@@ -37,9 +40,25 @@ export async function* compressLayer({ layer, recipe, diffId }: { layer: string;
   if (hash.digest() !== diffId) throw new NaruError('corrupt', `layer ${diffId} in the store is damaged`, { hint: 'remove the image and pull or load it again' });
 }
 
+async function* compressFast({ layer, recipe, diffId }: { layer: string; recipe: string; diffId: Digest }): AsyncGenerator<Uint8Array, void, undefined> {
+  const hash = digester();
+  using threads = new GzipThreads(Math.min(MAX_THREADS, availableParallelism()));
+  const pending: Promise<Uint8Array>[] = [];
+  for (const { block, last } of blocksOf(hashed(layerTar(layer, recipe), hash))) {
+    // An empty block would be an empty member, which is needed for an empty layer only.
+    if (block.byteLength === 0 && last && pending.length > 0) break;
+    const member = threads.gzip(block);
+    member.catch(() => {});
+    pending.push(member);
+    if (pending.length >= IN_FLIGHT) yield await pending.shift()!;
+  }
+  for (const member of pending) yield await member;
+  if (hash.digest() !== diffId) throw new NaruError('corrupt', `layer ${diffId} in the store is damaged`, { hint: 'remove the image and pull or load it again' });
+}
+
+const MAX_THREADS = 8;
 /** All of these are part of the digest of what was pushed: a change makes every layer travel again. */
 const BLOCK = 1 << 20;
-const LEVEL = 2;
 const SAMPLE = 32 << 10;
 /** Of a sample's size: what does not become smaller than this is dense. */
 const DENSE = 0.98;
@@ -57,7 +76,7 @@ function* hashed(chunks: Iterable<Uint8Array>, hash: { update(bytes: Uint8Array)
 }
 
 /** Copies of BLOCK bytes each, and a last one that may be smaller or empty. */
-function* blocksOf(chunks: Iterable<Uint8Array>): Generator<{ block: Buffer; last: boolean }, void, undefined> {
+function* blocksOf(chunks: Iterable<Uint8Array>): Generator<{ block: Buffer<ArrayBuffer>; last: boolean }, void, undefined> {
   let block = Buffer.allocUnsafe(BLOCK);
   let used = 0;
   for (const chunk of chunks) {
