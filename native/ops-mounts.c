@@ -180,6 +180,7 @@ int op_pivot(struct task *task, const struct op *op) {
 int op_move_root(struct task *task, const struct op *op) {
   int error = (int)sys(fchdir, arg_slot(task, op, 0, -1));
   if (error == 0) error = (int)sys(mount, ".", "/", 0, MS_MOVE, 0);
+  if (error == -ELOOP) error = 0; /* it lies over "/" already */
   if (error == 0) error = (int)sys(chroot, ".");
   if (error == 0) error = (int)sys(chdir, "/");
   return error;

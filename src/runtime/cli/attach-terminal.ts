@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import type { Task } from '#core/tasks/port.ts';
 import { dupDescriptor, socketpair } from '#sys/descriptors.ts';
 import { adoptSocket } from '#sys/fd-socket.ts';
+import { leaveOutputAlone } from '#sys/raw-output.ts';
 
 /** Connects our terminal (or whatever our streams are) with the program's. The result puts it back as it was, once all
  *  output has come. */
@@ -27,7 +28,10 @@ export async function attachTerminal(task: Task): Promise<() => Promise<void>> {
   closeSync(theirs);
   await task.attach({ fd: handle, stdin: true, stdout: true, stderr: true, framed: false, closeStdin: false, detachKeys: new Uint8Array() });
   const raw = stdin.isTTY === true;
-  if (raw) stdin.setRawMode(true);
+  if (raw) {
+    stdin.setRawMode(true);
+    leaveOutputAlone(0);
+  }
   const resize = (): void => {
     if (stdout.isTTY) task.resize(stdout.rows, stdout.columns);
   };
