@@ -25,7 +25,8 @@ int fill_slot(struct task *task, const struct op *op, int i, int fd) {
 }
 
 static int tolerated(const struct op *op, int error) {
-  return error != 0 && (op->tolerate[0] == -error || op->tolerate[1] == -error);
+  enum { ANY_ERRNO = 0xffff };
+  return error != 0 && (op->tolerate[0] == ANY_ERRNO || op->tolerate[0] == -error || op->tolerate[1] == -error);
 }
 
 struct board *board_new(struct task *task, u32 stamps) {

@@ -74,6 +74,21 @@ test('answers that are none of ours are not taken: another id, another question,
   assert.ok(!server.asked.some((line) => line.includes(' web ')));
 });
 
+test('with --dns-opt no-rebind the world\'s names do not lead into the container\'s networks, to itself or to its link', async () => {
+  d.ok('network', 'create', 'front');
+  sleeper('names', '--network', 'front');
+  await serverIn('names');
+  const address = addressOf('names', 'front');
+  sleeper('wary', '--network', 'front', '--dns', address, '--dns-opt', 'no-rebind');
+  sleeper('plain', '--network', 'front', '--dns', address);
+  for (const near of [address, '127.0.0.1', '169.254.169.254', '0.0.0.0']) {
+    assert.match(dig('wary', `${near}.at.test`), /status: SERVFAIL/, near);
+    assert.equal(dig('plain', '+short', `${near}.at.test`).trim(), near);
+  }
+  assert.equal(dig('wary', '+short', '198.51.100.7.at.test').trim(), '198.51.100.7');
+  assert.equal(dig('wary', '+short', 'names').trim(), address, 'names of ours do');
+});
+
 test('questions that are noise are refused or dropped, and the next good one is answered', () => {
   d.ok('network', 'create', 'front');
   sleeper('web', '--network', 'front');

@@ -17,6 +17,7 @@ import { join } from 'node:path';
  *   forged.test      first an answer with another id, one to another question, one with a compression loop, all 6.6.6.6; then 192.0.2.3
  *   loop.test        nothing but an answer with a compression loop
  *   _s._tcp.srv.test SRV 1 2 80 target.a.test
+ *   N.N.N.N.at.test  A N.N.N.N
  *   all others       NXDOMAIN
  * With the word `silent` it never answers anything.
  */
@@ -85,6 +86,8 @@ function answersTo(query: Query, tcp: boolean): Buffer[] {
   }
   if (name === 'loop.test') return [encode(query, { records: [loop(query)] })];
   if (name === '_s._tcp.srv.test') return [encode(query, { records: [record(SELF, 33, Buffer.concat([Buffer.of(0, 1, 0, 2, 0, 80), wireName('target.a.test')]))] })];
+  const at = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\.at\.test$/.exec(name);
+  if (at !== null) return [encode(query, { records: query.type === 1 ? [a(...at.slice(1).map(Number))] : [] })];
   if (name.endsWith('.a.test') && query.type === 1) return [encode(query, { records: [a(192, 0, 2, 1)], additional: [record(wireName('web'), 1, Buffer.from([6, 6, 6, 6]))] })];
   if (name.endsWith('.a.test')) return [encode(query, {})];
   return [encode(query, { code: 3 })];

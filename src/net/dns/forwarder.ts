@@ -8,9 +8,10 @@ import { ipBytes, tryParseIp } from '../ip.ts';
 import type { AnswerCache } from './answer-cache.ts';
 import type { Client } from './client.ts';
 import { countLatency } from './counters.ts';
-import { HEADER_BYTES, RCODE, codeOf, lifetimeOf, matches } from './message.ts';
+import { HEADER_BYTES, RCODE, addressesOf, codeOf, lifetimeOf, matches } from './message.ts';
 import type { DnsUpstream } from './port.ts';
 import type { Reactor } from './reactor.ts';
+import { guardedPrefixes, leadsNear } from './rebinding.ts';
 
 /** Questions under way for one container, so that none can take the places of all; and for all. */
 export const MAX_PENDING_PER_CLIENT = 256, MAX_PENDING = 4096;
@@ -229,6 +230,12 @@ export class Forwarder {
       counters.mismatched++;
       this.#shut(attempt);
       if (attempt.tcp || !this.#attempt(pending, attempt.server, true)) this.#next(pending);
+      return;
+    }
+    const guarded = guardedPrefixes(ask.client.configuration);
+    if (guarded !== undefined && lifetime !== undefined && leadsNear(addressesOf(message, ask.nameEnd), guarded)) {
+      counters.mismatched++;
+      this.#fail(pending);
       return;
     }
     const answer = message.slice();

@@ -252,6 +252,18 @@ export function matches(query: Uint8Array, answer: Uint8Array, nameEnd: number):
 /** Types whose data have a name, and how far within. */
 const NAME_IN_DATA: ReadonlyMap<number, number> = new Map([[TYPE.ns, 0], [TYPE.cname, 0], [TYPE.soa, 0], [TYPE.ptr, 0], [TYPE.mx, 2], [TYPE.srv, 6]]);
 
+/** The addresses in the answers of a message that `lifetimeOf` found whole, 4 or 16 bytes each. */
+export function addressesOf(message: Uint8Array, nameEnd: number): Uint8Array[] {
+  const found: Uint8Array[] = [];
+  for (let at = nameEnd + 4, left = u16(message, 6); left > 0; left--) {
+    const fixed = endOfName(message, at, message.byteLength);
+    const length = u16(message, fixed + 8), type = u16(message, fixed);
+    at = fixed + 10 + length;
+    if ((type === TYPE.a && length === 4) || (type === TYPE.aaaa && length === 16)) found.push(message.subarray(at - length, at));
+  }
+  return found;
+}
+
 /** Seconds for which an answer may be kept (the least of its records; of a negative one, what its SOA allows), at most `most`; 0: not at all.
  *  Checks on the way that all records are whole, and that no name runs in a circle. undefined: the message is broken. */
 export function lifetimeOf(message: Uint8Array, nameEnd: number, most: number): number | undefined {

@@ -42,7 +42,8 @@ export interface DnsConfiguration {
   readonly links?: readonly { readonly alias: string; readonly target: string }[];
   readonly upstreams: readonly DnsUpstream[];
   /** Words of resolv.conf's `options` that were set by the user or the host: `timeout:n`, `attempts:n`, `rotate`, `ndots:0`
-   *  (a name without a dot is a whole name: such names are then forwarded). */
+   *  (a name without a dot is a whole name: such names are then forwarded), `no-rebind` (answers from upstream that lead to loopback, to the link
+   *  or into the container's own networks are none). */
   readonly options?: readonly string[];
   /** All of its networks are internal: only servers within its own network namespace are asked, never by way of the host. */
   readonly internal?: boolean;

@@ -1,8 +1,8 @@
 import type { NetlinkStep, NetworkStep, SendStep, SocketStep } from '#spec/network-steps.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { Section } from '#runtime/plan/ops.ts';
+import { ANY_ERRNO } from '#runtime/plan/plan.ts';
 import type { PlanBuilder } from './plan-builder.ts';
-import { ERRNO } from '#sys/errno.ts';
 import { SLOT, SOCKET_SLOTS } from './slots.ts';
 
 /** Patch kinds of the operation `netlink`. */
@@ -41,7 +41,7 @@ function addSocket(plan: PlanBuilder, step: SocketStep, sockets: SocketNames): v
 
 function addSend(plan: PlanBuilder, step: SendStep, sockets: SocketNames): void {
   const slots = step.sockets.map((name) => slotOf(name, sockets, step.why));
-  plan.add('child', 'send_fds', { path: step.path, slots, data: step.data }, { ...reason(step), ...(step.optional && { tolerate: [ERRNO['ECONNREFUSED']!, ERRNO['EAGAIN']!] }) });
+  plan.add('child', 'send_fds', { path: step.path, slots, data: step.data }, { ...reason(step), ...(step.optional && { tolerate: [ANY_ERRNO] }) });
 }
 
 function slotOf(name: string, sockets: SocketNames, why: string): number {

@@ -17,7 +17,7 @@ export interface PlanOp<N extends OpName = OpName> {
   readonly name: N;
   readonly section: Section;
   readonly args: OpArgs<N>;
-  /** Errno values (at most two) that count as success. */
+  /** Errno values (at most two) that count as success; or ANY_ERRNO. */
   readonly tolerate?: readonly number[];
   /** How many of the following operations are skipped when an error was tolerated. */
   readonly skip?: number;
@@ -32,3 +32,6 @@ export interface PlanOp<N extends OpName = OpName> {
 export interface Plan {
   readonly ops: readonly PlanOp[];
 }
+
+/** In `tolerate`, first: whatever goes wrong. */
+export const ANY_ERRNO = 0xffff;

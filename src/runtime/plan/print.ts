@@ -1,5 +1,5 @@
 import { OPS, SLOT_CHILD_PIDFD, SLOT_TARGET_PIDFD, type ArgKind, type OpDefinition, type OpName } from './ops.ts';
-import type { Plan, PlanOp } from './plan.ts';
+import { ANY_ERRNO, type Plan, type PlanOp } from './plan.ts';
 
 const ARCH_X64 = process.arch === 'x64';
 type Names = readonly (readonly [value: number, name: string])[];
@@ -124,7 +124,7 @@ export function printPlan(plan: Plan): string {
   const width = String(Math.max(0, plan.ops.length - 1)).length;
   const lines = plan.ops.map((op, index) => {
     const tolerate = op.tolerate === undefined || op.tolerate.length === 0 ? ''
-      : ` or errno ${op.tolerate.join('|')}${op.skip ? `, then skip ${op.skip}` : ''}`;
+      : ` or ${op.tolerate[0] === ANY_ERRNO ? 'any errno' : `errno ${op.tolerate.join('|')}`}${op.skip ? `, then skip ${op.skip}` : ''}`;
     const source = op.source === undefined ? '' : ` (${op.source})`;
     return `${String(index).padStart(width)} ${op.section.padEnd(7)} ${printOp(op)}${tolerate}  # ${op.why}${source}\n`;
   });
