@@ -57,7 +57,7 @@ function typecheck(): void {
 
 function runTests(phase: Phase, paths: readonly string[]): Promise<{ status: number | null; output: string; late: boolean }> {
   return new Promise((resolve) => {
-    const child = spawn(bun, ['test', '--timeout', '60000', ...paths.map((p) => (p.startsWith('/') ? p : `./${p}`))], {
+    const child = spawn(bun, ['test', '--timeout', '120000', ...paths.map((p) => (p.startsWith('/') ? p : `./${p}`))], {
       cwd: top, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NARU_TEST: '1' },
     });
     let output = '';

@@ -280,7 +280,7 @@ export class Client {
     return this.text;
   }
   /** Wait for the end of the stream: all its bytes. */
-  async all(ms = 10000): Promise<Buffer> {
+  async all(ms = 40_000): Promise<Buffer> {
     const deadline = Date.now() + ms;
     while (!this.#ended) {
       if (Date.now() > deadline) assert.fail(`the stream does not end after ${this.bytes.byteLength} bytes`);

@@ -183,7 +183,7 @@ test('a slow client slows the container down; everything arrives, log and all', 
 test('a client that goes away takes nothing with it', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();
-  const shim = await spawner.spawn(waiting(scratch, 0, 'for i in 1 2 3 4 5 6; do echo $i; sleep 0.05; done'));
+  const shim = await spawner.spawn(waiting(scratch, 0, 'for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done'));
   const client = await shim.attach(STDOUT);
   shim.send(MSG.START);
   await client.until('1');
