@@ -111,10 +111,10 @@ describe('requests reach the engine', () => {
     ['DELETE', '/containers/a?v=1&force=true', 'containers.remove', ['a', { force: true, volumes: true, link: false }]],
     ['GET', '/containers/a/json?size=1', 'containers.inspect', ['a', true]],
     ['HEAD', '/containers/a/archive?path=/etc', 'containers.statPath', ['a', '/etc']],
-    ['GET', '/images/library/busy%3Abox/json', 'images.inspect', ['library/busy:box']],
-    ['GET', '/images/host:5000/a/b@sha256:0/json', 'images.inspect', ['host:5000/a/b@sha256:0']],
-    ['GET', '/images/json?filter=busybox', 'images.list', [{ all: false, filters: new Map(), sharedSize: false, digests: false }]],
-    ['GET', '/v1.40/images/json?filter=busybox', 'images.list', [{ all: false, filters: new Map([['reference', ['busybox']]]), sharedSize: false, digests: false }]],
+    ['GET', '/images/library/busy%3Abox/json', 'images.inspect', ['library/busy:box', { platform: '', manifests: false }]],
+    ['GET', '/images/host:5000/a/b@sha256:0/json', 'images.inspect', ['host:5000/a/b@sha256:0', { platform: '', manifests: false }]],
+    ['GET', '/images/json?filter=busybox', 'images.list', [{ all: false, filters: new Map(), sharedSize: false, digests: false, manifests: false }]],
+    ['GET', '/v1.40/images/json?filter=busybox', 'images.list', [{ all: false, filters: new Map([['reference', ['busybox']]]), sharedSize: false, digests: false, manifests: false }]],
   ];
   for (const [method, path, called, args] of calls) {
     test(`${method} ${path}`, async () => {
@@ -157,7 +157,7 @@ describe('streams', () => {
     const pull = await api.ask('POST', '/images/create?fromImage=a&tag=1', { headers: { 'X-Registry-Auth': 'e30=' } });
     assert.equal(pull.status, 200);
     assert.deepEqual(pull.text.trim().split('\r\n').map((line) => JSON.parse(line)), [{ status: 'one' }, { errorDetail: { message: 'gone' }, error: 'gone' }]);
-    assert.deepEqual(api.last().args.slice(0, 2), ['a:1', { platform: '', auth: 'e30=' }]);
+    assert.deepEqual(api.last().args.slice(0, 2), ['a:1', { platform: '', auth: 'e30=', referrers: false }]);
   });
   test('events: a wrong filter is a status, silence is not', async () => {
     await using api = await serve({
