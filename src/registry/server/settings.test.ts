@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { parse } from 'yaml';
 import fc from 'fast-check';
 import { namePattern } from './name-pattern.ts';
 import { parseSize, parseTime } from './parse-units.ts';
@@ -38,4 +41,13 @@ test('a configuration over the defaults; what is unknown or wrong is named', () 
 });
 test('templates escape whatever is put into them', () => {
   fc.assert(fc.property(fc.string(), (text) => assert.doesNotMatch(html`<a href="${text}">${text}</a>`.safe.slice(9, -4).replace('">', ''), /[<>"']/)));
+});
+
+test('the configuration that the README shows is one', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
+  const block = /^```yaml\n(host: [\s\S]*?)^```$/m.exec(text)?.[1] as string;
+  const options = parseConfig(parse(block));
+  assert.deepEqual(options.access, [{ users: ['ann'], repositories: 'team/**', actions: ['pull', 'push', 'delete'] }]);
+  assert.equal(options.webhooks[0]?.url, 'https://ci.example/hook');
+  assert.equal(options.upstream?.url, 'https://registry.example');
 });
