@@ -133,6 +133,7 @@ function delegateOps(host: CgroupHost, hierarchy: Hierarchy, group: { path: stri
 }
 
 function deviceOps(host: CgroupHost, path: string, rules: readonly DeviceRule[]): PlanOp[] {
+  if (host.hierarchies.length === 0) return []; // no groups at all: who has no right to them can make no devices either
   const normal = normalizeDeviceRules(rules);
   const notes = { why: 'device rule', source: '/linux/resources/devices' };
   const v1 = hierarchyOf(host, 'devices');

@@ -18,6 +18,10 @@ export interface ContainerRecord {
   /** The scope that systemd made for it (--systemd-cgroup). */
   readonly systemdUnit?: string;
   readonly rootless: boolean;
+  /** No group could be made for it, and none was needed. */
+  readonly noCgroup?: boolean;
+  /** Made by somebody without rights: his ids, which are all that it has. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
   /** Who makes it, while it is being made. */
   readonly creator: { readonly pid: number; readonly startTime: number };
   /** Its first process, once it is created. */

@@ -19,7 +19,7 @@ export function containerStatus(root: string, record: ContainerRecord): StatusRe
     const creator = readProcessStat(record.creator.pid);
     return record.init === undefined && creator?.startTime === record.creator.startTime ? { ...STOPPED, status: 'creating' } : STOPPED;
   }
-  if (isFrozenNow(record.cgroupPath)) return { status: 'paused', ...found };
+  if (record.noCgroup !== true && isFrozenNow(record.cgroupPath)) return { status: 'paused', ...found };
   return { status: isBeforeExec(found.pid) && existsSync(containerDirectory(root, record.id).startSocket) ? 'created' : 'running', ...found };
 }
 
@@ -33,7 +33,7 @@ function findInit(root: string, record: ContainerRecord): { pid: number; startTi
   try {
     const pid = Number(readFileSync(file, 'utf8'));
     const stat = readProcessStat(pid);
-    return stat !== undefined && startedBefore(stat.startTime, statSync(file).mtimeMs) && isMember(pid, record.cgroupPath) ? { pid, startTime: stat.startTime } : undefined;
+    return stat !== undefined && startedBefore(stat.startTime, statSync(file).mtimeMs) && (record.noCgroup === true || isMember(pid, record.cgroupPath)) ? { pid, startTime: stat.startTime } : undefined;
   } catch {
     return undefined;
   }

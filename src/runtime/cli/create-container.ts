@@ -10,7 +10,7 @@ import type { RunningTask } from '#runtime/driver/running-task.ts';
 import { NaruError } from '#spec/errors.ts';
 import { checkContainerId, claimContainer, type ContainerDirectory, type ContainerRecord, writeRecord } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
-import { existingGroup } from './existing-group.ts';
+import { existingGroup, mayMakeGroup } from './existing-group.ts';
 import { readProcessStat } from './process-stat.ts';
 import { type Bundle, readBundle } from './read-bundle.ts';
 import { RequestSlots, runtimeTask } from './run-task.ts';
@@ -49,11 +49,12 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
   const cgroups = detectCgroups();
   const scope = context.systemdCgroup ? await (await import('./systemd-scope.ts')).prepareScope(id, bundle.spec, { helper: context.helper(), cgroups }) : undefined;
   const cgroupPath = scope?.cgroupPath ?? runtimeCgroupPath(id, bundle.spec.linux?.cgroupsPath);
-  const foreignCgroup = scope === undefined && existingGroup(cgroups, cgroupPath);
+  const noCgroup = scope === undefined && context.rootless && !mayMakeGroup(cgroups, cgroupPath);
+  const foreignCgroup = scope === undefined && !noCgroup && existingGroup(cgroups, cgroupPath);
   const slots = new RequestSlots({ terminal: bundle.spec.process?.terminal === true });
   const first: ContainerRecord = {
     id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup,
-    ...(scope !== undefined && { systemdUnit: scope.unit }), rootless: context.rootless, noNewKeyring: options.noNewKeyring, layout: {},
+    ...(scope !== undefined && { systemdUnit: scope.unit }), rootless: context.rootless, ...(noCgroup && { noCgroup }), ...ownerOf(bundle), noNewKeyring: options.noNewKeyring, layout: {},
     creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
   };
   const directory = claimContainer(context.root, first, bundle.config);
@@ -62,7 +63,7 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
     const { plan, spec } = taskPlan(record, bundle.spec, { stateDir: directory.path });
     for (const warning of specWarnings(spec, detectHost())) context.warn(warning);
     await scope?.start();
-    ensureParents(cgroups, cgroupPath, { andItself: (foreignCgroup || scope !== undefined) && cgroups.version === 1 });
+    if (!noCgroup) ensureParents(cgroups, cgroupPath, { andItself: (foreignCgroup || scope !== undefined) && cgroups.version === 1 });
     const task = runtimeTask({ id, spec, verb: 'create', plan, helper: context.helper(), slots, leaves: options.mode !== 'foreground' });
     await before?.(task, bundle);
     if (options.mode === 'create') await task.create();
@@ -81,6 +82,10 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
     throw error;
   }
 }
+
+/** Who has no rights on the machine, and wants a user namespace. */
+const ownerOf = ({ spec }: Bundle): Pick<ContainerRecord, 'owner'> =>
+  (process.geteuid!() !== 0 && spec.linux?.namespaces?.some((n) => n.type === 'user' && !n.path) === true ? { owner: { uid: process.geteuid!(), gid: process.getegid!() } } : {});
 
 /** Opens what the plan's slots are to hold. */
 function layoutOf(options: CreateOptions, slots: RequestSlots, directory: ContainerDirectory): PlanLayout {

@@ -49,6 +49,7 @@ export async function killInit(directory: ContainerDirectory, record: ContainerR
 
 /** What is in the group ends with it, unless the group is somebody else's: then it only goes when it is empty. */
 export async function releaseCgroup(host: CgroupHost, record: ContainerRecord): Promise<void> {
+  if (record.noCgroup === true) return;
   if (!record.foreignCgroup) return removeCgroup(host, record.cgroupPath);
   for (const hierarchy of host.hierarchies) {
     try {

@@ -17,6 +17,8 @@ import { SLOT } from './slots.ts';
 import { validateProcess } from './validate-spec.ts';
 
 export interface ExecContext extends Pick<RuntimeOptions, 'leave' | 'inheritStreams' | 'preserve' | 'pidFile' | 'consoleSlot' | 'noNewKeyring'> {
+  /** The container was made without rights on the machine. */
+  readonly rootless?: boolean;
   /** Names the cgroup when the configuration does not. */
   readonly containerId: string;
   /** The slot with the pidfd of the container's first process. Default: SLOT_TARGET_PIDFD, which the container's shim fills. */
@@ -76,7 +78,7 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   }
   plan.add('child', 'chdir', { path: process.cwd, create: 0 }, { why: 'working directory', pointer: '/process/cwd' });
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
-  const step = { process, spec, host, init: false, state: { id: containerId, bundle: '', status: 'running' as const, pid: HOOK_PID } };
+  const step = { process, spec, host, init: false, groupsDenied: context.rootless === true, state: { id: containerId, bundle: '', status: 'running' as const, pid: HOOK_PID } };
   addAttributes(plan, step);
   addReopenNull(plan, inherited);
   addPreserved(plan, context.preserve);

@@ -2,6 +2,7 @@ import type { IdMapping, NamespaceType, OciLinux } from '#spec/oci-runtime.ts';
 import {
   CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS,
 } from '#sys/numbers.ts';
+import { NaruError } from '#spec/errors.ts';
 import type { PlanBuilder } from './plan-builder.ts';
 import { SAVED_NAMESPACE_SLOTS, SLOT } from './slots.ts';
 
@@ -61,6 +62,24 @@ export function addNamespaces(plan: PlanBuilder, linux: OciLinux, cgroupSlot: nu
     plan.add('parent', 'child_write', { name: 'uid_map', data: mappingText(linux.uidMappings ?? []) }, { why: 'user namespace: uids', pointer: '/linux/uidMappings' });
     plan.add('parent', 'child_write', { name: 'gid_map', data: mappingText(linux.gidMappings ?? []) }, { why: 'user namespace: gids', pointer: '/linux/gidMappings' });
   }
+}
+
+/**
+ * prepare, for a caller without rights: the shim itself enters the new user namespace, where it has every right over what it makes
+ * from then on; the kernel lets it map its own ids, and nobody else's (https://man7.org/linux/man-pages/man7/user_namespaces.7.html).
+ */
+export function addOwnUserNamespace(plan: PlanBuilder, linux: OciLinux, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  for (const [field, mappings, own] of [['uidMappings', linux.uidMappings, uid], ['gidMappings', linux.gidMappings, gid]] as const) {
+    const [mapping] = mappings ?? [];
+    if (mappings?.length !== 1 || mapping!.hostID !== own || mapping!.size !== 1) {
+      throw new NaruError('unsupported', `/linux/${field}: without rights on the machine only one's own id can be mapped: one entry with hostID ${own} and size 1`, { hint: 'rootless engines such as podman map more before they call the runtime' });
+    }
+    if (mapping!.containerID !== 0) throw new NaruError('unsupported', `/linux/${field}/0/containerID: without rights on the machine it must be 0`);
+  }
+  plan.add('prepare', 'unshare', { flags: CLONE_NEWUSER | CLONE_NEWNS }, { why: 'user namespace, and mounts that belong to it', pointer: '/linux/uidMappings' });
+  for (const [file, data, pointer] of [
+    ['setgroups', 'deny', '/linux/gidMappings'], ['uid_map', mappingText(linux.uidMappings!), '/linux/uidMappings'], ['gid_map', mappingText(linux.gidMappings!), '/linux/gidMappings'],
+  ] as const) plan.add('prepare', 'write', { path: `/proc/self/${file}`, flags: 0, data }, { why: `user namespace: ${file}`, pointer });
 }
 
 /** child: the first thing it does after the parent is ready. */

@@ -19,6 +19,8 @@ export interface ProcessStep {
   readonly host: CompileHost;
   /** A reaper of ours as PID 1. */
   readonly init: boolean;
+  /** setgroups(2) is denied in the user namespace. */
+  readonly groupsDenied?: boolean;
   /** For a seccomp agent. */
   readonly state: HookState;
 }
@@ -65,7 +67,9 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
     plan.add('child', 'cap_bound', { keep: named(caps.bounding) }, { why: 'capabilities that no program can regain', pointer: '/process/capabilities/bounding' });
     if (uid !== 0) plan.add('child', 'prctl', { option: PR_SET_KEEPCAPS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'keep capabilities over the change of user', pointer: '/process/user' });
   }
-  plan.add('child', 'setgroups', { gids: process.user.additionalGids ?? [] }, { why: 'supplementary groups', pointer: '/process/user/additionalGids' });
+  // One who mapped only himself may not change groups: he keeps those that he has.
+  if (step.groupsDenied === true && (process.user.additionalGids?.length ?? 0) > 0) throw new NaruError('unsupported', '/process/user/additionalGids: cannot be set without rights on the machine');
+  if (step.groupsDenied !== true) plan.add('child', 'setgroups', { gids: process.user.additionalGids ?? [] }, { why: 'supplementary groups', pointer: '/process/user/additionalGids' });
   plan.add('child', 'setresgid', { gid }, { why: `group ${gid}`, pointer: '/process/user/gid' });
   plan.add('child', 'setresuid', { uid }, { why: `user ${uid}`, pointer: '/process/user/uid' });
   if (caps !== undefined) {

@@ -8,7 +8,7 @@ import { addConsole, addDevices } from './compile-devices.ts';
 import { addHooks, HOOK_PID, type HookPoint, type HookState } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
 import { addLockedMounts, addMounts, addPreparedMounts, readMounts } from './compile-mounts.ts';
-import { addCgroupNamespace, addEnterNamespaces, addNamespaces } from './compile-namespaces.ts';
+import { addCgroupNamespace, addEnterNamespaces, addNamespaces, addOwnUserNamespace } from './compile-namespaces.ts';
 import { addContainerNetwork, addHostNetwork } from './compile-network.ts';
 import { addProcWrites, addProtectedPaths } from './compile-proc.ts';
 import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
@@ -37,6 +37,8 @@ export interface RuntimeOptions {
   /** Descriptors that become the program's 3.. (--preserve-fds): the first slot, and their number. */
   readonly preserve?: { readonly slot: number; readonly count: number };
   readonly noPivot?: boolean;
+  /** Without rights on the machine: the new user namespace is the shim's already, and these ids of the caller's are its only ones. */
+  readonly rootless?: { readonly uid: number; readonly gid: number };
   readonly noNewKeyring?: boolean;
   readonly pidFile?: string;
   /** An existing file into which the child's pid is written before it does anything. */
@@ -72,7 +74,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   validateSpec(spec);
   const awaits = options.await !== undefined && options.await !== false;
   if (spec.process === undefined && !awaits) throw new NaruError('invalid', '/process: missing');
-  const linux = spec.linux ?? {};
+  const linux = { ...spec.linux, ...(options.rootless !== undefined && { namespaces: spec.linux?.namespaces?.filter((n) => n.type !== 'user') ?? [] }) };
   const process = spec.process ?? NO_PROCESS;
   const plan = planBuilder(request.sources);
   const cgroupPath = cgroupPathOf(request.id, linux.cgroupsPath);
@@ -99,6 +101,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.splice(cgroups.prepare);
   if (cgroups.oom !== undefined && options.standalone !== true) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
   // Detached mounts that only the host's root can make; the child inherits their descriptors.
+  if (options.rootless !== undefined) addOwnUserNamespace(plan, linux, options.rootless);
   addLockedMounts(plan, spec);
   addRootfs(plan, request, host);
   addPreparedMounts(plan, mounts, { spec, stateDir: request.stateDir });
@@ -148,7 +151,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.add('child', 'chdir', { path: process.cwd, create: 1 }, { why: 'working directory', pointer: '/process/cwd' });
   if (spec.root?.readonly === true) addReadonlyRoot(plan);
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
-  const step = { process, spec, host, init: request.init, state: stateOf('creating') };
+  const step = { process, spec, host, init: request.init, state: stateOf('creating'), groupsDenied: options.rootless !== undefined };
   addAttributes(plan, step);
   // Engines want to hear at create what start could not run.
   if (awaits) {

@@ -12,7 +12,8 @@ const CAP_SYS_RESOURCE = 24n;
 export function detectHost(): CompileHost {
   const capabilities = ownCapabilities();
   const oomScoreAdj = Number(readText('/proc/self/oom_score_adj') || 0);
-  const mayRaise = ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n;
+  // In a user namespace of ours the capability is not the machine's.
+  const mayRaise = ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n && isWhole(readText('/proc/self/uid_map'));
   return {
     cgroups: detectCgroups(),
     overlayAppend: overlayAppends(),
@@ -50,6 +51,9 @@ function ownHardLimits(): ReadonlyMap<number, number> {
   }
   return limits;
 }
+
+/** A uid_map that maps every id to itself. */
+const isWhole = (map: string): boolean => /^\s*0\s+0\s+4294967295\s*$/.test(map);
 
 const readText = (path: string): string => {
   try {

@@ -3,6 +3,7 @@ import type { CgroupStats } from '#core/tasks/port.ts';
 import { readCgroupStats } from '#runtime/cgroups/cgroup-stats.ts';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { NaruError } from '#spec/errors.ts';
+import { needGroup } from '../container-pids.ts';
 import { readRecord } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
@@ -15,6 +16,7 @@ const DEFAULT_INTERVAL_MS = 5000;
 export const events: Verb = async (words, context) => {
   const { flags, rest } = parseFlags(words, { stats: bool, interval: text });
   const record = readRecord(context.root, onlyId(rest, 'events'));
+  needGroup(record, 'events');
   const interval = intervalMs(flags.interval);
   if (containerStatus(context.root, record).status === 'stopped') throw new NaruError('conflict', `container with id ${record.id} is not running`);
   for (;;) {

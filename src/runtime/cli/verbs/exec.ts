@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { compileExec } from '#runtime/compile/compile-exec.ts';
-import { detectHost } from '#runtime/driver/detect-host.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { OciProcess, OciSpec } from '#spec/oci-runtime.ts';
 import { pidfdOpen } from '#sys/descriptors.ts';
@@ -13,6 +12,7 @@ import { readProcessStat } from '../process-stat.ts';
 import { parseJson, readJsonText } from '../read-bundle.ts';
 import { RequestSlots, runtimeTask } from '../run-task.ts';
 import { connectConsole } from '../start-socket.ts';
+import { hostOf } from '../task-plan.ts';
 
 const FLAGS = {
   process: { kind: 'text', short: 'p' }, detach: { kind: 'bool', short: 'd' }, tty: { kind: 'bool', short: 't' }, 'console-socket': text, 'pid-file': text,
@@ -46,10 +46,10 @@ export const exec: Verb = async (words, context) => {
       execId: 'exec', process: process_, spec,
       io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
     }, {
-      containerId: record.id, targetSlot, inheritStreams: !terminal, noNewKeyring: record.noNewKeyring,
+      containerId: record.id, rootless: record.owner !== undefined, targetSlot, inheritStreams: !terminal, noNewKeyring: record.noNewKeyring,
       ...(flags.detach && { leave: 'started' as const }), ...(flags['pid-file'] !== undefined && { pidFile: resolve(flags['pid-file']) }),
       ...(consoleSlot !== undefined && { consoleSlot }), ...(preserve !== undefined && { preserve }),
-    }, detectHost());
+    }, hostOf(record));
     const task = runtimeTask({ id: record.id, spec: { ...spec, process: process_ }, verb: 'exec', plan, helper: context.helper(), slots, leaves: flags.detach });
     // Before the start: not a byte is lost, and a short process is not missed.
     const detach = !flags.detach && terminal && consoleSlot === undefined ? await (await import('../attach-terminal.ts')).attachTerminal(task) : undefined;

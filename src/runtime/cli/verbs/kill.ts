@@ -1,6 +1,5 @@
-import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
-import { readPids } from '#runtime/cgroups/read-pids.ts';
 import { NaruError } from '#spec/errors.ts';
+import { containerPids } from '../container-pids.ts';
 import { readRecord } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
@@ -16,7 +15,7 @@ export const kill: Verb = (words, context) => {
   const record = readRecord(context.root, rest[0]!);
   const signal = signalNumber(rest[1] ?? 'TERM');
   if (flags.all) {
-    for (const pid of readPids(detectCgroups(), record.cgroupPath)) {
+    for (const pid of containerPids(context.root, record)) {
       const stat = readProcessStat(pid);
       if (stat !== undefined) signalProcess({ pid, startTime: stat.startTime }, signal);
     }

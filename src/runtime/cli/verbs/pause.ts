@@ -1,6 +1,7 @@
 import { freeze } from '#runtime/cgroups/cgroup-control.ts';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { NaruError } from '#spec/errors.ts';
+import { needGroup } from '../container-pids.ts';
 import { readRecord } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
@@ -10,6 +11,7 @@ import { onlyId } from '../words.ts';
 /** `pause ID`: every process stands still. */
 export const pause: Verb = async (words, context) => {
   const record = readRecord(context.root, onlyId(parseFlags(words, {}).rest, 'pause'));
+  needGroup(record, 'pause');
   const { status } = containerStatus(context.root, record);
   if (status !== 'running' && status !== 'created') throw new NaruError('conflict', `container not running or created: ${status}`);
   await freeze(detectCgroups(), record.cgroupPath, true);
@@ -19,6 +21,7 @@ export const pause: Verb = async (words, context) => {
 /** `resume ID` */
 export const resume: Verb = async (words, context) => {
   const record = readRecord(context.root, onlyId(parseFlags(words, {}).rest, 'resume'));
+  needGroup(record, 'resume');
   const { status } = containerStatus(context.root, record);
   if (status !== 'paused') throw new NaruError('conflict', `container not paused: ${status}`);
   await freeze(detectCgroups(), record.cgroupPath, false);

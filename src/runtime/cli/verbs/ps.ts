@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
-import { readPids } from '#runtime/cgroups/read-pids.ts';
 import { NaruError } from '#spec/errors.ts';
+import { containerPids } from '../container-pids.ts';
 import { readRecord } from '../container-record.ts';
 import type { Verb } from '../context.ts';
 import { parseFlags } from '../flags.ts';
@@ -11,7 +10,7 @@ export const ps: Verb = (words, context) => {
   const { flags, rest } = parseFlags(words, { format: { kind: 'text', short: 'f' } }, { stop: true });
   const format = flags.format ?? 'table';
   if (format !== 'table' && format !== 'json') throw new NaruError('invalid', `invalid format option ${JSON.stringify(format)}`);
-  const pids = readPids(detectCgroups(), readRecord(context.root, rest[0] ?? '').cgroupPath);
+  const pids = containerPids(context.root, readRecord(context.root, rest[0] ?? ''));
   if (format === 'json') {
     process.stdout.write(`${JSON.stringify(pids)}\n`);
     return 0;

@@ -22,7 +22,8 @@ export const spec: Verb = (words) => {
     linux!.gidMappings = [{ containerID: 0, hostID: process.getegid!(), size: 1 }];
     delete linux!.resources;
     for (const mount of config.mounts ?? []) mount.options = mount.options?.filter((o) => !o.startsWith('gid=') && !o.startsWith('uid='));
-    const sys = config.mounts?.find((m) => m.destination === '/sys');
+    config.mounts = config.mounts?.filter((m) => !m.destination.startsWith('/sys/')) ?? [];
+    const sys = config.mounts.find((m) => m.destination === '/sys');
     if (sys !== undefined) Object.assign(sys, { type: 'none', source: '/sys', options: ['rbind', 'nosuid', 'noexec', 'nodev', 'ro'] });
   }
   writeFileSync(file, `${JSON.stringify(config, null, '\t')}\n`, { mode: 0o666 });

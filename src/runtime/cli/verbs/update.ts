@@ -3,6 +3,7 @@ import { updateResources } from '#runtime/cgroups/cgroup-control.ts';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { OciResources } from '#spec/oci-runtime.ts';
+import { needGroup } from '../container-pids.ts';
 import { readRecord } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
@@ -21,6 +22,7 @@ type UpdateFlags = ReturnType<typeof parseFlags<typeof FLAGS>>['flags'];
 export const update: Verb = async (words, context) => {
   const { flags, rest } = parseFlags(words, FLAGS);
   const record = readRecord(context.root, onlyId(rest, 'update'));
+  needGroup(record, 'update');
   if (flags['l3-cache-schema'] !== undefined || flags['mem-bw-schema'] !== undefined) throw new NaruError('unsupported', 'intelRdt is not supported by naru');
   const resources = flags.resources === undefined ? resourcesOf(flags) : parseJson(readFileSync(flags.resources === '-' ? 0 : flags.resources, 'utf8'), flags.resources) as OciResources;
   if (typeof resources !== 'object' || resources === null) throw new NaruError('invalid', `${flags.resources}: is no object`);
