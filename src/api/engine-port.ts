@@ -132,6 +132,8 @@ export interface Networks {
 export interface System {
   info(): Promise<A.Json>;
   version(): Promise<A.Json>;
+  /** Looks at all that is stored; with `repair` puts right what can be. */
+  check(options: { repair: boolean; auth: string }, signal: AbortSignal): AsyncIterable<N.CheckMessage>;
   diskUsage(types: readonly string[]): Promise<A.DiskUsage>;
   events(options: { since: bigint; until: bigint; filters: A.Filters }, signal: AbortSignal): AsyncIterable<A.EventMessage>;
 }

@@ -139,6 +139,7 @@ export const ROUTES: readonly Route[] = [
   ['POST', '/naru/image/verify', signatures.verify],
   ['POST', '/naru/image/signature', signatures.addSignature],
   ['GET', '/naru/image/referrers', signatures.referrers],
+  ['POST', '/naru/system/check', system.check],
   ['GET', '/naru/manifest', signatures.manifest],
   ['POST', '/naru/manifest/list', signatures.pushManifestList],
   ['GET', '/naru/network/dns', networks.dns],

@@ -1,3 +1,4 @@
+import type { CheckMessage } from '#spec/naru-api.ts';
 import type * as A from '#spec/engine-api.ts';
 import type { EngineTransport } from './engine-transport.ts';
 import { jsonStream } from './json-stream.ts';
@@ -30,6 +31,10 @@ export class SystemClient {
     const answer = await this.#engine.transport.request('HEAD', '/_ping');
     await answer.body.collect();
     return { apiVersion: answer.headers.get('api-version') };
+  }
+
+  check(options: { repair: boolean }): AsyncGenerator<CheckMessage, void> {
+    return this.#engine.stream<CheckMessage>('POST', '/naru/system/check', { query: { repair: options.repair } });
   }
 
   version(): Promise<ServerVersion> {

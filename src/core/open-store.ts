@@ -1,5 +1,6 @@
 import { closeSync, openSync, readdirSync } from 'node:fs';
 import { hexOf } from './content/digest.ts';
+import { checkStore } from './check/check-store.ts';
 import { openDataRoot, sweep } from './data-root.ts';
 import { openDatabase } from './db/database.ts';
 import { openDocuments } from './documents/open-documents.ts';
@@ -35,7 +36,14 @@ export async function openStore(dataRoot: string, extraSchema: readonly { name: 
     const snapshots = openSnapshots({ db, root, lowersOf: images.lowersOf, exportTree: (fd) => packTree(fd, { path: '/', name: '', closeRoot: true }) });
     const transfers = openTransfers({ db, root, self: options.self, images });
     const documents = openDocuments({ db, root });
-    return { images: collecting(images, documents), snapshots, transfers, documents, db, close: () => db.close() };
+    return { images: collecting(images, documents), snapshots, transfers, documents, db,
+      check: (signal) => checkStore({ db, root, self: options.self }, signal),
+      discardOrphan: (path) => root.discard(path),
+      imageNames: (id) => ({
+        tags: (db.sql('SELECT reference AS v FROM tags WHERE image = ? ORDER BY reference').all(id) as { v: string }[]).map(({ v }) => v),
+        digests: (db.sql('SELECT reference AS v FROM repo_digests WHERE image = ? ORDER BY reference').all(id) as { v: string }[]).map(({ v }) => v),
+      }),
+      close: () => db.close() };
   } catch (error) {
     db.close();
     throw error;

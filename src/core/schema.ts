@@ -109,6 +109,10 @@ CREATE TABLE document_names (
 ) STRICT, WITHOUT ROWID;`,
   },
   {
+    name: 'core-last-used',
+    sql: 'ALTER TABLE images ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0; -- milliseconds since the epoch, of the last container',
+  },
+  {
     name: 'core-variants',
     sql: `
 CREATE TABLE tag_variants (                   -- other platforms' images of the same index, behind a tag

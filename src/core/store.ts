@@ -11,6 +11,12 @@ export interface Store {
   readonly images: ImageStore;
   readonly snapshots: SnapshotStore;
   readonly transfers: import('./transfers/transfer-store.ts').TransferStore;
+  /** Looks at everything that is stored (core/check/check-store.ts). */
+  check(signal: AbortSignal): AsyncIterable<import('./check/check-store.ts').CheckStep>;
+  /** Deletes what `check` called an orphan. */
+  discardOrphan(path: string): Promise<void>;
+  /** Names of an image whose config may not be readable. */
+  imageNames(id: Digest): { readonly tags: string[]; readonly digests: string[] };
   readonly documents: import('./documents/document-store.ts').DocumentStore;
   /** The database, for the engine's own tables (engine/schema). */
   readonly db: import('./db/database.ts').Database;
@@ -48,6 +54,8 @@ export interface ImageStore {
   get(id: Digest): ImageRecord | undefined;
   list(): ImageRecord[];
   tag(id: Digest, reference: string): void;
+  /** When it was last pulled, tagged or run; milliseconds since the epoch. */
+  lastUsed(id: Digest): number;
   /** Images of other platforms behind a tag: they came by the same index. */
   variants(reference: string): ImageRecord[];
   /** Puts one more behind a tag; they stay until the tag means something else. */

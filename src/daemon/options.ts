@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly registries: string;
   /** Which repositories need whose signatures (engine/policy/image-policy.ts). */
   readonly imagePolicy: string;
+  /** Percent of the disk; age in milliseconds. */
+  readonly imageMarks: { readonly high: number; readonly low: number; readonly age: number } | undefined;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   /** Read again at SIGHUP. */
   readonly configFile: string;
@@ -56,6 +58,9 @@ Options:
       --tls                  encrypt tcp without client certificates
       --insecure-tcp         allow tcp without TLS: whoever reaches the port owns the machine
       --registries-dir DIR   one <host>.json for each registry with mirrors or certificates (default ${DEFAULT_REGISTRIES})
+      --image-high-water N   above N percent of the disk, images that nothing uses are removed, least recently used first (default: never)
+      --image-low-water N    … until no more than N percent are used (default: 10 below the high-water mark)
+      --image-min-age TIME   … none that was pulled, tagged or run more recently (default 2m)
       --image-policy FILE    which repositories need whose signatures, when the file is there (default ${DEFAULT_IMAGE_POLICY})
   -l, --log-level LEVEL      error, warn, info or debug (default info)
       --config-file FILE     Docker's daemon.json (default ${DEFAULT_CONFIG_FILE}); read again at SIGHUP
@@ -75,7 +80,8 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
         pidfile: { type: 'string' }, bridge: { type: 'string' }, bip: { type: 'string' }, ipv6: { type: 'boolean' }, 'fixed-cidr-v6': { type: 'string' },
         'default-address-pool': { type: 'string', multiple: true }, mtu: { type: 'string' }, firewall: { type: 'string' }, 'cgroup-parent': { type: 'string' },
         tls: { type: 'boolean' }, tlsverify: { type: 'boolean' }, tlscacert: { type: 'string' }, tlscert: { type: 'string' },
-        tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'image-policy': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
+        tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'image-policy': { type: 'string' },
+        'image-high-water': { type: 'string' }, 'image-low-water': { type: 'string' }, 'image-min-age': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
         'config-file': { type: 'string' }, validate: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -116,6 +122,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     tls: verify || values['tls'] === true ? { ...pick('ca', text('tlscacert')), ...pick('cert', text('tlscert')), ...pick('key', text('tlskey')), verify } : undefined,
     insecureTcp: values['insecure-tcp'] === true,
     registries: absolute('--registries-dir', text('registries-dir') ?? DEFAULT_REGISTRIES),
+    imageMarks: marksOf({ high: text('image-high-water'), low: text('image-low-water'), age: text('image-min-age') }),
     imagePolicy: absolute('--image-policy', text('image-policy') ?? DEFAULT_IMAGE_POLICY),
     logLevel: level as DaemonOptions['logLevel'],
   };
@@ -128,6 +135,25 @@ function networkOptions(values: Record<string, string | boolean | string[] | und
   if (mtu !== undefined && !(Number(mtu) >= 68 && Number(mtu) <= 65535)) throw new NaruError('invalid', `--mtu ${String(mtu)}: a number from 68 to 65535`);
   const pools = values['default-address-pool'] as string[] | undefined;
   return { ...(six === undefined ? {} : { ipv6: six }), ...(firewall === undefined ? {} : { firewall }), ...(pools === undefined ? {} : { pools }), ...(mtu === undefined ? {} : { mtu: Number(mtu) }) };
+}
+
+function marksOf(given: { high: string | undefined; low: string | undefined; age: string | undefined }): DaemonOptions['imageMarks'] {
+  const percent = (flag: string, value: string): number => {
+    const number = /^\d{1,3}%?$/.test(value) ? Number.parseInt(value, 10) : NaN;
+    if (!(number >= 1 && number <= 100)) throw new NaruError('invalid', `${flag} ${value}: not a percentage from 1 to 100`);
+    return number;
+  };
+  const time = /^(\d{1,9})(s|m|h)$/.exec(given.age ?? '2m');
+  if (time === null) throw new NaruError('invalid', `--image-min-age ${given.age}: not a time like 90s, 2m or 1h`);
+  const age = Number(time[1]) * { s: 1000, m: 60_000, h: 3_600_000 }[time[2] as 's' | 'm' | 'h'];
+  if (given.high === undefined) {
+    if (given.low !== undefined) throw new NaruError('invalid', '--image-low-water needs --image-high-water');
+    return undefined;
+  }
+  const high = percent('--image-high-water', given.high);
+  const low = given.low === undefined ? Math.max(1, high - 10) : percent('--image-low-water', given.low);
+  if (low >= high) throw new NaruError('invalid', `--image-low-water ${low}: not below the high-water mark of ${high}`);
+  return { high, low, age };
 }
 
 const pick = <K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> =>

@@ -16,6 +16,7 @@ import { ExecSet } from './execs/exec-set.ts';
 import { createExecs } from './execs/execs.ts';
 import { createImages } from './images/images.ts';
 import { createNetworks } from './networks/networks.ts';
+import { createWatermark } from './images/watermark.ts';
 import { openImagePolicy } from './policy/image-policy.ts';
 import { createRegistries } from './registry/registry.ts';
 import { createStatsSamplers } from './stats/stats-samplers.ts';
@@ -49,6 +50,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { /
     networks: openNetworkTable(store.db, { bridge: network.bridge, facts: engineFacts(store.db) }),
     stats: createStatsSamplers({ tasks, network, cgroupPath: (container) => cgroupPath(context, container) }),
     afterExit: createAfterExit(() => context),
+    watermark: createWatermark(() => context, options.imageMarks),
     policy: openImagePolicy(options.imagePolicy ?? DEFAULT_IMAGE_POLICY),
     closing: closing.signal,
   };
@@ -66,6 +68,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { /
     reloaded: () => context.events.emit('daemon', 'reload', { id: facts.id, attributes: { name: hostname(), labels: JSON.stringify(context.settings().labels), debug: String(context.settings().debug) } }),
     async close() {
       closing.abort();
+      context.watermark.close();
       for (const container of context.containers.all()) {
         container.restartTimer?.cancel();
         container.health?.stop();

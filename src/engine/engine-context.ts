@@ -10,6 +10,7 @@ import type { EventJournal } from './events/event-journal.ts';
 import type { ExecSet } from './execs/exec-set.ts';
 import type { StatsSamplers } from './stats/stats-samplers.ts';
 import type { NetworkTable } from './networks/network-table.ts';
+import type { Watermark, WatermarkOptions } from './images/watermark.ts';
 import type { ImagePolicy } from './policy/image-policy.ts';
 import type { VolumeTable } from './volumes/volume-table.ts';
 
@@ -34,6 +35,8 @@ export interface EngineOptions {
   readonly imagePolicy?: string;
   /** What holds for all containers now; default: DEFAULT_SETTINGS. */
   readonly settings?: () => EngineSettings;
+  /** Images that nothing uses go when the disk fills (images/watermark.ts); undefined: never. */
+  readonly imageMarks?: WatermarkOptions;
   /** Where failures go that nobody waits for. */
   readonly log?: { warn(text: string): void };
 }
@@ -53,6 +56,7 @@ export interface EngineContext extends EngineOptions {
   readonly stats: StatsSamplers;
   readonly afterExit: AfterExit;
   readonly policy: ImagePolicy;
+  readonly watermark: Watermark;
   /** Aborts when the engine closes: timers and followers end. */
   readonly closing: AbortSignal;
 }

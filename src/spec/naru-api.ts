@@ -21,3 +21,8 @@ export interface DnsCounts { Queries: number; /** From the names of the networks
 
 /** `POST /naru/manifest/list` */
 export interface ManifestListRequest { Name: string; Manifests: { Ref: string; MediaType: string; Digest: string; Raw: string }[]; Index: { MediaType: string; Raw: string } }
+
+/** A line of `POST /naru/system/check`: a problem, what was done about one, or the sums at the end. */
+export type CheckMessage =
+  | { What: string; Problem: string; /** Names of images and artifacts that are touched. */ Images: string[]; /** '' for nothing. */ Action: string }
+  | { Checked: number; Problems: number; Repaired: number };

@@ -185,9 +185,9 @@ function fakeStore(root: string, config: ContainerConfig): Store & { snapshotsMa
   };
   return {
     db, snapshotsMade: made, close: () => db.close(),
-    transfers: undefined as never, documents: undefined as never,
+    transfers: undefined as never, documents: undefined as never, check: undefined as never, discardOrphan: undefined as never, imageNames: undefined as never,
     images: {
-      variants: () => [], addVariant: () => undefined,
+      lastUsed: () => 0, variants: () => [], addVariant: () => undefined,
       find: (name) => (there && (tags.has(name) || tags.has(`${name}:latest`) || IMAGE_ID.includes(name)) ? image() : undefined), get: (id) => (there && id === IMAGE_ID ? image() : undefined), list: () => (there ? [image()] : []),
       tag: (_id, reference) => void tags.add(reference.includes(':') ? reference : `${reference}:latest`), untag: (reference) => tags.delete(reference),
       delete: (id) => {

@@ -26,6 +26,9 @@ export const diskUsage: Handler = async ({ engine, query, version: minor }) => {
   return json(asOlder(usage, 'disk-usage', minor));
 };
 
+export const check: Handler = async ({ engine, query, request }) =>
+  jsonLines(engine.system.check({ repair: query.flag('repair'), auth: request.header('x-registry-auth') ?? '' }, request.signal));
+
 export const events: Handler = async ({ engine, query, request }) => {
   const since = query.timestamp('since');
   const until = query.timestamp('until');

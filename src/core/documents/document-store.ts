@@ -19,6 +19,8 @@ export interface DocumentStore {
   name(digest: Digest, reference: string): void;
   /** True when there was such a name. Call `collect` when all is done. */
   untag(reference: string): boolean;
+  /** Deletes it, whatever keeps it. */
+  remove(digest: Digest): void;
   blobs(document: Digest): StoredBlob[];
   readBlob(digest: Digest): Buffer;
   openBlob(digest: Digest): Readable;

@@ -140,6 +140,7 @@ export function openDocuments({ db, root }: { db: Database; root: DataRoot }): D
     parents: (child) => rows(`SELECT ${COLUMNS} FROM documents d JOIN document_children c ON c.parent = d.digest WHERE c.child = ? ORDER BY d.digest`, child),
     name: (digest, reference) => db.transaction(() => nameRow(reference, digest)),
     untag: (reference) => db.transaction(() => db.sql('DELETE FROM document_names WHERE reference = ?').run(reference).changes > 0),
+    remove: (digest) => db.transaction(() => void db.sql('DELETE FROM documents WHERE digest = ?').run(digest)),
     blobs: (document) => (db.sql('SELECT digest, size, media_type AS mediaType FROM document_blobs WHERE document = ? ORDER BY position').all(document) as unknown as StoredBlob[]),
     readBlob: (digest) => readFileSync(pathOf(digest)),
     openBlob: (digest) => createReadStream(pathOf(digest)),

@@ -8,7 +8,7 @@ import type { ImageRecord, ImageStore } from '../store.ts';
 import { familiarName, familiarTag, parseReference, parseTag } from './reference.ts';
 import { imageHistory } from './image-history.ts';
 
-export type ImageTable = Pick<ImageStore, 'find' | 'get' | 'list' | 'tag' | 'variants' | 'addVariant' | 'untag' | 'delete' | 'history' | 'layersSize'> & {
+export type ImageTable = Pick<ImageStore, 'find' | 'get' | 'list' | 'lastUsed' | 'tag' | 'variants' | 'addVariant' | 'untag' | 'delete' | 'history' | 'layersSize'> & {
   /** Layer directories, top first, each once. Throws not-found. */
   lowersOf(image: Digest): readonly string[];
   /** After rows of this image changed by other hands. */
@@ -107,6 +107,8 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
 
     list: () => (db.sql('SELECT id FROM images').all() as { id: Digest }[]).map(({ id }) => demand(id)),
 
+    lastUsed: (id) => (db.sql('SELECT max(last_used, last_tagged / 1000000) AS v FROM images WHERE id = ?').get(id) as { v: number } | undefined)?.v ?? 0,
+
     tag(id, reference) {
       const name = parseTag(reference);
       demand(id);
@@ -144,7 +146,8 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
     },
 
     delete(id) {
-      const image = demand(id);
+      // Not by its config: that may be what is damaged.
+      if (db.sql('SELECT 1 FROM images WHERE id = ?').get(id) === undefined) throw new NaruError('not-found', `No such image: ${id}`);
       const removed: LayerRow[] = [];
       const freed: number[] = [];
       db.transaction(() => {
@@ -168,7 +171,7 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
         void root.discard(`${root.recipes}/${dir}`).catch(() => {});
       }
       void root.discard(`${root.blobs}/${hexOf(id)}`).catch(() => {});
-      return { deleted: [image.id, ...removed.map((layer) => layer.chain_id)], bytes: removed.reduce((sum, layer) => sum + layer.size, 0) };
+      return { deleted: [id, ...removed.map((layer) => layer.chain_id)], bytes: removed.reduce((sum, layer) => sum + layer.size, 0) };
     },
 
     history: (id) => imageHistory(demand(id)),

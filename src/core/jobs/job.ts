@@ -11,6 +11,7 @@ import type { ErrorKind } from '#spec/errors.ts';
  *     save    blobs to write                  stdout: the archive
  *     blob    stdin: lengths of a growing file  lines of JobEvent: a layer is unpacked while it comes (transfers/take-blob.ts)
  *     relay   nothing                         the same: a layer of the store is unpacked once more, to be fitted to other parents
+ *     verify  nothing                         the same: one progress line for each layer, with what is wrong with it
  *     sync    nothing                         the same: what was staged before is on disk now
  *     compress  a layer to compress           stdout: its bytes; stderr, at the end: their CompressedBlob
  *
@@ -25,6 +26,7 @@ export type Job =
   | ({ readonly kind: 'blob'; readonly incoming: string } & BlobPlan)
   | { readonly kind: 'relay'; readonly incoming: string; readonly layer: string; readonly recipe: string; readonly diffId: Digest }
   | { readonly kind: 'sync'; readonly incoming: string }
+  | { readonly kind: 'verify'; readonly incoming: string; readonly layers: readonly { readonly name: string; readonly layer: string; readonly recipe: string; readonly diffId: Digest }[] }
   | { readonly kind: 'compress'; readonly layer: string; readonly recipe: string; readonly diffId: Digest; readonly compression: 'gzip' | 'zstd'; /** 0: the usual one. */ readonly level?: number };
 
 /** A layer's blob that comes from elsewhere. What came is kept in `partial`, so that the rest is enough when it is cut. */
@@ -41,7 +43,7 @@ export interface BlobPlan {
 export interface CompressedBlob { readonly digest: Digest; readonly size: number }
 
 export type JobEvent =
-  | { readonly kind: 'progress'; readonly name: string; readonly done: number; readonly total: number; readonly complete: boolean }
+  | { readonly kind: 'progress'; readonly name: string; readonly done: number; readonly total: number; readonly complete: boolean; readonly problem?: string }
   | { readonly kind: 'result'; readonly result: JobResult };
 
 /** All staged things are synced to disk. */

@@ -65,6 +65,14 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
       if (layer.diffId !== job.diffId) throw new NaruError('corrupt', `layer ${job.diffId} in the store is damaged`, { hint: 'naru system check --repair finds what is damaged' });
       return { images: [], layers: [layer] };
     }
+    case 'verify': {
+      const hash = new HashThread();
+      job.layers.forEach(({ name, ...layer }, i) => {
+        const problem = problemOf(layer, hash);
+        say({ kind: 'progress', name, done: i + 1, total: job.layers.length, complete: true, ...(problem === undefined ? {} : { problem }) });
+      });
+      return { images: [], layers: [] };
+    }
     case 'sync': {
       sync(incoming);
       return { images: [], layers: [] };
@@ -76,6 +84,18 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
       return { images: [], layers: [layer] };
     }
   }
+}
+
+/** What is wrong with a layer: its tar, written again, must have its digest. */
+function problemOf({ layer, recipe, diffId }: { layer: string; recipe: string; diffId: string }, hash: HashThread): string | undefined {
+  let failure: string | undefined;
+  try {
+    for (const chunk of layerTar(layer, recipe)) hash.update(chunk);
+  } catch (error) {
+    failure = error instanceof NaruError ? error.message : String((error as NodeJS.ErrnoException).code ?? error);
+  }
+  const digest = hash.digest(); // also after a failure: it begins anew with the next
+  return failure ?? (digest === diffId ? undefined : `its content has digest ${digest}`);
 }
 
 async function* chunksOf(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {

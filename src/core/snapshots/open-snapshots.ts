@@ -87,6 +87,7 @@ export function openSnapshots({ db, root, lowersOf, exportTree }: SnapshotDepend
           if (rowOf(id) !== undefined) throw new NaruError('conflict', `snapshot ${id} exists`, { cause: error });
           throw error;
         }
+        if (image !== null) db.sql('UPDATE images SET last_used = ? WHERE id = ?').run(Date.now(), image);
         makeDirectories(root, id, mount.lowers[0]!);
       }, options);
       return mount;

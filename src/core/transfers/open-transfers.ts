@@ -155,6 +155,8 @@ export function openTransfers(context: TransfersContext): TransferStore {
       for (const id of [image, ...changed]) images.forget(id);
     },
 
+    prunePartials: () => partials.prune(),
+
     learn: (diffId, blob) => db.transaction(() => blobs.learn(diffId, blob)),
   };
 }

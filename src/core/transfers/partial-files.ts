@@ -13,6 +13,8 @@ export interface PartialFiles {
   /** Bytes that are there. */
   length(digest: Digest): number;
   remove(digest: Digest): Promise<void>;
+  /** Deletes all that are not open. Returns bytes. */
+  prune(): number;
   /** To write on at `offset`: what lies behind it is cut off. */
   open(digest: Digest, offset: number): PartialFile;
 }
@@ -33,12 +35,29 @@ export function openPartialFiles(directory: string, now = Date.now()): PartialFi
       // Somebody else removed it.
     }
   }
+  const opened = new Map<string, number>();
   const path = (digest: Digest): string => `${directory}/${algorithmOf(digest)}-${hexOf(digest)}.partial`;
   return {
     path,
     length: (digest) => statSync(path(digest), { throwIfNoEntry: false })?.size ?? 0,
     remove: (digest) => rm(path(digest), { force: true }), // not here: freeing a large file takes a while
+    prune() {
+      let bytes = 0;
+      for (const name of readdirSync(directory)) {
+        const file = `${directory}/${name}`;
+        if (opened.has(file)) continue;
+        try {
+          bytes += statSync(file).size;
+          rmSync(file);
+        } catch {
+          // Somebody else removed it.
+        }
+      }
+      return bytes;
+    },
     open(digest, offset) {
+      const file = path(digest);
+      opened.set(file, (opened.get(file) ?? 0) + 1);
       const fd = openSync(path(digest), constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
       ftruncateSync(fd, offset);
       let at = offset;
@@ -50,7 +69,12 @@ export function openPartialFiles(directory: string, now = Date.now()): PartialFi
           return writing;
         },
         // Not under a write that is on its way: the number could mean another file by then.
-        close: () => void writing.catch(() => {}).then(() => closeSync(fd)),
+        close: () => {
+          const left = opened.get(file)! - 1;
+          if (left === 0) opened.delete(file);
+          else opened.set(file, left);
+          void writing.catch(() => {}).then(() => closeSync(fd));
+        },
       };
     },
   };

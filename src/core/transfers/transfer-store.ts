@@ -22,6 +22,8 @@ export interface TransferStore {
   compress(layer: OutgoingLayer, how: { readonly compression: 'gzip' | 'zstd'; /** 0: the usual one. */ readonly level: number }, signal: AbortSignal): CompressedLayer;
   /** The image has this manifest now, under these names (`name@digest`). */
   adopt(image: Digest, manifest: StoredManifest, digests: readonly string[]): void;
+  /** Deletes what came of blobs that no pull brings just now. Returns bytes. */
+  prunePartials(): number;
   /** Remember that a compressed form of a layer exists, and where. */
   learn(diffId: Digest, blob: KnownBlob): void;
 }

@@ -59,6 +59,7 @@ export function createImages(engine: EngineContext): Images {
           continue;
         }
         imageEvent(engine, { id: event.id, name: event.tag ?? event.id }, 'load');
+        engine.watermark.look();
         yield { stream: event.tag === undefined ? `Loaded image ID: ${event.id}\n` : `Loaded image: ${event.tag}\n` };
       }
     },
@@ -71,6 +72,7 @@ export function createImages(engine: EngineContext): Images {
         config, comment: message || 'Imported from -', platform: { os, architecture: arch, ...(variant === undefined ? {} : { variant }) }, ...(reference === undefined ? {} : { reference }),
       }, signal);
       imageEvent(engine, { id: image.id, name: reference ?? image.id }, 'import');
+      engine.watermark.look();
       yield { status: image.id };
     },
     async save(names, { platform }) {
@@ -79,7 +81,10 @@ export function createImages(engine: EngineContext): Images {
       for (const { id } of selection) imageEvent(engine, { id, name: id }, 'save');
       return images.save(selection);
     },
-    pull: (reference, options, signal) => pullImage(engine, reference, options, signal),
+    async *pull(reference, options, signal): AsyncGenerator<ProgressMessage> {
+      yield* pullImage(engine, reference, options, signal);
+      engine.watermark.look();
+    },
     verify: (request, how) => verifyImage(engine, request, how),
     addSignature: (request, how) => addSignature(engine, request, how),
     registryManifest: (name, how) => registryManifest(engine, name, how),

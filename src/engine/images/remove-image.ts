@@ -11,7 +11,7 @@ import { imageEvent } from './image-event.ts';
 const shortId = (id: string): string => id.replace(/^sha256:/, '').slice(0, 12);
 
 /** Containers that were made from it, or have it mounted. */
-const usersOf = ({ containers }: EngineContext, image: ImageRecord): Container[] =>
+export const usersOf = ({ containers }: EngineContext, image: ImageRecord): Container[] =>
   containers.all().filter((container) => container.imageId === image.id || container.doc.mounts.some((mount) => mount.type === 'image' && mount.source === image.id));
 
 /** `docker rmi`: a name is untagged; the image goes with its last name. Throws conflict, in Docker's words, while containers need it. */
@@ -90,6 +90,13 @@ function deleteImage(engine: EngineContext, image: ImageRecord, items: ImageDele
   return bytes;
 }
 
+/** Takes all names from an image that nothing uses, and deletes it. */
+export function deleteUnused(engine: EngineContext, image: ImageRecord): number {
+  const items: ImageDeleteItem[] = [];
+  for (const tag of image.tags) untag(engine, { image, tag, items });
+  return engine.store.images.get(image.id) === undefined ? 0 : deleteImage(engine, image, items);
+}
+
 /** Images without a name, or all that no container uses. */
 export async function pruneImages(engine: EngineContext, filters: Filters): Promise<PruneReport> {
   const dangling = booleanFilter(filters, 'dangling') ?? true;
@@ -107,6 +114,9 @@ export async function pruneImages(engine: EngineContext, filters: Filters): Prom
     for (const tag of image.tags) untag(engine, { image, tag, items: report.ImagesDeleted });
     report.SpaceReclaimed += deleteImage(engine, image, report.ImagesDeleted);
   }
+  // What a pull left that nobody came back for, and documents that nothing keeps: no filter speaks of those.
+  if (rest.size === 0 && notLabels.length === 0) report.SpaceReclaimed += engine.store.transfers.prunePartials();
+  report.SpaceReclaimed += engine.store.documents.collect();
   engine.events.emit('image', 'prune', { id: '', attributes: { reclaimed: String(report.SpaceReclaimed) } });
   return report;
 }
