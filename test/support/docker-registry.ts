@@ -74,6 +74,8 @@ export class Wire implements AsyncDisposable {
   cut: (received: number) => boolean = () => false;
   /** Bytes per second for each connection; 0: no limit. */
   speed = 0;
+  /** Nothing passes until it resolves: what is on its way arrives meanwhile. */
+  held: Promise<void> = Promise.resolve();
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
 
@@ -87,6 +89,7 @@ export class Wire implements AsyncDisposable {
     const [address, port] = host.split(':');
     const sockets = new Set<Socket>();
     let wire: Wire | undefined;
+    let open: Promise<void> | undefined;
     const server = createServer((client) => {
       const up = connect({ host: address!, port: Number(port) });
       for (const socket of [client, up]) {
@@ -101,7 +104,7 @@ export class Wire implements AsyncDisposable {
       client.pipe(up);
       let count = 0;
       up.on('data', (chunk: Buffer) => {
-        const { speed, cut } = wire!;
+        const { speed, cut, held } = wire!;
         count += chunk.byteLength;
         wire!.received += chunk.byteLength;
         const ready = client.write(chunk);
@@ -109,17 +112,19 @@ export class Wire implements AsyncDisposable {
           up.pause();
           return void client.end(() => up.destroy());
         }
-        if (ready && speed === 0) return;
+        if (ready && speed === 0 && held === open) return;
         // As fast as allowed, and no faster than the client takes it: nothing piles up here.
         up.pause();
-        const waits = [new Promise((resolve) => setTimeout(resolve, speed === 0 ? 0 : (chunk.byteLength / speed) * 1000))];
+        const waits: Promise<unknown>[] = [held, new Promise((resolve) => setTimeout(resolve, speed === 0 ? 0 : (chunk.byteLength / speed) * 1000))];
         if (!ready) waits.push(new Promise((resolve) => client.once('drain', () => resolve(undefined)).once('close', () => resolve(undefined))));
         void Promise.all(waits).then(() => up.resume());
       });
       up.on('end', () => client.end());
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return (wire = new Wire(server, sockets));
+    wire = new Wire(server, sockets);
+    open = wire.held;
+    return wire;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
