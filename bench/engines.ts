@@ -81,7 +81,7 @@ export function naruEngine(executable: string, root: string): BenchEngine {
       // A daemon leaves its bridge and table to its containers; here there are none left.
       const tag = createHash('sha256').update(join(root, 'data')).digest('hex').slice(0, 8);
       spawnSync('ip', ['link', 'del', `naru${tag}`]);
-      spawnSync('nft', ['delete', 'table', 'inet', `naru_${tag}`]);
+      for (const family of ['inet', 'bridge']) spawnSync('nft', ['delete', 'table', family, `naru_${tag}`]);
       spawnSync('sh', ['-c', `for d in /sys/fs/cgroup/*/naru-${tag} /sys/fs/cgroup/naru-${tag}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} +; done`]);
       rmSync(root, { recursive: true, force: true });
     },

@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import { MessageWriter } from '#sys/netlink/message-writer.ts';
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
-import { writeAddress, writeCreateBridge, writeDeleteLink, writeLinkUp } from '#sys/netlink/route-messages.ts';
+import { writeAddress, writeAlias, writeCreateBridge, writeDeleteLink, writeLinkUp } from '#sys/netlink/route-messages.ts';
 import { findLink, hostAddresses } from './host-network.ts';
 import { ipBytes, lastOf, parsePrefix, tryParseIp } from './ip.ts';
 import { type Ipv4Network, ipv4FromBytes, macBytes, macOf, networkOf } from './ipv4.ts';
@@ -29,6 +29,8 @@ export interface WantedBridge {
   readonly mtu: number;
   /** The host's own addresses on it, with the subnet of each. */
   readonly addresses: readonly { readonly address: string; readonly subnet: string }[];
+  /** What `ip link` says it is. */
+  readonly alias: string;
   /** The six bytes of its MAC. */
   readonly mac: string;
 }
@@ -49,7 +51,8 @@ export function ensureBridge(socket: NetlinkSocket, bridge: WantedBridge): void 
   setSysctl('net/ipv4/ip_forward', '1', 'required');
   if (hasIpv6) forwardIpv6();
   const w = new MessageWriter();
-  const what: string[] = [];
+  const what = ['say what it is'];
+  writeAlias(w, { index: link.index }, bridge.alias);
   for (const { address, subnet } of bridge.addresses) {
     const prefix = parsePrefix(subnet);
     what.push(`give it the address ${address}`);

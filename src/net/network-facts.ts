@@ -7,7 +7,7 @@ const BRIDGE = 'com.docker.network.bridge.';
 export const OPTION = {
   bridgeName: `${BRIDGE}name`, icc: `${BRIDGE}enable_icc`, masquerade: `${BRIDGE}enable_ip_masquerade`, hostBinding: `${BRIDGE}host_binding_ipv4`,
   gatewayMode4: `${BRIDGE}gateway_mode_ipv4`, gatewayMode6: `${BRIDGE}gateway_mode_ipv6`, defaultBridge: `${BRIDGE}default_bridge`,
-  firewall: 'naru.firewall', inhibit4: `${BRIDGE}inhibit_ipv4`, trustedInterfaces: `${BRIDGE}trusted_host_interfaces`,
+  firewall: 'naru.firewall', guard: 'naru.guard', inhibit4: `${BRIDGE}inhibit_ipv4`, trustedInterfaces: `${BRIDGE}trusted_host_interfaces`,
   mtu: 'com.docker.network.driver.mtu', interfacePrefix: 'com.docker.network.container_iface_prefix',
   parent: 'parent', macvlanMode: 'macvlan_mode',
 } as const;
@@ -27,6 +27,8 @@ export interface NetworkFacts {
   readonly interfacePrefix: string;
   /** host: published ports obey the host's input rules; undefined: as the daemon says. */
   readonly firewall: Firewall | undefined;
+  /** Containers do not speak in one another's names (frame-guard.ts). */
+  readonly guard: boolean;
   readonly macvlanMode: 'bridge' | 'private' | 'vepa' | 'passthru';
 }
 
@@ -62,7 +64,7 @@ export function parseOptions(options: StringMap): NetworkFacts {
   const firewall = options[OPTION.firewall] || undefined;
   if (firewall !== undefined && firewall !== 'open' && firewall !== 'host') throw bad(OPTION.firewall, firewall, 'open or host');
   return {
-    firewall, mtu: Number(mtu), icc: flag(OPTION.icc, true), masquerade: flag(OPTION.masquerade, true),
+    firewall, guard: flag(OPTION.guard, true), mtu: Number(mtu), icc: flag(OPTION.icc, true), masquerade: flag(OPTION.masquerade, true),
     hostBinding: hostBinding === undefined || hostBinding.value === 0n ? undefined : hostBinding,
     gatewayMode: { 4: mode(OPTION.gatewayMode4), 6: mode(OPTION.gatewayMode6) }, interfacePrefix, macvlanMode,
   };

@@ -16,6 +16,7 @@ import { bitsOf, formatIp, formatPrefix, tryParseIp, tryParsePrefix } from './ip
 import { formatIpv4, macBytes, macOf } from './ipv4.ts';
 import { NatState } from './nat-state.ts';
 import { NetworkAddresses } from './network-addresses.ts';
+import { FrameGuard } from './frame-guard.ts';
 import { HostGate } from './host-gate.ts';
 import { type Firewall, OPTION, networkFacts } from './network-facts.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
@@ -58,6 +59,7 @@ export class Networks implements NetworkService {
   readonly #removals: LinkRemovals;
   readonly #firewall: Firewall;
   readonly #gate: HostGate;
+  readonly #guard: FrameGuard;
   #gated = false;
   #checkTimer: ReturnType<typeof setInterval> | undefined;
 
@@ -74,6 +76,7 @@ export class Networks implements NetworkService {
     this.#removals = new LinkRemovals(this.#log);
     this.#firewall = options.firewall ?? 'open';
     this.#gate = new HostGate({ route: this.#route, netfilter: this.#netfilter }, table);
+    this.#guard = new FrameGuard(this.#netfilter, { table, find: this.#find, log: this.#log });
     this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
   }
 
@@ -95,6 +98,7 @@ export class Networks implements NetworkService {
     for (const endpoints of containers) if (endpoints[0] !== undefined && !this.#sandboxes.has(endpoints[0].containerId)) this.#adopt(endpoints);
     for (const sandbox of this.#sandboxes.values()) sandbox.published = this.#elementsOf(sandbox.endpoints);
     this.#rebuild();
+    this.#rebuildGuard();
     this.#watch();
     for (const chain of foreignForwardDrops(this.#netfilter, this.#table)) this.#log(forwardDropWarning(chain, this.bridge.link));
   }
@@ -113,6 +117,7 @@ export class Networks implements NetworkService {
     await this.#removals.settled(network.link);
     try {
       this.#ensureLink(network);
+      this.#guards({ addNetwork: network });
       if (this.#wantsGate() === this.#gated) this.#change({ add: networkElements(network) });
       else this.#rebuild();
     } catch (error) {
@@ -124,6 +129,7 @@ export class Networks implements NetworkService {
   async forget(network: NetworkRecord): Promise<void> {
     if (!this.#networks.delete(network.id)) return;
     const elements = networkElements(network);
+    this.#guards({ removeNetwork: network });
     if (this.#gated && !this.#wantsGate()) this.#rebuild();
     else if (elements.size > 0) this.#nat.remove(elements);
     if (network.driver === 'bridge' && network.link !== '') await this.#removals.remove(network.link);
@@ -137,6 +143,7 @@ export class Networks implements NetworkService {
       const holds = new Map<PortHold, string>();
       const endpoints = this.#withPorts(request, routed, holds);
       this.#sandboxes.set(request.containerId, { endpoints, holds, published: undefined });
+      this.#guards({ add: endpoints });
       return endpoints;
     } catch (error) {
       for (const endpoint of bare) this.#cancelAddresses(endpoint);
@@ -185,9 +192,11 @@ export class Networks implements NetworkService {
     const next = withDefaultRoutes([...sandbox.endpoints, made], this.#find);
     const added = next.at(-1)!;
     try {
+      this.#guards({ add: [added] });
       runSteps(connectSteps(this.#attachment(added)), this.#route, namespace);
       return this.#move(sandbox, next, { request, namespace });
     } catch (error) {
+      this.#guards({ remove: [added] });
       if (added.hostInterface !== '') deleteLink(this.#route, added.hostInterface);
       this.#cancelAddresses(made);
       throw error;
@@ -204,6 +213,7 @@ export class Networks implements NetworkService {
     const request: SandboxRequest = { containerId: running.containerId, networks: [], ports: portWishes(ports) };
     const next = this.#move(sandbox, rest, { request, namespace });
     if (next.length === 0) this.#sandboxes.delete(running.containerId);
+    this.#guards({ remove: [gone] });
     if (gone.hostInterface !== '') await this.#removals.remove(gone.hostInterface);
     else namespace.within(() => {
       const socket = new NetlinkSocket(NETLINK_ROUTE);
@@ -268,7 +278,7 @@ export class Networks implements NetworkService {
     const gateways = network.pools.filter((pool) => pool.gateway !== '');
     const v4 = gateways.find((pool) => !pool.gateway.includes(':'))?.gateway ?? '';
     ensureBridge(this.#route, {
-      name: network.link, mtu: mtuOf(network, this.#mtu), mac: bridgeMac(v4, network.id),
+      name: network.link, alias: `${this.#table}: network ${network.name}`.slice(0, 200), mtu: mtuOf(network, this.#mtu), mac: bridgeMac(v4, network.id),
       addresses: gateways.map((pool) => ({ address: pool.gateway, subnet: pool.subnet })),
     });
   }
@@ -375,6 +385,7 @@ export class Networks implements NetworkService {
 
   #forgetSandbox(id: string, sandbox: Sandbox): void {
     this.#sandboxes.delete(id);
+    this.#guards({ remove: sandbox.endpoints });
     for (const hold of sandbox.holds.keys()) this.#ports.give(hold);
     for (const endpoint of sandbox.endpoints) {
       this.#giveAddresses(endpoint);
@@ -409,6 +420,17 @@ export class Networks implements NetworkService {
     }
   }
 
+  #guards(change: Parameters<FrameGuard['change']>[0]): void {
+    if (!this.#guard.change(change)) this.#rebuildGuard(change);
+  }
+
+  /** As memory says; what is just being added is not there yet. */
+  #rebuildGuard({ add = [] }: { add?: readonly EndpointRecord[] } = {}): void {
+    const known = this.#records();
+    const ids = new Set(known.map((each) => each.endpointId));
+    this.#guard.rebuild([...this.#networks.values()].map((each) => each.record), [...known, ...add.filter((each) => !ids.has(each.endpointId))], this.#nat.flags);
+  }
+
   #wantsGate(): boolean {
     return [...this.#networks.values()].some(({ record }) => record.driver === 'bridge' && (networkFacts(record).firewall ?? this.#firewall) === 'host');
   }
@@ -431,6 +453,7 @@ export class Networks implements NetworkService {
     this.#checkTimer = setInterval(() => {
       try {
         if (this.#nat.exists()) return;
+        this.#rebuildGuard();
         this.#log(`the nftables table of bridge ${this.bridge.link} was deleted by somebody else: restored`);
         this.#rebuild();
       } catch (error) {

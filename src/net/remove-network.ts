@@ -1,5 +1,6 @@
 import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NftBatch } from '#sys/netlink/nft-batch.ts';
+import { NFPROTO_BRIDGE, NFPROTO_INET } from '#sys/netlink/nft-constants.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
 import { deleteLink } from './bridge.ts';
 import { HostGate } from './host-gate.ts';
@@ -13,8 +14,9 @@ export function removeNetwork(options: NetworkOptions = {}): void {
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
   const route = new NetlinkSocket(NETLINK_ROUTE);
   try {
-    if (tableExists(netfilter, table)) {
-      const batch = new NftBatch(table);
+    for (const family of [NFPROTO_INET, NFPROTO_BRIDGE]) {
+      if (!tableExists(netfilter, table, family)) continue;
+      const batch = new NftBatch(table, family);
       batch.deleteTable();
       batch.end();
       netfilter.request(batch.writer, batch.describe);

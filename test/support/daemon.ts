@@ -157,7 +157,7 @@ export class TestDaemon {
     } finally {
       await this.down('SIGTERM');
       spawnSync('ip', ['link', 'del', this.scope.bridge]);
-      spawnSync('nft', ['delete', 'table', 'inet', this.scope.nftTable]);
+      for (const family of ['inet', 'bridge']) spawnSync('nft', ['delete', 'table', family, this.scope.nftTable]);
       spawnSync('sh', ['-c', `for d in /sys/fs/cgroup/*${this.scope.cgroupParent} /sys/fs/cgroup${this.scope.cgroupParent}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} +; done`]);
       if (existsSync(this.root)) rmSync(this.root, { recursive: true, force: true });
     }

@@ -10,7 +10,12 @@ export interface Footprint {
   shims: string[];
   /** Sockets of the resolver's process, which ends a moment after the last container that needs it. */
   resolvers: string[];
+  /** Of the tables of ours, in every family. */
   nftElements: string[];
+  /** Bridges of ours (by what they say of themselves), what is on them, their addresses and routes, tables. */
+  networkObjects: string[];
+  /** Tracked udp flows to the containers: what was published no more is forgotten. */
+  flows: string[];
   directories: string[];
   descriptors: number;
 }
@@ -42,8 +47,9 @@ function shimsOf(stateDir: string): string[] {
 const resolversOf = (stateDir: string): string[] => lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path === `${stateDir}/dns.sock`);
 
 export function footprint(scope: OracleScope): Footprint {
-  const nft = spawnSync('nft', ['-j', 'list', 'table', 'inet', scope.nftTable], { encoding: 'utf8' });
-  const elements = nft.status === 0 ? [...nft.stdout.matchAll(/"elem": \[(.*?)\]\}/gs)].map((m) => m[1] as string).sort() : [];
+  const tables = output('nft', 'list', 'tables').split('\n').filter((line) => line.endsWith(` ${scope.nftTable}`));
+  const elements = tables.flatMap((table) => [...output('nft', '-j', 'list', ...table.split(' ')).matchAll(/"elem": \[(.*?)\]\}/gs)].map((m) => `${table}: ${m[1]}`)).sort();
+  const bridges = [...output('ip', '-d', 'link').matchAll(/^\d+: ([^:@\s]+)(?:(?!^\d+: )[^])*?alias (\S+)/gm)].filter(([, , alias]) => alias === `${scope.nftTable}:`).map(([, name]) => name as string).sort();
   const linkNames = spawnSync('ip', ['-o', 'link', 'show', 'master', scope.bridge], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '').map((l) => (l.split(': ')[1] ?? '').split('@')[0] as string).sort();
   return {
     mounts: lines('/proc/self/mountinfo').filter((l) => l.includes(scope.dataRoot) || l.includes(scope.stateDir)),
@@ -52,9 +58,34 @@ export function footprint(scope: OracleScope): Footprint {
     shims: shimsOf(scope.stateDir),
     resolvers: resolversOf(scope.stateDir),
     nftElements: elements,
+    networkObjects: [...tables, ...bridges.flatMap((bridge) => [
+      bridge, ...output('ip', '-o', 'link', 'show', 'master', bridge).split('\n').map((line) => line.split(': ')[1] ?? '').filter((name) => name !== ''),
+      ...['-4', '-6'].flatMap((family) => [
+        ...[...output('ip', family, '-o', 'addr', 'show', 'dev', bridge, 'scope', 'global').matchAll(/inet6? (\S+)/g)].map(([, address]) => `${bridge} ${address}`),
+        ...output('ip', family, 'route', 'show', 'dev', bridge, 'scope', 'link').split('\n').filter((route) => route !== '').map((route) => `${bridge} ${route.split(' ')[0]}`),
+      ]),
+    ])].sort(),
+    flows: flowsTo(bridges.flatMap((bridge) => [...output('ip', '-4', '-o', 'addr', 'show', 'dev', bridge).matchAll(/inet (\S+)/g)].map(([, cidr]) => cidr as string))),
     directories: [...children(join(scope.dataRoot, 'snapshots')), ...children(join(scope.dataRoot, 'containers')), ...children(join(scope.stateDir, 'containers')), ...children(join(scope.dataRoot, 'tmp'))],
     descriptors: descriptorsOf(scope.daemonPid),
   };
+}
+
+const output = (command: string, ...args: string[]): string => spawnSync(command, args, { encoding: 'utf8' }).stdout;
+
+/** `dport=5353`: udp flows that were rewritten to an address of these subnets. */
+function flowsTo(subnets: readonly string[]): string[] {
+  const value = (address: string): number => address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  const ranges = subnets.map((cidr) => {
+    const [address = '', length = '32'] = cidr.split('/');
+    const size = 2 ** (32 - Number(length));
+    return { first: Math.floor(value(address) / size) * size, size };
+  });
+  return lines('/proc/net/nf_conntrack').flatMap((line) => {
+    const [, to, port, from] = /^ipv4 .* udp .*?src=\S+ dst=(\S+) sport=\S+ dport=(\S+) .*?src=(\S+) /.exec(line) ?? [];
+    if (to === undefined || from === undefined || to === from) return [];
+    return ranges.some(({ first, size }) => value(from) >= first && value(from) < first + size) ? [`udp to ${to}:${port}, by ${from}`] : [];
+  }).sort();
 }
 
 function descriptorsOf(pid: number): number {
@@ -85,7 +116,7 @@ export async function leaks(scope: OracleScope, baseline: Footprint, deadlineMs 
 
 function compare(before: Footprint, now: Footprint): string {
   const out: string[] = [];
-  for (const key of ['mounts', 'links', 'cgroups', 'shims', 'resolvers', 'nftElements', 'directories'] as const) {
+  for (const key of ['mounts', 'links', 'cgroups', 'shims', 'resolvers', 'nftElements', 'networkObjects', 'flows', 'directories'] as const) {
     const had = new Set(before[key]);
     const left = now[key].filter((x) => !had.has(x));
     if (left.length > 0) out.push(`${key} left behind: ${left.join(', ')}`);

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { NR, SOCK_CLOEXEC, SOCK_RAW } from '#sys/numbers.ts';
 import { check, syscall } from '#sys/syscalls.ts';
 
-const AF_PACKET = 17, ETHERTYPE_IPV6 = 0x86dd, ICMPV6 = 58;
+const AF_PACKET = 17, ICMPV6 = 58;
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(/[ :]/g, ''), 'hex'));
 const SOURCE = bytes('fe80 0000 0000 0000 0000 0000 0000 1234'), ALL_NODES = bytes('ff02 0000 0000 0000 0000 0000 0000 0001');
 
@@ -20,17 +20,19 @@ function advertisement(): Uint8Array {
 }
 
 /** Send it from the interface with this index of the current network namespace. */
-export function sendRouterAdvertisement(index: number): void {
+export const sendRouterAdvertisement = (index: number): void => sendFrame(index, advertisement());
+
+/** A whole Ethernet frame, whatever it says. */
+export function sendFrame(index: number, frame: Uint8Array): void {
   const fd = check(syscall(NR.socket, AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), 'packet socket');
   const address = new Uint8Array(20);
   const view = new DataView(address.buffer);
   view.setUint16(0, AF_PACKET, true);
-  view.setUint16(2, ETHERTYPE_IPV6, false);
+  view.setUint16(2, new DataView(frame.buffer, frame.byteOffset).getUint16(12, false), false);
   view.setInt32(4, index, true);
   address[11] = 6;
-  const frame = advertisement();
   try {
-    check(syscall(NR.sendto, fd, frame, frame.byteLength, 0, address, address.byteLength), 'send a router advertisement');
+    check(syscall(NR.sendto, fd, frame, frame.byteLength, 0, address, address.byteLength), 'send a frame');
   } finally {
     closeSync(fd);
   }

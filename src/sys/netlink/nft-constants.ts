@@ -44,5 +44,5 @@ export const CT_STATE_NEW = 8, CT_STATE_ESTABLISHED = 2, CT_STATE_RELATED = 4, I
 export const NF_NAT_RANGE_PROTO_OFFSET = 0x20;
 
 /** Types that `nft list` uses to print keys and data (libnftables' numbers, 6 bits each in a concatenation). */
-export const TYPE_IPV4 = 7, TYPE_IPV6 = 8, TYPE_IFNAME = 41, TYPE_INET_PROTO = 12, TYPE_INET_SERVICE = 13;
+export const TYPE_IPV4 = 7, TYPE_IPV6 = 8, TYPE_ETHER_ADDR = 9, TYPE_IFNAME = 41, TYPE_INET_PROTO = 12, TYPE_INET_SERVICE = 13;
 export const concatenatedType = (...types: number[]): number => types.reduce((all, type) => all * 64 + type, 0);

@@ -221,6 +221,14 @@ export function writeCreateMacvlan(w: MessageWriter, options: MacvlanOptions, fl
   });
 }
 
+/** A word for people, at most 255 bytes. */
+export function writeAlias(w: MessageWriter, target: LinkTarget, alias: string): void {
+  w.message(R.RTM_SETLINK, 0, () => {
+    linkHeader(w, target);
+    w.string(R.IFLA_IFALIAS, alias);
+  });
+}
+
 /** Before the interface goes up: it announces its IPv4 address to the neighbours then. */
 export function writeAnnounce(w: MessageWriter, target: LinkTarget, flags = 0): void {
   w.message(R.RTM_SETLINK, flags, () => {
