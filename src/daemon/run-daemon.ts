@@ -37,6 +37,8 @@ export async function runDaemon(args: readonly string[], self: readonly string[]
   }
   const log = createLog(options.logLevel);
   for (const warning of options.config.warnings) log.warn(warning);
+  // What one request left behind must not end what serves all others.
+  process.on('unhandledRejection', (error) => log.error(`left over: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
   try {
     await using stack = new AsyncDisposableStack();
     const stopped = stopSignal();
@@ -122,7 +124,12 @@ function stopSignal(): Promise<void> {
 }
 
 function fail(error: unknown): number {
-  if (!(error instanceof NaruError)) throw error;
+  if (!(error instanceof NaruError)) {
+    // What a disk or a directory says is the user's to mend; anything else is a fault of ours, told in full.
+    if (typeof (error as NodeJS.ErrnoException).code !== 'string' || (error as NodeJS.ErrnoException).errno === undefined) throw error;
+    process.stderr.write(`naru daemon: ${(error as Error).message}\n`);
+    return 1;
+  }
   process.stderr.write(`naru daemon: ${error.message}\n${error.hint === undefined ? '' : `hint: ${error.hint}\n`}`);
   return 1;
 }

@@ -1,5 +1,20 @@
+import { randomFillSync } from 'node:crypto';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { NaruError } from '#spec/errors.ts';
+import { isKind, NaruError } from '#spec/errors.ts';
+
+const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
+
+export interface TransactionOptions {
+  readonly durable: boolean;
+  /** It makes room in the end: on a full disk it may use what is kept for that, and runs again. */
+  readonly makesRoom?: boolean;
+}
+
+/** Bytes kept beside the database, so that a full disk can still be told what to remove. */
+const RESERVE = 1 << 20;
+const RESERVE_AGAIN_MS = 60_000;
 
 /** A thin hold on SQLite: prepared statements by text, transactions that nest by savepoints, durability by choice. */
 export interface Database {
@@ -8,8 +23,36 @@ export interface Database {
   exec(text: string): void;
   /** BEGIN IMMEDIATE … COMMIT; rolls back when `work` throws. `durable: false` skips the sync at commit: for states that a
    *  reboot ends anyway. */
-  transaction<T>(work: () => T, options?: { durable: boolean }): T;
+  transaction<T>(work: () => T, options?: TransactionOptions): T;
   close(): void;
+}
+
+/** What the disk did, as an error of ours; anything else as it is. */
+function diskFailure(error: unknown, path: string): unknown {
+  const { errcode } = error as { errcode?: number };
+  const text = (error as Error).message ?? '';
+  if (errcode === SQLITE_FULL || /database or disk is full/.test(text)) return new NaruError('no-space', `write ${path}: no space left on device`, { cause: error });
+  if ((errcode ?? 0) % 256 === SQLITE_IOERR || /disk I\/O error|readonly database/.test(text)) return new NaruError('internal', `write ${path}: ${text}`, { cause: error, hint: 'is the disk read-only, or damaged?' });
+  return error;
+}
+
+const reserveOf = (path: string): string => `${path}-reserve`;
+
+/** True: there was room kept, and now it is there for others. */
+function dropReserve(path: string): boolean {
+  if (!existsSync(reserveOf(path))) return false;
+  rmSync(reserveOf(path));
+  // It is kept again when there is room, long after what makes room has done so.
+  setTimeout(() => keepReserve(path), RESERVE_AGAIN_MS).unref();
+  return true;
+}
+
+function keepReserve(path: string): void {
+  try {
+    if (!existsSync(reserveOf(path))) writeFileSync(reserveOf(path), randomFillSync(Buffer.alloc(RESERVE)), { mode: 0o600 });
+  } catch {
+    rmSync(reserveOf(path), { force: true }); // no room: no reserve
+  }
 }
 
 function openRaw(path: string): DatabaseSync {
@@ -48,26 +91,37 @@ export function openDatabase(path: string, steps: readonly { name: string; sql: 
     exec: (text) => raw.exec(text),
     transaction(work, options = { durable: true }) {
       if (depth > 0) return work();
-      // Changing `synchronous` costs a statement, so it is only done when it differs from the last time.
-      if (lazy === options.durable) {
-        lazy = !options.durable;
-        raw.exec(`PRAGMA synchronous = ${lazy ? 'NORMAL' : 'FULL'}`);
-      }
-      raw.exec('BEGIN IMMEDIATE');
-      depth++;
       try {
-        const result = work();
-        raw.exec('COMMIT');
-        return result;
+        return once(work, options);
       } catch (error) {
-        raw.exec('ROLLBACK');
-        throw error;
-      } finally {
-        depth--;
+        if (options.makesRoom !== true || !isKind(error, 'no-space') || !dropReserve(path)) throw error;
+        return once(work, options);
       }
     },
     close: () => raw.close(),
   };
+
+  function once<T>(work: () => T, options: TransactionOptions): T {
+    // Changing `synchronous` costs a statement, so it is only done when it differs from the last time.
+    if (lazy === options.durable) {
+      lazy = !options.durable;
+      raw.exec(`PRAGMA synchronous = ${lazy ? 'NORMAL' : 'FULL'}`);
+    }
+    raw.exec('BEGIN IMMEDIATE');
+    depth++;
+    try {
+      const result = work();
+      raw.exec('COMMIT');
+      return result;
+    } catch (error) {
+      // A full disk ends the transaction by itself: there is nothing to roll back then.
+      if (raw.isTransaction) raw.exec('ROLLBACK');
+      throw diskFailure(error, path);
+    } finally {
+      depth--;
+    }
+  }
+  keepReserve(path);
 
   for (const step of steps) {
     if (db.sql('SELECT 1 FROM schema_steps WHERE name = ?').get(step.name) !== undefined) continue;

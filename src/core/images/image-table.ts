@@ -163,7 +163,7 @@ export function openImageTable(db: Database, root: DataRoot): ImageTable {
           removed.push(layer);
           if (db.sql('SELECT 1 FROM layers WHERE dir = ?').get(layer.dir) === undefined) freed.push(layer.dir);
         }
-      });
+      }, { durable: true, makesRoom: true });
       forget(id);
       // A crash from here on leaves files without rows: swept at the next open.
       for (const dir of freed) {

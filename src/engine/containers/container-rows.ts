@@ -1,4 +1,4 @@
-import type { Database } from '#core/db/database.ts';
+import type { Database, TransactionOptions } from '#core/db/database.ts';
 import type { Container, ContainerDoc, RunState } from './container.ts';
 import { newRunState } from './container.ts';
 
@@ -14,7 +14,7 @@ export function insertContainer(db: Database, container: Container): void {
 }
 
 /** Running states end with the machine: no sync. `durable` for what a person was told for good. */
-export function saveState(db: Database, container: Container, options: { durable: boolean } = { durable: false }): void {
+export function saveState(db: Database, container: Container, options: TransactionOptions = { durable: false }): void {
   db.transaction(() => db.sql('UPDATE containers SET state = ? WHERE id = ?').run(JSON.stringify(container.state), container.id), options);
 }
 

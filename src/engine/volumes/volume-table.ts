@@ -49,7 +49,7 @@ export function openVolumeTable(db: Database, directory: string): VolumeTable {
   const users = (name: string): string[] =>
     (db.sql('SELECT container FROM container_volumes WHERE volume = ?').all(name) as unknown as { container: string }[]).map((row) => row.container);
   const drop = (name: string): void => {
-    db.transaction(() => db.sql('DELETE FROM volumes WHERE name = ?').run(name));
+    db.transaction(() => db.sql('DELETE FROM volumes WHERE name = ?').run(name), { durable: true, makesRoom: true });
     records.delete(name);
     mutexes.delete(name);
   };

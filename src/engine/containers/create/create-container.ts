@@ -72,6 +72,8 @@ function write(engine: EngineContext, container: Container, { design, volumes, m
     }, { durable: durable || volumes.some((volume) => !volume.anonymous) });
   } catch (error) {
     for (const volume of made) engine.volumes.forget(volume);
+    // Its row went with the transaction, its directories did not.
+    void store.snapshots.remove(container.id).catch((failure: unknown) => engine.report(failure, `take back the file system of ${container.name}`));
     throw error;
   }
 }

@@ -34,10 +34,28 @@ export function handleExit(engine: EngineContext, container: Container, status: 
     container.restartDelay = nextDelay(container.restartDelay, ranFor);
   }
   container.cleaning = releaseRun(engine, container);
-  if (!gone) saveState(engine.store.db, container);
+  if (!gone) saveExit(engine, container);
   containerEvent(engine, container, 'die', { exitCode: String(status.code), execDuration: String(Math.max(0, Math.floor(ranFor / 1000))) });
   networkEvents(engine, container, 'disconnect');
   container.waiters.exited(waitResponse(container));
   if (again) engine.afterExit.scheduleRestart(container);
   if (gone) engine.afterExit.remove(container);
+}
+
+/** How long until a disk that took nothing is asked again. */
+const AGAIN_MS = 1000;
+
+/** A full or broken disk keeps nobody from hearing of the exit: the row is written when the disk takes it. */
+function saveExit(engine: EngineContext, container: Container): void {
+  const { run } = container.state;
+  try {
+    saveState(engine.store.db, container);
+  } catch (error) {
+    engine.report(error, `record the exit of container ${container.name}`);
+    const timer = setTimeout(() => {
+      // Whatever came after it is written with what came before.
+      if (!container.removed && container.state.run === run && container.task === undefined && !engine.closing.aborted) saveExit(engine, container);
+    }, AGAIN_MS);
+    timer.unref();
+  }
 }

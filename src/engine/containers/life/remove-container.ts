@@ -57,7 +57,7 @@ async function remove(engine: EngineContext, container: Container, options: Remo
   const volumes = options.volumes ? doc.mounts.filter(({ name, anonymous }) => name !== undefined && anonymous === true).map(({ name }) => name!) : [];
   if (volumes.length > 0) {
     container.state.removeVolumes = true;
-    saveState(store.db, container);
+    saveState(store.db, container, { durable: false, makesRoom: true });
   }
   try {
     for (const attach of container.pendingAttaches.splice(0)) closeQuietly(attach.fd);
@@ -68,13 +68,13 @@ async function remove(engine: EngineContext, container: Container, options: Remo
     const discarded: Promise<void>[] = [];
     const snapshots = [id, ...imageSnapshots(container)];
     if (volumes.length > 0) {
-      store.db.transaction(() => store.db.sql('DELETE FROM container_volumes WHERE container = ?').run(id));
+      store.db.transaction(() => store.db.sql('DELETE FROM container_volumes WHERE container = ?').run(id), { durable: true, makesRoom: true });
       await removeVolumes(engine, volumes);
     }
     store.db.transaction(() => {
       deleteContainer(store.db, id, { durable: false });
       for (const snapshot of snapshots) discarded.push(store.snapshots.remove(snapshot));
-    }, { durable: doc.hostConfig.AutoRemove !== true });
+    }, { durable: doc.hostConfig.AutoRemove !== true, makesRoom: true });
     container.removed = true;
     engine.containers.delete(container);
     if (container.state.run > 0) discarded.push(rm(containerDirectory(engine, id), { recursive: true, force: true }), rm(stateDirectory(engine, id), { recursive: true, force: true }));
