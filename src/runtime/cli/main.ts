@@ -74,6 +74,8 @@ export async function runRuntime(program: RuntimeProgram): Promise<number> {
 }
 
 const defaultRoot = (): string => {
-  const { XDG_RUNTIME_DIR } = process.env;
-  return process.geteuid!() !== 0 && XDG_RUNTIME_DIR !== undefined ? `${XDG_RUNTIME_DIR}/naru-runtime` : DEFAULT_ROOT;
+  const { XDG_RUNTIME_DIR, USER } = process.env;
+  // A rootless engine calls us as root of its user namespace: as runc, by whose user it says that it is.
+  const user = process.geteuid!() !== 0 || (USER !== 'root' && inUserNamespace());
+  return user && XDG_RUNTIME_DIR !== undefined ? `${XDG_RUNTIME_DIR}/naru-runtime` : DEFAULT_ROOT;
 };

@@ -1,6 +1,7 @@
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { OPEN_TREE_CLONE, S_IFBLK, S_IFCHR, S_IFIFO } from '#sys/numbers.ts';
 import { cleanPath } from './clean-path.ts';
+import type { CompileHost } from './compile-host.ts';
 import { inRoot, isBind } from './compile-mounts.ts';
 import { parseMountOptions } from './mount-options.ts';
 import type { PlanBuilder } from './plan-builder.ts';
@@ -39,11 +40,11 @@ export function devKind(spec: OciSpec): DevKind {
 const hasDevpts = (spec: OciSpec): boolean => spec.mounts?.some((m) => m.type === 'devpts' && cleanPath(m.destination) === '/dev/pts') === true;
 
 /** Device nodes and the links beside them. A bound /dev is somebody else's: left alone. */
-export function addDevices(plan: PlanBuilder, spec: OciSpec): void {
+export function addDevices(plan: PlanBuilder, spec: OciSpec, host: CompileHost): void {
   const kind = devKind(spec);
   if (kind === 'bound') return;
   const at = placeIn(kind);
-  const bind = spec.linux?.namespaces?.some((n) => n.type === 'user') === true;
+  const bind = host.inUserNamespace === true || spec.linux?.namespaces?.some((n) => n.type === 'user') === true;
   const parents = new Set<string>();
   for (const device of deviceList(spec)) {
     const { root, path } = at(device.path);

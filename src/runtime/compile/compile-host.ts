@@ -10,6 +10,8 @@ export interface CompileHost {
   readonly overlayDefaults: readonly string[];
   /** The capabilities that naru itself has (its permitted set), as a mask. */
   readonly capabilities: bigint;
+  /** naru itself runs in a user namespace that is not the machine's (a rootless engine's): it is root there alone. */
+  readonly inUserNamespace?: boolean;
   readonly seccomp: boolean;
   readonly apparmor: boolean;
   readonly selinux: boolean;

@@ -136,7 +136,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   addRootAttach(plan, linux.rootfsPropagation);
   const procMount = addProcWrites(plan, spec, host);
   addMounts(plan, mounts, { host, spec, cgroupPath, procMount });
-  addDevices(plan, spec);
+  addDevices(plan, spec, host);
   if (io.mode === 'pty') {
     addConsole(plan, spec, { rows: io.rows ?? 0, columns: io.columns ?? 0 });
     if (options.consoleSlot !== undefined) addConsoleSocket(plan, options.consoleSlot);

@@ -13,12 +13,14 @@ export function detectHost(): CompileHost {
   const capabilities = ownCapabilities();
   const oomScoreAdj = Number(readText('/proc/self/oom_score_adj') || 0);
   // In a user namespace of ours the capability is not the machine's.
-  const mayRaise = ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n && isWhole(readText('/proc/self/uid_map'));
+  const inUserNamespace = !isWhole(readText('/proc/self/uid_map'));
+  const mayRaise = !inUserNamespace && ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n;
   return {
     cgroups: detectCgroups(),
     overlayAppend: overlayAppends(),
     overlayDefaults: overlayDefaults(),
     capabilities,
+    inUserNamespace,
     seccomp: existsSync('/proc/sys/kernel/seccomp/actions_avail'),
     apparmor: readText('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
     selinux: existsSync('/sys/fs/selinux/enforce'),
