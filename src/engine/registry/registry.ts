@@ -20,8 +20,8 @@ export const createRegistries = (engine: EngineContext): Registries => ({
   async login(auth, signal) {
     const credentials = credentialsOf(auth);
     domainOf(credentials.serverAddress ?? '');
-    await checkLogin(credentials, registryOptions(engine), signal);
-    return { Status: 'Login Succeeded', IdentityToken: '' };
+    const identityToken = await checkLogin(credentials, registryOptions(engine), signal);
+    return { Status: 'Login Succeeded', IdentityToken: identityToken ?? '' };
   },
 
   async search(term, { limit, filters, auth }, signal) {

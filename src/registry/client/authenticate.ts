@@ -14,7 +14,7 @@ type Scheme = { readonly kind: 'basic' } | { readonly kind: 'bearer'; readonly r
  * - The realm must be reached by TLS, or be on the registry's own host when that one speaks plain HTTP itself.
  * - The first realm is kept: no answer can lead credentials or tokens to another one later (`forbidden`).
  */
-export function authenticate(credentials: Credentials, options: { tokens: Dispatch }): Interceptor {
+export function authenticate(credentials: Credentials, options: { tokens: Dispatch; onIdentityToken?: ((token: string) => void) | undefined }): Interceptor {
   const tokens = new Map<string, Promise<Token>>();
   let scheme: Scheme | undefined;
 
@@ -27,7 +27,7 @@ export function authenticate(credentials: Credentials, options: { tokens: Dispat
     let pending = tokens.get(scope);
     if (pending !== undefined && (await pending).expires < Date.now()) pending = undefined;
     if (pending === undefined) {
-      pending = fetchToken(options.tokens, { realm, service, scopes: scope.split(' ').filter((one) => one !== ''), credentials, signal: request.signal });
+      pending = fetchToken(options.tokens, { realm, service, scopes: scope.split(' ').filter((one) => one !== ''), credentials, onIdentityToken: options.onIdentityToken, signal: request.signal });
       tokens.set(scope, pending);
       pending.catch(() => tokens.delete(scope));
     }

@@ -16,15 +16,19 @@ export function domainOf(serverAddress: string): string {
   return host;
 }
 
-/** Asks `GET /v2/` with the credentials. Throws `unauthorized` when the registry does not take them. */
-export async function checkLogin(credentials: Credentials, options: RegistryClientOptions, signal?: AbortSignal): Promise<void> {
+/** Asks `GET /v2/` with the credentials. Returns the identity token that the token server gives in their place, if it does. Throws `unauthorized` when the registry does not take them. */
+export async function checkLogin(credentials: Credentials, options: RegistryClientOptions, signal?: AbortSignal): Promise<string | undefined> {
+  let identityToken: string | undefined;
   const domain = domainOf(credentials.serverAddress ?? '');
   const config = readHostConfig(domain, options.directories);
-  const endpoint = openEndpoint(config.url ?? serverOf(domain), { ...options, config, credentials });
+  const endpoint = openEndpoint(config.url ?? serverOf(domain), { ...options, config, credentials, onIdentityToken: (token) => (identityToken = token) });
   try {
     const url = new URL(`${endpoint.base.href.replace(/\/+$/, '')}/v2/`);
     const response = await endpoint.dispatch({ method: 'GET', url, ...(signal === undefined ? {} : { signal }) });
-    if (response.status === 200) return void response.body.cancel();
+    if (response.status === 200) {
+      response.body.cancel();
+      return identityToken;
+    }
     const error = await responseError(response, { what: `login attempt to ${url.href} failed`, unauthorized: 'incorrect username or password' });
     throw response.status === 401 ? new NaruError('unauthorized', `Get ${JSON.stringify(url.href)}: ${error.message.replace(/^.*?unauthorized: /, 'unauthorized: ')}`, { cause: error }) : error;
   } finally {

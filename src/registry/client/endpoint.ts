@@ -20,6 +20,8 @@ export interface EndpointOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly retry?: RetryOptions;
   readonly userAgent?: string;
+  /** For a login: an identity token is asked for, and told here. */
+  readonly onIdentityToken?: (token: string) => void;
   /** Silence of the peer, milliseconds. */
   readonly patience?: number;
 }
@@ -45,7 +47,7 @@ export function openEndpoint(base: URL, options: EndpointOptions): Endpoint {
     retry(options.retry),
     plainFallback(base, insecure),
     addHeaders(config.headers, base),
-    authenticate(credentials, { tokens }),
+    authenticate(credentials, { tokens, onIdentityToken: options.onIdentityToken }),
     followRedirects({ own }),
   );
   return {

@@ -3,7 +3,7 @@ import { basicAuthorization, type Credentials } from './credentials.ts';
 import { readBody, type Dispatch, type RegistryResponse } from './dispatch.ts';
 import { responseError } from './response-error.ts';
 
-export interface TokenRequest { readonly realm: URL; readonly service: string | undefined; readonly scopes: readonly string[]; readonly credentials: Credentials; readonly signal?: AbortSignal | undefined }
+export interface TokenRequest { readonly realm: URL; readonly service: string | undefined; readonly scopes: readonly string[]; readonly credentials: Credentials; /** Ask for an identity token too; it is told here. */ readonly onIdentityToken?: ((token: string) => void) | undefined; readonly signal?: AbortSignal | undefined }
 export interface Token { readonly value: string; /** Milliseconds since the epoch. */ readonly expires: number }
 
 const MAX_ANSWER = 256 << 10;
@@ -27,6 +27,10 @@ export async function fetchToken(dispatch: Dispatch, request: TokenRequest): Pro
     for (const scope of scopes) url.searchParams.append('scope', scope);
     const named = credentials.username !== undefined;
     if (named) url.searchParams.set('account', credentials.username!);
+    if (request.onIdentityToken !== undefined) {
+      url.searchParams.set('client_id', CLIENT_ID);
+      url.searchParams.set('offline_token', 'true');
+    }
     response = await dispatch({ method: 'GET', url, foreign: true, headers: named ? { authorization: basicAuthorization(credentials) } : {}, ...signal });
   }
   if (response.status !== 200) throw await responseError(response, { what: `Get ${JSON.stringify(realm.origin + realm.pathname)}`, unauthorized: 'incorrect username or password' });
@@ -39,6 +43,8 @@ export async function fetchToken(dispatch: Dispatch, request: TokenRequest): Pro
   }
   const value = fields?.['token'] ?? fields?.['access_token'];
   if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) throw new NaruError('unauthorized', `the token server ${realm.host} did not give a token`);
+  const identity = fields['refresh_token'];
+  if (typeof identity === 'string' && identity !== '') request.onIdentityToken?.(identity);
   const seconds = typeof fields['expires_in'] === 'number' && fields['expires_in'] > 0 ? fields['expires_in'] : DEFAULT_SECONDS;
   return { value, expires: Date.now() + Math.max(10, seconds * 0.9) * 1000 };
 }
