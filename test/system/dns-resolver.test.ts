@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -135,6 +135,20 @@ print(n, flush=True)
         return true;
       }
     });
+  });
+
+  test('a container that ended before it got sockets, and whose daemon is gone, keeps no process', async () => {
+    const pid = await namespace();
+    const own = mkdtempSync(join(tmpdir(), 'naru-resolver.'));
+    const brief = createDnsService({ stateDir: own, self: [NARU] });
+    // No process has this in its cgroup's path: it gets no sockets.
+    brief.setContainer('no such container', { ...configuration('lost'), pid });
+    let report = await brief.statistics();
+    await until('it is known', async () => (report = await brief.statistics())?.containers === 1);
+    brief.close();
+    others.at(-1)!.kill('SIGKILL');
+    await until('the process is gone', () => !existsSync(`/proc/${report!.pid}`));
+    rmSync(own, { recursive: true, force: true });
   });
 
   test('a removal that comes late does not take the next run\'s names away', async () => {

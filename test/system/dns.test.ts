@@ -105,7 +105,8 @@ describe('names', () => {
     d.ok('network', 'create', 'back');
     sleeper('web', '--network', 'front');
     sleeper('other', '--network', 'back');
-    sleeper('peer', '--network', 'front', '--link', 'web:database');
+    sleeper('peer', '--network', 'front', '--link', 'web:database', '--link', `${d.ok('inspect', '-f', '{{.Id}}', 'web')}:byid`);
+    assert.deepEqual(dig('peer', 'byid'), [addressOf('web', 'front')]);
     assert.deepEqual(dig('peer', 'database'), [addressOf('web', 'front')]);
     assert.deepEqual(dig('web', 'database'), []);
     assert.equal(status('web', 'other'), 'NXDOMAIN');

@@ -49,7 +49,7 @@ export function dnsConfigurationOf(engine: EngineContext, container: Container, 
   return {
     name: container.name,
     networks: networks.map((endpoint) => endpointOf(engine, container, endpoint)),
-    links: networks.flatMap(({ network }) => (container.doc.endpoints[network]?.Links ?? []).map(parseLink)),
+    links: [...networks.flatMap(({ network }) => container.doc.endpoints[network]?.Links ?? []), ...(container.doc.hostConfig.Links ?? [])].map((text) => parseLink(engine, text)),
     upstreams, options,
     internal: endpoints.length > 0 && endpoints.every(({ networkId }) => engine.networks.tryFind(networkId)?.internal === true),
   };
@@ -63,10 +63,11 @@ function endpointOf(engine: EngineContext, container: Container, endpoint: Endpo
   };
 }
 
-/** `name:alias`, or Docker's full names of old: `/name:/self/alias`. */
-function parseLink(text: string): { alias: string; target: string } {
+/** `name:alias` or `id:alias`, or Docker's full names of old: `/name:/self/alias`. */
+function parseLink(engine: EngineContext, text: string): { alias: string; target: string } {
   const [name = '', alias = name] = text.split(':');
-  return { target: name.replace(/^\//, ''), alias: alias.slice(alias.lastIndexOf('/') + 1) };
+  const plain = name.replace(/^\//, '');
+  return { target: engine.containers.get(plain)?.name ?? plain, alias: alias.slice(alias.lastIndexOf('/') + 1) };
 }
 
 /** The resolver hears what a container that runs is called and where it is. */

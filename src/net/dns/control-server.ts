@@ -79,18 +79,35 @@ export class ControlServer {
     if (udp !== undefined && tcp !== undefined) {
       const pidfd = holdProcess(pid, udp);
       if (pidfd < 0) for (const each of descriptors) closeQuietly(each);
-      else this.#resolver.set(message.id, message.configuration, { pid, sockets: { udp, tcp, pidfd } });
+      else this.#resolver.set(message.id, message.configuration, { pid, pidfd, sockets: { udp, tcp } });
       return;
     }
     for (const each of descriptors) closeQuietly(each);
     // What a container's plan has sent came before what the daemon says of it now.
     this.#accept();
-    if (!this.#resolver.set(message.id, message.configuration, { pid }).hasSockets) this.#send(connection, { kind: 'needs-sockets', id: message.id });
+    const known = this.#resolver.clients.get(message.id);
+    if (known !== undefined && known.pid === pid && known.pidfd >= 0) this.#resolver.set(message.id, message.configuration, { pid });
+    else {
+      const pidfd = holdAny(pid);
+      // It ended meanwhile: nobody else would take its names away again.
+      if (pidfd < 0) return;
+      this.#resolver.set(message.id, message.configuration, { pid, pidfd });
+    }
+    if (this.#resolver.clients.get(message.id)?.hasSockets !== true) this.#send(connection, { kind: 'needs-sockets', id: message.id });
   }
 
   #send(connection: Connection, message: FromResolver): void {
     // A daemon that does not read is told nothing more: it asks again when it wants to know.
     sendBytes(connection.fd, encodeControl(message));
+  }
+}
+
+/** A pidfd, or -1. */
+function holdAny(pid: number): number {
+  try {
+    return pidfdOpen(pid);
+  } catch {
+    return -1;
   }
 }
 

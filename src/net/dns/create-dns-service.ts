@@ -4,7 +4,7 @@ import { closeQuietly, listenSeqpacket, sendWithDescriptors } from '#sys/descrip
 import { type FdSocket, adoptSocket } from '#sys/fd-socket.ts';
 import { connectNow } from '#sys/raw-sockets.ts';
 import type { NetworkStep } from '#spec/network-steps.ts';
-import { type FromResolver, type ToResolver, decodeControl, encodeControl } from './control-messages.ts';
+import { type FromResolver, MAX_CONTROL_BYTES, type ToResolver, decodeControl, encodeControl } from './control-messages.ts';
 import { makeSockets } from './make-sockets.ts';
 import type { DnsConfiguration, DnsService, DnsStatistics } from './port.ts';
 import { resolverSteps } from './resolver-steps.ts';
@@ -188,7 +188,13 @@ class ResolverLink implements DnsService {
   /** Takes ownership of the descriptors. */
   #send(message: ToResolver, descriptors: readonly number[] = []): void {
     const link = this.#link!;
-    link.queue.push({ bytes: encodeControl(message), descriptors });
+    const bytes = encodeControl(message);
+    if (bytes.byteLength > MAX_CONTROL_BYTES) {
+      this.#options.log?.(`a container has more names than its resolver can be told (${bytes.byteLength} bytes, at most ${MAX_CONTROL_BYTES})`);
+      for (const each of descriptors) closeQuietly(each);
+      return;
+    }
+    link.queue.push({ bytes, descriptors });
     this.#flushQueue(link);
     // It hangs: its end and a new one are worth more than what it does not read.
     if (link.queue.length > MAX_QUEUE) link.socket?.close();

@@ -11,10 +11,11 @@ import { countLatency } from './counters.ts';
 import { HEADER_BYTES, RCODE, addressesOf, codeOf, lifetimeOf, matches } from './message.ts';
 import type { DnsUpstream } from './port.ts';
 import type { Reactor } from './reactor.ts';
+import { LOOPBACK_RESOLVER } from './resolver-address.ts';
 import { guardedPrefixes, leadsNear } from './rebinding.ts';
 
 /** Questions under way for one container, so that none can take the places of all; and for all. */
-export const MAX_PENDING_PER_CLIENT = 256, MAX_PENDING = 4096;
+export const MAX_PENDING_PER_CLIENT = 256, MAX_PENDING = 2048;
 /** How long one server is waited for before the next is asked too; resolv.conf's `timeout:n` says otherwise. */
 const TIMEOUT_MS = 2000;
 const MAX_TIMEOUT_MS = 30_000;
@@ -78,6 +79,8 @@ export class Forwarder {
   readonly #buffer = new Uint8Array(65536);
   readonly #random = new Uint8Array(4096);
   #randomAt = this.#random.byteLength;
+  /** No deadline is before this moment. */
+  #wakeAt = Infinity;
 
   constructor({ reactor, visitor, cache }: { reactor: Reactor; visitor: NamespaceVisitor; cache: AnswerCache }) {
     this.#reactor = reactor;
@@ -110,12 +113,11 @@ export class Forwarder {
   }
 
   #tick(now: number): number {
-    let next = Infinity;
-    for (const pending of this.#pending) {
-      if (pending.deadline <= now) this.#timedOut(pending, now);
-      if (!pending.settled) next = Math.min(next, pending.deadline);
-    }
-    return next;
+    if (now < this.#wakeAt) return this.#wakeAt;
+    for (const pending of this.#pending) if (pending.deadline <= now) this.#timedOut(pending, now);
+    this.#wakeAt = Infinity;
+    for (const pending of this.#pending) this.#wakeAt = Math.min(this.#wakeAt, pending.deadline);
+    return this.#wakeAt;
   }
 
   #timedOut(pending: Pending, now: number): void {
@@ -135,6 +137,7 @@ export class Forwarder {
     for (let server = pending.queue.shift(); server !== undefined; server = pending.queue.shift()) {
       if (!this.#attempt(pending, server, pending.ask.tcp)) continue;
       pending.deadline = performance.now() + timeoutOf(pending.ask.client);
+      this.#wakeAt = Math.min(this.#wakeAt, pending.deadline);
       return;
     }
     this.#fail(pending);
@@ -292,7 +295,8 @@ const isCut = (message: Uint8Array): boolean => (message[2]! & 2) !== 0;
 /** Those that can be asked, in the order in which they are. A container of internal networks alone has none by way of the host. */
 function serversOf(client: Client, now: number): DnsUpstream[] {
   const { upstreams, internal, options } = client.configuration;
-  const servers = upstreams.filter((each) => internal !== true || each.via === 'container').slice(0, MAX_SERVERS);
+  // In the container 127.0.0.11 is ourselves; in the host's namespace it may be another engine's.
+  const servers = upstreams.filter((each) => (each.via === 'host' ? internal !== true : each.address !== LOOPBACK_RESOLVER)).slice(0, MAX_SERVERS);
   const turn = (options ?? []).includes('rotate') && servers.length > 0 ? client.turn++ % servers.length : 0;
   const isAvoided = (server: DnsUpstream): number => Number((client.avoid.get(server.address) ?? 0) > now);
   return [...servers.slice(turn), ...servers.slice(0, turn)].toSorted((a, b) => isAvoided(a) - isAvoided(b));

@@ -18,7 +18,7 @@ import { TcpSessions } from './tcp-session.ts';
 const BATCH = 32;
 const MAX_TCP_BYTES = 65_535;
 
-export interface ClientSockets { readonly udp: number; readonly tcp: number; readonly pidfd: number }
+export interface ClientSockets { readonly udp: number; readonly tcp: number }
 
 /** All containers, what they may know, and their sockets. */
 export class Resolver {
@@ -42,8 +42,8 @@ export class Resolver {
     this.#place = { bytes: Buffer.from(this.#batch.input.buffer), at: 0, end: 0, into: this.#batch.output, intoAt: 0, stream: false };
   }
 
-  /** Takes ownership of the sockets, which replace those that it had. */
-  set(id: string, configuration: DnsConfiguration, { pid, sockets }: { pid: number; sockets?: ClientSockets }): Client {
+  /** Takes ownership of the descriptors, which replace those that it had. `pidfd`: of its first process, with whose end it is removed. */
+  set(id: string, configuration: DnsConfiguration, { pid, pidfd, sockets }: { pid: number; pidfd?: number; sockets?: ClientSockets }): Client {
     let client = this.clients.get(id);
     // A new run: the sockets of the old one lead nowhere.
     if (client !== undefined && client.pid !== pid) this.#letGo(client);
@@ -52,7 +52,7 @@ export class Resolver {
     client.pid = pid;
     this.#directory.set(id, configuration);
     this.#cache.forget(client);
-    if (sockets !== undefined) this.#adopt(client, sockets);
+    if (pidfd !== undefined) this.#adopt(client, pidfd, sockets);
     return client;
   }
 
@@ -78,21 +78,22 @@ export class Resolver {
     };
   }
 
-  #adopt(client: Client, { udp, tcp, pidfd }: ClientSockets): void {
+  #adopt(client: Client, pidfd: number, sockets: ClientSockets | undefined): void {
     this.#letGo(client);
-    const namespace = namespaceOfSocket(udp);
-    Object.assign(client, { udp, tcp, pidfd, namespace });
-    this.#reactor.watch(udp, EPOLLIN, () => this.#datagrams(client));
-    this.#reactor.watch(tcp, EPOLLIN, () => this.#sessions.accept(client));
+    client.pidfd = pidfd;
     // Its sockets would keep the network namespace, and with it the addresses, of a container that is no more.
     this.#reactor.watch(pidfd, EPOLLIN, () => this.remove(client.id));
+    if (sockets === undefined) return;
+    const { udp, tcp } = sockets;
+    Object.assign(client, { udp, tcp, namespace: namespaceOfSocket(udp) });
+    this.#reactor.watch(udp, EPOLLIN, () => this.#datagrams(client));
+    this.#reactor.watch(tcp, EPOLLIN, () => this.#sessions.accept(client));
   }
 
   #letGo(client: Client): void {
-    if (!client.hasSockets) return;
     this.#forwarder.forget(client);
     this.#sessions.forget(client);
-    for (const fd of [client.udp, client.tcp, client.pidfd]) this.#reactor.forget(fd);
+    for (const fd of [client.udp, client.tcp, client.pidfd]) if (fd >= 0) this.#reactor.forget(fd);
     client.closeSockets();
   }
 

@@ -7,12 +7,16 @@ import type { Reactor } from './reactor.ts';
 
 /** Connections of one container at a time; more are closed at once. */
 export const MAX_SESSIONS = 64;
+/** Of all containers. */
+const MAX_ALL_SESSIONS = 2048;
 /** A connection on which nothing happens and nothing is awaited. */
 const IDLE_MS = 10_000;
 /** Questions of one connection under way; then it is read no further. */
 const MAX_UNANSWERED = 32;
 /** Answers that the client does not read. */
 const MAX_UNREAD = 1 << 18;
+/** How often idle ones are looked for. */
+const CHECK_MS = 1000;
 const EAGAIN = 11, EINTR = 4;
 
 /** What is asked over a connection: `reply` is called once, now or later. */
@@ -22,6 +26,7 @@ export type StreamQuery = (query: Buffer, reply: (answer: Uint8Array) => void) =
 export class TcpSessions {
   readonly #reactor: Reactor;
   readonly #sessions = new Set<Session>();
+  #checkAt = 0;
   readonly #ask: (client: Client, query: Buffer, reply: (answer: Uint8Array) => void) => void;
 
   constructor(reactor: Reactor, ask: (client: Client, query: Buffer, reply: (answer: Uint8Array) => void) => void) {
@@ -35,7 +40,7 @@ export class TcpSessions {
     for (;;) {
       const fd = acceptConnection(client.tcp);
       if (fd < 0) return;
-      if (client.sessions >= MAX_SESSIONS) {
+      if (client.sessions >= MAX_SESSIONS || this.#sessions.size >= MAX_ALL_SESSIONS) {
         client.counters.refused++;
         closeQuietly(fd);
         continue;
@@ -51,12 +56,12 @@ export class TcpSessions {
   }
 
   #tick(now: number): number {
-    let next = Infinity;
-    for (const session of [...this.#sessions]) {
-      if (session.idleSince + IDLE_MS <= now) session.close();
-      else next = Math.min(next, session.idleSince + IDLE_MS);
+    if (this.#sessions.size === 0) return Infinity;
+    if (now >= this.#checkAt) {
+      this.#checkAt = now + CHECK_MS;
+      for (const session of [...this.#sessions]) if (session.idleSince + IDLE_MS <= now) session.close();
     }
-    return next;
+    return this.#checkAt;
   }
 }
 
