@@ -42,7 +42,8 @@ export async function* compressLayer({ layer, recipe, diffId }: { layer: string;
 
 async function* compressFast({ layer, recipe, diffId }: { layer: string; recipe: string; diffId: Digest }): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = digester();
-  using threads = new GzipThreads(Math.min(MAX_THREADS, availableParallelism()));
+  // One processor has enough to do with reading and hashing; each thread costs a start.
+  using threads = new GzipThreads(Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1)));
   const pending: Promise<Uint8Array>[] = [];
   for (const { block, last } of blocksOf(hashed(layerTar(layer, recipe), hash))) {
     // An empty block would be an empty member, which is needed for an empty layer only.
