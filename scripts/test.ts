@@ -18,7 +18,7 @@ const LANES: Phase[][] = [[
   { name: 'unit', paths: ['src', 'test/layers.test.ts'], timeoutSeconds: 240, minimum: 300 },
   { name: 'native', paths: ['test/native'], timeoutSeconds: 180, minimum: 50 },
   { name: 'runtime', paths: ['test/runtime'], timeoutSeconds: 180, minimum: 20 },
-  { name: 'runtime-cli', paths: ['test/runtime-cli'], timeoutSeconds: 120, minimum: 6 },
+  { name: 'runtime-cli', paths: ['test/runtime-cli'], timeoutSeconds: 300, minimum: 40 },
   { name: 'conformance', paths: ['test/conformance'], timeoutSeconds: 180, minimum: 30 },
   { name: 'registry', paths: ['test/registry'], timeoutSeconds: 300, minimum: 60 },
   { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 420, minimum: 100 },
