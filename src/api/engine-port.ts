@@ -85,6 +85,14 @@ export interface Execs {
   inspect(id: string): Promise<A.ExecInspect>;
 }
 
+/** A body of known size that somebody else can write, once: one of the two is called. */
+export interface WrittenBody {
+  readonly size: number;
+  stream(): Readable;
+  /** Writes all of it to a blocking descriptor; rejects when it could not. */
+  writeTo(fd: number, signal: AbortSignal): Promise<void>;
+}
+
 export interface Images {
   list(options: { all: boolean; filters: A.Filters; sharedSize: boolean; digests: boolean; manifests: boolean }): Promise<A.ImageSummary[]>;
   /** `platform`, here and below: `os/architecture`, or a platform in JSON; '' for whatever is there. */
@@ -97,7 +105,7 @@ export interface Images {
   load(archive: Readable, options: { quiet: boolean; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   /** `import`: a root file system tar (or a URL that the daemon refuses with a clear sentence). */
   import(archive: Readable, options: { repo: string; tag: string; message: string; changes: string[]; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
-  save(names: string[], options: { platform: string }): Promise<Readable>;
+  save(names: string[], options: { platform: string }): Promise<WrittenBody>;
   prune(filters: A.Filters): Promise<A.PruneReport>;
   pull(reference: string, options: { platform: string; auth: string; /** what refers to the image too */ referrers: boolean }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   push(reference: string, options: { auth: string; platform: string; /** '' for what the registry's file says */ compression: string; level: number }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;

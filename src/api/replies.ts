@@ -1,4 +1,5 @@
-import type { FullReply, HeaderList, Reply, StreamReply } from '#api/http/reply.ts';
+import type { FullReply, HeaderList, Reply, StreamReply, WrittenReply } from '#api/http/reply.ts';
+import type { WrittenBody } from './engine-port.ts';
 import { afterFirstItem } from './first-item.ts';
 import { errorBody, errorStatus } from './statuses.ts';
 
@@ -24,6 +25,8 @@ export const errorReply = (error: unknown): FullReply => {
 export const bytes = (type: string, chunks: AsyncIterable<Uint8Array | string>, headers: HeaderList = []): StreamReply => ({
   kind: 'stream', status: 200, headers: [['Content-Type', type], ...headers], chunks,
 });
+
+export const written = (type: string, body: WrittenBody): WrittenReply => ({ kind: 'written', status: 200, headers: [['Content-Type', type]], body });
 
 /** JSON values, one a line, each sent as it comes; the head goes out at once. A failing source cuts the connection. */
 export const jsonLines = (values: AsyncIterable<unknown>): StreamReply => bytes('application/json', encodeLines(values));

@@ -47,6 +47,17 @@ export type LoadEvent =
   | { readonly kind: 'layer'; readonly id: string; readonly done: number; readonly total: number; readonly complete: boolean }
   | { readonly kind: 'image'; readonly id: Digest; readonly tag: string | undefined };
 
+/** An archive that a process of its own writes, once: one of the two is called. */
+export interface SavedArchive {
+  /** Bytes of the whole. */
+  readonly size: number;
+  /** Fails when the archive cannot be written whole; the process ends when it is destroyed. */
+  stream(): Readable;
+  /** The process writes to a blocking descriptor, and nothing passes through here. Rejects when it could not write all; the signal
+   *  ends it. */
+  writeTo(fd: number, signal: AbortSignal): Promise<void>;
+}
+
 export interface ImageStore {
   /** By `name[:tag]`, `name@digest`, `sha256:…`, full hex or an unambiguous hex prefix. undefined: there is none. Fast: it is on
    *  the way of every `run` (prepared statements, parsed configs cached). */
@@ -69,8 +80,8 @@ export interface ImageStore {
   reclaimed(): Promise<void>;
   /** docker-archive or OCI layout; plain, gzip or zstd outside and per layer. Nothing half made on failure. */
   load(archive: Readable, signal: AbortSignal, options?: { readonly platform?: { readonly os: string; readonly architecture: string } }): AsyncIterable<LoadEvent>;
-  /** One docker-archive that is an OCI layout too, deterministic, streamed. */
-  save(selection: readonly { id: Digest; tags: readonly string[] }[]): Readable;
+  /** One docker-archive that is an OCI layout too, deterministic. */
+  save(selection: readonly { id: Digest; tags: readonly string[] }[]): SavedArchive;
   /** A root file system tar as a one-layer image. */
   import(archive: Readable, options: { config: ImageConfig['config']; comment: string; platform: { os: string; architecture: string; variant?: string }; reference?: string }, signal: AbortSignal): Promise<ImageRecord>;
   /** A new image: `base`'s layers plus the difference that a snapshot holds. */

@@ -129,6 +129,11 @@ export function setNonblocking(fd: number): void {
   check(syscall(NR.fcntl, fd, F_SETFL, flags | O_NONBLOCK), 'fcntl F_SETFL');
 }
 
+export function setBlocking(fd: number): void {
+  const flags = check(syscall(NR.fcntl, fd, F_GETFL, 0), 'fcntl F_GETFL');
+  check(syscall(NR.fcntl, fd, F_SETFL, flags & ~O_NONBLOCK), 'fcntl F_SETFL');
+}
+
 export const closeQuietly = (fd: number): void => {
   if (fd >= 0) {
     try {

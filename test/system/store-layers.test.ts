@@ -32,7 +32,7 @@ async function members(archive: Uint8Array): Promise<Map<string, Buffer>> {
   }
   return found;
 }
-const save = (image: ImageRecord): Promise<Buffer> => buffer(s.store.images.save([{ id: image.id, tags: image.tags }]));
+const save = (image: ImageRecord): Promise<Buffer> => buffer(s.store.images.save([{ id: image.id, tags: image.tags }]).stream());
 
 /** The merged image, looked at through a descriptor. */
 function look<T>(image: ImageRecord, work: (root: string) => T): T {

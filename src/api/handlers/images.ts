@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { Call, Handler } from '#api/call.ts';
 import { asOlder } from '#api/older-shapes.ts';
-import { bytes, json, ok, progress } from '#api/replies.ts';
+import { json, ok, progress, written } from '#api/replies.ts';
 import type { Filters } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
 
@@ -43,10 +43,10 @@ export const load: Handler = async ({ engine, query, request }) =>
 export const save: Handler = async ({ engine, query }) => {
   const names = query.all('names');
   if (names.length === 0) throw new NaruError('invalid', 'bad parameter: names cannot be empty');
-  return bytes('application/x-tar', await engine.images.save(names, { platform: query.text('platform') }));
+  return written('application/x-tar', await engine.images.save(names, { platform: query.text('platform') }));
 };
 
-export const saveOne: Handler = async (call) => bytes('application/x-tar', await call.engine.images.save([name(call)], { platform: call.query.text('platform') }));
+export const saveOne: Handler = async (call) => written('application/x-tar', await call.engine.images.save([name(call)], { platform: call.query.text('platform') }));
 
 /** `fromImage` pulls, `fromSrc` imports. */
 export const create: Handler = async (call) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { RawClient, bodyOf, rawExchange, statusOf } from '#test/support/raw-http.ts';
@@ -39,6 +41,27 @@ afterEach(async () => {
 });
 
 const GET = (target: string, ...fields: string[]): string => [`GET ${target} HTTP/1.1`, 'Host: d', ...fields, '', ''].join('\r\n');
+
+describe('a body that is written past the server', () => {
+  const written = (script: string, size: number): Reply => ({
+    kind: 'written', status: 200, headers: [], body: {
+      size, stream: () => Readable.from([]),
+      writeTo: (fd) => new Promise((resolve, reject) => void spawn('sh', ['-c', script], { stdio: ['ignore', fd, 'ignore'] })
+        .on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`exit ${code}`))))),
+    },
+  });
+  test('it arrives whole, more of it than the socket holds, and the connection serves on', async () => {
+    handler = (request) => (request.head.path === '/big' ? written('head -c 3000000 /dev/zero; printf end', 3_000_003) : say('next'));
+    const text = await rawExchange(path, GET('/big') + GET('/', 'Connection: close'));
+    assert.match(text, /^HTTP\/1\.1 200 OK\r\n[^]*?Content-Length: 3000003\r\n\r\n/);
+    assert.match(text.slice(-300), /\0endHTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nnext$/);
+    assert.equal(text.indexOf('end') - text.indexOf('\0'), 3_000_000);
+  });
+  test('it fails: the connection is cut', async () => {
+    handler = () => written('printf part; exit 1', 100);
+    assert.match(await rawExchange(path, GET('/')), /Content-Length: 100\r\n\r\npart$/);
+  });
+});
 
 describe('framing', () => {
   test('keep-alive, then close', async () => {

@@ -9,7 +9,7 @@ import { type Reply, type TakeoverReply, renderHead } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { HttpRequest } from './request.ts';
 import { decodingRelay, giveAway, pumpTakeover } from './take-over.ts';
-import { fullReplyBytes, streamReply } from './write-reply.ts';
+import { asStream, fullReplyBytes, streamReply, writePast } from './write-reply.ts';
 
 /** A whole request head has to arrive within this time after its first byte. */
 export const HEAD_DEADLINE_MS = 10_000;
@@ -209,7 +209,7 @@ export class Connection implements FdSocketHandlers {
 
   #send(reply: Reply): void {
     if (this.#state === 'closed') {
-      if (reply.kind === 'stream') void discardSource(reply.chunks);
+      if (reply.kind === 'stream') void discardSource(reply.chunks); // what is 'written' has not begun
       return;
     }
     const { head, body } = this.#exchange!;
@@ -220,7 +220,11 @@ export class Connection implements FdSocketHandlers {
       return this.#finish(keep);
     }
     this.#streaming = true;
-    const done = streamReply(reply, head, { output: this.#output, signal: this.#exchange!.request.signal, keep });
+    const { signal } = this.#exchange!.request;
+    const past = reply.kind === 'written' && !this.#socket.encrypted && head.method !== 'HEAD' && this.#output.empty;
+    if (past) this.#pause();
+    const done = past ? writePast(reply, head, { output: this.#output, fd: this.#socket.fd, signal, keep })
+      : streamReply(reply.kind === 'written' ? asStream(reply) : reply, head, { output: this.#output, signal, keep });
     void done.then((complete) => {
       this.#streaming = false;
       if (complete) this.#finish(keep && head.minorVersion === 1);

@@ -1,10 +1,10 @@
-import type { ClientDescriptor } from '#api/engine-port.ts';
+import type { ClientDescriptor, WrittenBody } from '#api/engine-port.ts';
 
 /**
  * What a handler answers, as a value. The connection adds framing, `Date` and `Connection`; a HEAD request gets the same
  * head without the body.
  */
-export type Reply = FullReply | StreamReply | TakeoverReply;
+export type Reply = FullReply | StreamReply | WrittenReply | TakeoverReply;
 
 export interface FullReply {
   readonly kind: 'full';
@@ -20,6 +20,14 @@ export interface StreamReply {
   readonly status: number;
   readonly headers: HeaderList;
   readonly chunks: AsyncIterable<Uint8Array | string>;
+}
+
+/** A body of known size: where nothing has to be encrypted, it is written to the client's socket by who has it, past this server. */
+export interface WrittenReply {
+  readonly kind: 'written';
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: WrittenBody;
 }
 
 /** The head is sent, then the connection is `take`'s: a descriptor that lives until the promise settles. `take` never

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import type { OutputQueue } from './output-queue.ts';
 import type { RequestHead } from './parse-head.ts';
-import { type FullReply, type StreamReply, bodilessStatus, dateHeader, renderHead } from './reply.ts';
+import { type FullReply, type StreamReply, type WrittenReply, bodilessStatus, dateHeader, renderHead } from './reply.ts';
+import { closeQuietly, dupDescriptor, setBlocking, setNonblocking } from '#sys/descriptors.ts';
 
 /** Head and body of a complete answer, in one piece. */
 export function fullReplyBytes(reply: FullReply, request: RequestHead, keep: boolean): Buffer {
@@ -56,6 +57,35 @@ export async function streamReply(
     return false;
   } finally {
     signal.removeEventListener('abort', cancel);
+  }
+}
+
+/** The same answer for a socket that only this server can write to. */
+export const asStream = ({ status, headers, body }: WrittenReply): StreamReply => ({ kind: 'stream', status, headers, chunks: body.stream() });
+
+/**
+ * Sends the head and lets the body be written to the socket by who has it; the socket must be paused. Resolves false when not all of
+ * it was: the connection must be cut then. Never rejects.
+ */
+export async function writePast(
+  reply: WrittenReply,
+  request: RequestHead,
+  { output, fd, signal, keep }: { output: OutputQueue; fd: number; signal: AbortSignal; keep: boolean },
+): Promise<boolean> {
+  output.write(Buffer.from(`${renderHead(reply.status, reply.headers)}${dateHeader()}${connectionHeader(request, keep)}Content-Length: ${reply.body.size}\r\n\r\n`, 'latin1'));
+  await output.drained();
+  if (signal.aborted) return false;
+  let own = -1;
+  try {
+    own = dupDescriptor(fd);
+    setBlocking(own); // of the open file, which both share
+    await reply.body.writeTo(own, signal);
+    setNonblocking(own);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    closeQuietly(own);
   }
 }
 

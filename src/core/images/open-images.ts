@@ -6,7 +6,7 @@ import { digestOf } from '../content/digest.ts';
 import type { DataRoot } from '../data-root.ts';
 import type { Database } from '../db/database.ts';
 import type { Job, JobResult } from '../jobs/job.ts';
-import { runStagingJob, saveStream, type SelfCommand } from '../jobs/start-job.ts';
+import { runStagingJob, saveArchive, type SelfCommand } from '../jobs/start-job.ts';
 import type { ImageRecord, ImageStore, LoadEvent } from '../store.ts';
 import { builtinImage } from './builtin-image.ts';
 import { openImageTable, type ImageTable } from './image-table.ts';
@@ -76,7 +76,7 @@ export function openImages(context: ImagesContext): Images {
       }
     },
 
-    save: (selection) => saveStream(self, { kind: 'save', archive: planSave(selection, { db, root }) }),
+    save: (selection) => saveArchive(self, { kind: 'save', archive: planSave(selection, { db, root }) }),
 
     import: (archive, { config, comment, platform, reference }, signal) => oneLayer((incoming) => ({ kind: 'layer', incoming }), {
       input: archive, signal, reference,

@@ -2,7 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import { padding } from '../archive/tar-entry.ts';
 import { TAR_END, tarHeader } from '../archive/tar-writer.ts';
-import { digestOf, hexOf, type Digester } from '../content/digest.ts';
+import { digester, digestOf, hexOf } from '../content/digest.ts';
 import { readBlob, type DataRoot } from '../data-root.ts';
 import type { Database } from '../db/database.ts';
 import type { SavePlan } from '../jobs/job.ts';
@@ -58,22 +58,35 @@ export function planSave(selection: readonly { id: Digest; tags: readonly string
   put('manifest.json', Buffer.from(JSON.stringify(dockerManifests)));
   put('oci-layout', Buffer.from(JSON.stringify({ imageLayoutVersion: '1.0.0' })));
   for (const path of ['blobs', 'blobs/sha256']) blobs.set(path, { path, directory: true });
-  return { members: [...blobs.values()].sort((a, b) => (a.path < b.path ? -1 : 1)) };
+  const members = [...blobs.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { members, size: members.reduce((sum, member) => sum + memberSize(member), TAR_END.byteLength) };
 }
 
-/** The bytes of the archive. Chunks are views. `hash` (sha256) checks the layers. Throws `corrupt` when a layer does not come out as it went in. */
-export function* saveChunks({ members }: SavePlan, hash: Digester): Generator<Uint8Array, void, undefined> {
+function memberSize(member: Member): number {
+  const content = 'directory' in member ? 0 : 'bytes' in member ? Buffer.byteLength(member.bytes, 'base64') : member.size;
+  return headerOf(member).byteLength + content + padding(content);
+}
+
+function headerOf(member: Member): Uint8Array {
+  if ('directory' in member) return tarHeader({ name: member.path, type: 'directory', mode: 0o755 });
+  return tarHeader({ name: member.path, type: 'file', mode: 0o644, size: 'bytes' in member ? Buffer.byteLength(member.bytes, 'base64') : member.size });
+}
+
+/** The bytes of the archive. Chunks are views. Throws `corrupt` when a layer does not come out as it went in. */
+export function* saveChunks({ members }: SavePlan): Generator<Uint8Array, void, undefined> {
   for (const member of members) {
     if ('directory' in member) {
-      yield tarHeader({ name: member.path, type: 'directory', mode: 0o755 });
+      yield headerOf(member);
       continue;
     }
     if ('bytes' in member) {
       const bytes = Buffer.from(member.bytes, 'base64');
-      yield Buffer.concat([tarHeader({ name: member.path, type: 'file', mode: 0o644, size: bytes.byteLength }), bytes, Buffer.alloc(padding(bytes.byteLength))]);
+      yield Buffer.concat([headerOf(member), bytes, Buffer.alloc(padding(bytes.byteLength))]);
       continue;
     }
-    yield tarHeader({ name: member.path, type: 'file', mode: 0o644, size: member.size });
+    yield headerOf(member);
+    // In this thread: the reader keeps the other core busy, and a thread costs as much again as what it takes over.
+    const hash = digester();
     for (const chunk of layerTar(member.layer, member.recipe)) {
       hash.update(chunk);
       yield chunk;

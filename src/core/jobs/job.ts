@@ -59,6 +59,8 @@ export interface StagedLayerJson {
 
 /** Members of the archive to write, in order. */
 export interface SavePlan {
+  /** Bytes of the whole archive. */
+  readonly size: number;
   readonly members: readonly (
     | { readonly path: string; readonly directory: true }
     | { readonly path: string; /** Base64. */ readonly bytes: string }

@@ -125,7 +125,7 @@ function say(event: JobEvent): void {
 }
 
 async function save(job: Extract<Job, { kind: 'save' }>): Promise<void> {
-  for (const chunk of saveChunks(job.archive, new HashThread())) writeAll(chunk);
+  for (const chunk of saveChunks(job.archive)) writeAll(chunk);
 }
 
 async function compress({ layer, recipe, diffId, compression, level }: Extract<Job, { kind: 'compress' }>): Promise<CompressedBlob> {

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { NaruError, type ErrorKind } from '#spec/errors.ts';
 import { drained } from '../archive/drained.ts';
+import type { SavedArchive } from '../store.ts';
 import type { Job, JobEvent, JobFailure, JobResult } from './job.ts';
 
 export type SelfCommand = readonly string[] | undefined;
@@ -89,16 +90,20 @@ export async function exit(child: ChildProcess): Promise<NaruError | undefined> 
   }
 }
 
-/** The archive of a save job as a stream; it fails when the job fails, and the job ends when it is destroyed. */
-export function saveStream(self: SelfCommand, job: Job): Readable {
-  async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+/** The archive of a save job. */
+export function saveArchive(self: SelfCommand, job: Extract<Job, { kind: 'save' }>): SavedArchive {
+  const begin = (stdout: 'pipe' | number): { child: ChildProcess; ended: Promise<NaruError | undefined> } => {
     const [program, args] = command(self, undefined);
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: environment(), cwd: '/' });
+    const child = spawn(program, args, { stdio: ['pipe', stdout, 'pipe'], env: environment(), cwd: '/' });
     const ended = exit(child);
+    child.stdin!.on('error', () => {});
+    child.stdin!.end(JSON.stringify(job));
+    return { child, ended };
+  };
+  async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { child, ended } = begin('pipe');
     let finished = false;
     try {
-      child.stdin.on('error', () => {});
-      child.stdin.end(JSON.stringify(job));
       yield* child.stdout as AsyncIterable<Uint8Array>;
       const failure = await ended;
       if (failure !== undefined) throw failure;
@@ -108,5 +113,18 @@ export function saveStream(self: SelfCommand, job: Job): Readable {
       await ended;
     }
   }
-  return Readable.from(chunks(), { objectMode: false, highWaterMark: 1 << 18 });
+  return {
+    size: job.archive.size,
+    stream: () => Readable.from(chunks(), { objectMode: false, highWaterMark: 1 << 18 }),
+    async writeTo(fd, signal) {
+      signal.throwIfAborted();
+      const { child, ended } = begin(fd);
+      const abort = (): void => void child.kill('SIGKILL');
+      signal.addEventListener('abort', abort, { once: true });
+      const failure = await ended;
+      signal.removeEventListener('abort', abort);
+      signal.throwIfAborted();
+      if (failure !== undefined) throw failure;
+    },
+  };
 }
