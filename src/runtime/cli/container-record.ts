@@ -82,6 +82,18 @@ export function claimContainer(root: string, record: ContainerRecord, config: st
   return directory;
 }
 
+/** Gives the id back at once; should we be killed before the rest is removed, a later command sweeps it. */
+export function discardContainer({ path }: ContainerDirectory): void {
+  const aside = join(path, '..', `.new-${process.pid}-${path.slice(path.lastIndexOf('/') + 1)}`);
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    rmSync(path, { recursive: true, force: true });
+  }
+  rmSync(aside, { recursive: true, force: true });
+}
+
 export function writeRecord(directory: ContainerDirectory, record: ContainerRecord): void {
   const fresh = `${directory.record}.tmp`;
   writeFileSync(fresh, JSON.stringify(record), { mode: 0o600 });

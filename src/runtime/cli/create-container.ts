@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, unlinkSync } from 'node:fs';
+import { readFileSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { detectHost } from '#runtime/driver/detect-host.ts';
@@ -8,7 +8,7 @@ import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { runHook } from '#runtime/driver/run-hook.ts';
 import type { RunningTask } from '#runtime/driver/running-task.ts';
 import { NaruError } from '#spec/errors.ts';
-import { checkContainerId, claimContainer, type ContainerDirectory, type ContainerRecord, writeRecord } from './container-record.ts';
+import { checkContainerId, claimContainer, discardContainer, type ContainerDirectory, type ContainerRecord, writeRecord } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
 import { existingGroup, mayMakeGroup } from './existing-group.ts';
 import { readProcessStat } from './process-stat.ts';
@@ -119,7 +119,7 @@ async function undo({ record, directory, cgroups }: { record: ContainerRecord; d
   await killInit(directory, record);
   await releaseCgroup(cgroups, record).catch(() => {});
   if (record.systemdUnit !== undefined) await (await import('./systemd-scope.ts')).stopScope(record.systemdUnit).catch(() => {});
-  rmSync(directory.path, { recursive: true, force: true });
+  discardContainer(directory);
 }
 
 /** After the program began. A failing hook is a warning (runtime-spec, "Poststart"). */

@@ -1,6 +1,6 @@
-import { rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { ExitStatus, Task } from '#core/tasks/port.ts';
+import { discardContainer } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
 import { createContainer, type CreateOptions, runPoststart } from './create-container.ts';
 import { signalProcess } from './signal-process.ts';
@@ -22,7 +22,7 @@ export async function runForeground(options: Omit<CreateOptions, 'mode'>, { keep
   const status = await created.task.exited;
   await detach?.();
   // The shim has done the rest: processes, groups, hooks.
-  if (!keep) rmSync(created.directory.path, { recursive: true, force: true });
+  if (!keep) discardContainer(created.directory);
   return exitStatus(status);
 }
 

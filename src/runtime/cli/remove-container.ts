@@ -1,4 +1,4 @@
-import { rmdirSync, rmSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeCgroup } from '#runtime/cgroups/cgroup-control.ts';
 import { groupDirectory } from '#runtime/cgroups/cgroup-path.ts';
@@ -7,7 +7,7 @@ import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { runHook } from '#runtime/driver/run-hook.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
-import { containerDirectory, type ContainerDirectory, type ContainerRecord, readConfig } from './container-record.ts';
+import { containerDirectory, discardContainer, type ContainerDirectory, type ContainerRecord, readConfig } from './container-record.ts';
 import { containerStatus } from './container-status.ts';
 import type { RuntimeContext } from './context.ts';
 import { readProcessStat } from './process-stat.ts';
@@ -26,7 +26,7 @@ export async function removeContainer(record: ContainerRecord, context: RuntimeC
     await stopScope(record.systemdUnit).catch((error: Error) => context.warn(`${record.systemdUnit}: ${error.message}`));
   }
   const spec = configOf(context.root, record.id);
-  rmSync(directory.path, { recursive: true, force: true });
+  discardContainer(directory);
   for (const hook of spec?.hooks?.poststop ?? []) {
     const state = hookState(spec!, { id: record.id, bundle: record.bundle, status: 'stopped', pid: undefined });
     await runHook(hook, state).catch((error: Error) => context.warn(`poststop: ${error.message}`));
