@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { fixture } from '../fixtures/make-images.ts';
+import { NARU, run } from '../support/daemon.ts';
+import { sleep, suite, until } from '../support/two-clients.ts';
+
+/** The daemon dies at a chosen system call of an operation: strace counts its calls and kills it at the n-th. */
+const s = suite();
+
+/** Calls that change something on disk or tell somebody something: between two of them nothing can be half done. */
+const CALLS = 'fdatasync,fsync,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,rmdir,sendmsg,ftruncate';
+
+/** strace on the daemon, ready to kill it at its n-th call of the list. */
+async function armed(n: number): Promise<ChildProcess> {
+  const tracer = spawn('strace', ['-f', '-qq', '-o', '/dev/null', '-p', String(s.d.scope.daemonPid), '-e', `trace=${CALLS}`, '-e', `inject=${CALLS}:signal=SIGKILL:when=${n}`], { stdio: 'ignore' });
+  await until('strace holds the daemon', () => tracer.exitCode !== null || /TracerPid:\s+[1-9]/.test(readFileSync(`/proc/${s.d.scope.daemonPid}/status`, 'utf8')));
+  assert.equal(tracer.exitCode, null, 'strace runs');
+  return tracer;
+}
+
+/** Runs the operation with a kill at its n-th call. True: the daemon died (and was started again). */
+async function killedAt(n: number, operation: readonly string[]): Promise<boolean> {
+  const tracer = await armed(n);
+  const ended = new Promise((resolve) => tracer.once('exit', resolve));
+  const client = spawn(NARU, ['-H', `unix://${s.d.socket}`, ...operation], { stdio: 'ignore' });
+  await new Promise((resolve) => client.once('exit', resolve));
+  await sleep(20);
+  const process = s.d.process!;
+  const died = process.exitCode !== null || process.signalCode !== null;
+  tracer.kill('SIGINT');
+  await ended;
+  if (process.exitCode !== null || process.signalCode !== null || died) {
+    await s.d.down();
+    await s.d.up();
+    return true;
+  }
+  return false;
+}
+
+/** What holds after every death: what is listed can be used and removed. */
+function sound(name: string): void {
+  const answer = s.d.docker('inspect', '-f', '{{.State.Status}}', name);
+  if (answer.code !== 0) return;
+  assert.match(answer.out, /^(created|running|exited)\n$/);
+  if (answer.out === 'running\n') assert.equal(s.d.docker('exec', name, 'true').code, 0, 'a running one takes an exec');
+  assert.equal(s.d.docker('rm', '-f', '-v', name).code, 0);
+}
+
+const STEPS = [1, 2, 3, 4, 6, 9];
+
+describe('kill -9 of the daemon at the n-th call', () => {
+  const operations: readonly { readonly name: string; readonly before?: readonly (readonly string[])[]; readonly words: readonly string[]; readonly after?: () => void }[] = [
+    { name: 'create', words: ['create', '--name', 'cc', '-v', '/anon', 'busybox', 'sleep', '60'] },
+    { name: 'start', before: [['create', '--name', 'cc', 'busybox', 'sleep', '60']], words: ['start', 'cc'] },
+    { name: 'rm', before: [['run', '-d', '--name', 'cc', '-v', '/anon', 'busybox', 'sleep', '60']], words: ['rm', '-f', '-v', 'cc'] },
+    { name: 'commit', before: [['create', '--name', 'cc', 'busybox']], words: ['commit', 'cc', 'stepped'], after: () => {
+      if (s.d.docker('image', 'inspect', 'stepped').code === 0) assert.equal(s.d.ok('run', '--rm', 'stepped', 'echo', 'whole'), 'whole');
+      s.d.docker('rmi', '-f', 'stepped');
+    } },
+    { name: 'load', words: ['load', '-q', '-i', fixture('busybox.tar')], after: () => assert.equal(s.d.ok('run', '--rm', 'busybox', 'echo', 'whole'), 'whole') },
+  ];
+  for (const { name, before = [], words, after } of operations) {
+    test(name, async () => {
+      let deaths = 0;
+      for (const n of STEPS) {
+        for (const each of before) s.d.ok(...each);
+        const died = await killedAt(n, words);
+        if (died) deaths++;
+        sound('cc');
+        after?.();
+        if (!died) break;
+      }
+      assert.ok(deaths > 0, 'no call of it was hit');
+      const volumes = s.d.ok('volume', 'ls', '-q');
+      assert.equal(volumes, '', 'anonymous volumes go with their containers');
+    });
+  }
+});
+
+describe('other deaths and races', () => {
+  test('the spawner is killed: the next start has another', async () => {
+    s.d.ok('run', '-d', '--name', 'cc', 'busybox', 'sleep', '60');
+    const spawner = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).find((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('naru-spawner') && Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) === s.d.scope.daemonPid;
+      } catch {
+        return false;
+      }
+    });
+    assert.ok(spawner !== undefined);
+    process.kill(Number(spawner), 'SIGKILL');
+    assert.equal(s.d.ok('run', '--rm', 'busybox', 'echo', 'started'), 'started');
+    assert.equal(s.d.ok('exec', 'cc', 'echo', 'alive'), 'alive');
+  });
+
+  test('sixty containers, then a restart: all are there, soon', async () => {
+    const body = JSON.stringify({ Image: 'busybox', Cmd: ['sleep', '60'] });
+    const one = (from: number): Promise<unknown> => {
+      const words = Array.from({ length: 15 }, (_, i) => ['-s', '-m', '30', '--unix-socket', s.d.socket, '-o', '/dev/null', '-X', 'POST', '-H', 'Content-Type: application/json', '-d', body, `http://d/v1.51/containers/create?name=m${from + i}`]).flatMap((request, j) => (j === 0 ? request : ['--next', ...request]));
+      const child = spawn('curl', words, { stdio: 'ignore' });
+      return new Promise((resolve) => child.once('exit', resolve));
+    };
+    await Promise.all([0, 15, 30, 45].map(one));
+    for (let i = 0; i < 5; i++) s.d.ok('start', `m${i}`);
+    await s.d.down('SIGKILL');
+    const began = Date.now();
+    await s.d.up();
+    const took = Date.now() - began;
+    assert.equal(s.d.ok('ps', '-aq').split('\n').length, 60);
+    assert.equal(s.d.ok('ps', '-q').split('\n').length, 5);
+    assert.ok(took < 8000, `${took} ms`);
+  });
+
+  test('the group above the containers is removed by somebody else: the next start makes it again', () => {
+    s.d.ok('run', '--rm', 'busybox', 'true');
+    run('sh', ['-c', `for d in /sys/fs/cgroup/*${s.d.scope.cgroupParent} /sys/fs/cgroup${s.d.scope.cgroupParent}; do [ -d "$d" ] && rmdir "$d"; done`]);
+    assert.equal(s.d.ok('run', '--rm', 'busybox', 'echo', 'started'), 'started');
+  });
+
+  test('the monotonic clock of the daemon jumps by a day: what runs is known, health checks and restarts go on', async () => {
+    s.d.ok('run', '-d', '--name', 'cc', '--restart', 'always', '--health-cmd', 'true', '--health-interval', '200ms', 'busybox', 'sh', '-c', 'sleep 600');
+    await s.d.down('SIGKILL');
+    const jumped = spawn('unshare', ['-T', '--monotonic', '86400', '--boottime', '86400', '--', NARU, 'daemon', '--data-root', s.d.scope.dataRoot, '--state-dir', s.d.scope.stateDir, '--host', `unix://${s.d.socket}`], { stdio: 'ignore' });
+    try {
+      await until('the daemon of another clock answers', () => s.d.docker('ps').code === 0, 20);
+      assert.match(s.d.ok('ps', '--format', '{{.Status}}'), /^Up (Less than a second|1 second|\d+ seconds|About a minute)/);
+      await until('a check after the jump', () => s.d.ok('inspect', '-f', '{{.State.Health.Status}}', 'cc') === 'healthy');
+      s.d.ok('kill', 'cc');
+      await until('the restart', () => s.d.ok('inspect', '-f', '{{.State.Status}} {{.RestartCount}}', 'cc') === 'exited 0' || /^running/.test(s.d.ok('inspect', '-f', '{{.State.Status}}', 'cc')), 10);
+      assert.equal(s.d.ok('run', '--rm', 'busybox', 'echo', 'on'), 'on');
+    } finally {
+      const ended = new Promise((resolve) => jumped.once('exit', resolve));
+      jumped.kill('SIGTERM');
+      await ended;
+      await s.d.up();
+    }
+  });
+
+  test('a consumer of attach that was stopped holds up nobody but the program it listens to', async () => {
+    s.d.ok('run', '-d', '--name', 'talk', 'busybox', 'sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i talk talk talk talk talk talk talk talk; done');
+    const stuck = spawn(NARU, ['-H', `unix://${s.d.socket}`, 'attach', '--no-stdin', 'talk'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    await sleep(300);
+    stuck.kill('SIGSTOP');
+    const began = Date.now();
+    assert.equal(s.d.ok('run', '--rm', 'busybox', 'echo', 'fine'), 'fine');
+    s.d.ok('exec', 'talk', 'true');
+    s.d.ok('rm', '-f', 'talk');
+    assert.ok(Date.now() - began < 15_000);
+    stuck.kill('SIGKILL');
+  });
+});
