@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { NARU, run, TestDaemon, type Ran } from '../support/daemon.ts';
+import { NaruRegistry } from '../support/naru-registry.ts';
 import { FakeRegistry, refuse, sha256 } from '../support/fake-registry.ts';
 
 /** Logins and where registries really are: Docker's CLI and ours, against a registry in this process that demands tokens and fails on purpose. */
@@ -159,4 +160,30 @@ test('a file for a host: mirrors in their order, then the registry; its file alo
   assert.match((await pull('registry.example/team/only-origin:v1')).out, /Downloaded newer image/);
   writeFileSync(at('registries/registry.example.json'), JSON.stringify({ server: `http://${origin.host}`, mirrors: [`http://${second.host}`], fallback: false }));
   assert.match((await pull('registry.example/team/only-origin:v2')).err, /not found/);
+});
+
+test('a registry that demands client certificates: the host\'s file names CA, certificate and key', async () => {
+  const openssl = (...args: string[]): void => {
+    const ran = run('openssl', args, { cwd: d.root });
+    assert.equal(ran.code, 0, ran.err);
+  };
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  openssl('req', '-x509', ...key, '-keyout', 'ca-key.pem', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test-ca');
+  writeFileSync(at('names'), 'subjectAltName=IP:127.0.0.1');
+  for (const name of ['server', 'client']) {
+    openssl('req', '-new', ...key, '-keyout', `${name}-key.pem`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
+    openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-out', `${name}.pem`, '-days', '2', '-extfile', 'names');
+  }
+  await using registry = await NaruRegistry.start('--tls-cert', at('server.pem'), '--tls-key', at('server-key.pem'), '--tls-client-ca', at('ca.pem'));
+  const file = (fields: object): void => writeFileSync(at('registries/secure.example.json'), JSON.stringify({ server: `https://${registry.host}`, ca: at('ca.pem'), ...fields }));
+  d.ok('import', at('root.tar'), 'secure.example/app:v1');
+  file({});
+  const refused = await cli('docker', 'certificates', '', 'push', 'secure.example/app:v1');
+  assert.notEqual(refused.code, 0, 'without a certificate of its own it is not let in');
+  file({ cert: at('client.pem'), key: at('client-key.pem') });
+  const pushed = await cli('docker', 'certificates', '', 'push', 'secure.example/app:v1');
+  assert.equal(pushed.code, 0, pushed.err);
+  d.ok('rmi', 'secure.example/app:v1');
+  const pulled = await cli('docker', 'certificates', '', 'pull', 'secure.example/app:v1');
+  assert.equal(pulled.code, 0, pulled.err);
 });
