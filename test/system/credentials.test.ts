@@ -176,7 +176,10 @@ test('a registry that demands client certificates: the host\'s file names CA, ce
   }
   await using registry = await NaruRegistry.start('--tls-cert', at('server.pem'), '--tls-key', at('server-key.pem'), '--tls-client-ca', at('ca.pem'));
   const file = (fields: object): void => writeFileSync(at('registries/secure.example.json'), JSON.stringify({ server: `https://${registry.host}`, ca: at('ca.pem'), ...fields }));
-  d.ok('import', at('root.tar'), 'secure.example/app:v1');
+  mkdirSync(at('secure'));
+  writeFileSync(at('secure/data'), 'x');
+  assert.equal(run('tar', ['-C', at('secure'), '-cf', at('secure.tar'), '.']).code, 0);
+  d.ok('import', at('secure.tar'), 'secure.example/app:v1');
   file({});
   const refused = await cli('docker', 'certificates', '', 'push', 'secure.example/app:v1');
   assert.notEqual(refused.code, 0, 'without a certificate of its own it is not let in');
