@@ -38,6 +38,8 @@ test('OCI create: all is set up, the program waits for start', async () => {
   assert.ok(task.pid > 1);
   assert.equal(readFileSync(pidFile, 'utf8'), String(task.pid));
   assert.equal(readFileSync(hooks, 'utf8'), 'createRuntime\n');
+  // It says so first, and waits then.
+  for (let i = 0; i < 200 && !/^State:\s+S/m.test(readFileSync(`/proc/${task.pid}/status`, 'utf8')); i++) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.match(readFileSync(`/proc/${task.pid}/status`, 'utf8'), /^State:\s+S/m);
   assert.match((await failure(task.start())).message, /is created/);
   await task.release();
