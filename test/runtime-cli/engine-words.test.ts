@@ -139,9 +139,10 @@ test('state of a container whose creator was killed is the truth, and delete --f
   for (const after of [20, 60, 100, 140, 180]) {
     const { id, path } = b.bundle(['sleep', '60']);
     const child = b.start(['create', '-b', path, id], 'ignore');
+    const ended = once(child, 'exit');
     await new Promise((resolve) => setTimeout(resolve, after));
     child.kill('SIGKILL');
-    await once(child, 'exit');
+    await ended;
     const said = b.run(['state', id]);
     if (said.status === 0) {
       const { status, pid } = JSON.parse(said.out) as { status: string; pid: number };
