@@ -80,7 +80,8 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
   },
   { names: ['pause', 'container pause'], usage: 'CONTAINER [CONTAINER...]', summary: 'Freeze containers', args: [1, MANY], completes: 'running', flags: noFlags, load: async () => (await import('./commands/change-state.ts')).pause },
   {
-    names: ['port', 'container port'], usage: 'CONTAINER [PRIVATE_PORT[/PROTO]]', summary: 'List published ports', args: [1, 2], completes: 'running', completeArgs: 1, flags: noFlags,
+    names: ['port', 'container port'], usage: 'CONTAINER [PRIVATE_PORT[/PROTO]]', summary: 'List published ports', args: [1, 2], completes: 'running', completeArgs: 1,
+    flags: () => [flag('who', 'bool', 'Say who reaches each of them, and by which rule')],
     load: async () => (await import('./commands/small-container-commands.ts')).port,
   },
   {

@@ -69,12 +69,12 @@ export class Networks implements NetworkService {
     this.#table = table;
     this.#pools = [...(options.pools?.map(parsePool) ?? DEFAULT_POOLS), ownUlaPool(options.seed ?? table)];
     this.#mtu = options.mtu ?? Math.min(MAX_MTU, defaultRouteMtu(this.#route) ?? MAX_MTU);
+    this.#firewall = options.firewall ?? 'open';
     this.bridge = this.#defaultBridge(options, name);
     this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
     this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
     this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     this.#removals = new LinkRemovals(this.#log);
-    this.#firewall = options.firewall ?? 'open';
     this.#gate = new HostGate({ route: this.#route, netfilter: this.#netfilter }, table);
     this.#guard = new FrameGuard(this.#netfilter, { table, find: this.#find, log: this.#log });
     this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
@@ -266,6 +266,7 @@ export class Networks implements NetworkService {
       ipamOptions: {}, labels: {}, pools,
       options: {
         [OPTION.defaultBridge]: 'true', [OPTION.icc]: 'true', [OPTION.masquerade]: 'true', [OPTION.hostBinding]: '0.0.0.0', [OPTION.bridgeName]: name, [OPTION.mtu]: String(this.#mtu),
+        ...(this.#firewall === 'host' ? { [OPTION.firewall]: 'host' } : {}),
       },
     };
   }

@@ -122,4 +122,26 @@ describe('drivers, modes and the daemon\'s options, by the Docker CLI', () => {
     assert.match(daemon.ok('exec', 'asker', 'ping', '-c', '1', '-W', '1', '10.203.0.50'), /1 packets received/);
     assert.match(daemon.ok('exec', 'asker', 'sh', '-c', 'cat /proc/net/arp'), /10\.203\.0\.50.*02:00:00:00:03:50/);
   });
+
+  test('naru port --who tells who reaches a published port, and it is so', () => {
+    daemon.ok('network', 'create', 'shop');
+    daemon.ok('network', 'create', '-o', 'naru.firewall=host', 'bank');
+    server('web', '--network', 'shop', '-p', '18553:80', '-p', '127.0.0.1:18554:80');
+    server('till', '--network', 'bank', '-p', '18555:80');
+    daemon.ok('run', '-d', '--name', 'guest', 'busybox', 'sleep', '600');
+    const gateway = inspect('web', '{{.NetworkSettings.Networks.shop.Gateway}}');
+    const told = daemon.naru('port', '--who', 'web');
+    assert.equal(told.code, 0, told.err);
+    assert.match(told.out, /80\/tcp -> 0\.0\.0\.0:18553, by network shop\n  this host +127\.0\.0\.1 and its addresses, port 18553 +yes .*\n  other hosts +every address of this host, port 18553 +yes /);
+    assert.match(told.out, /80\/tcp -> 127\.0\.0\.1:18554, by network shop\n  this host +127\.0\.0\.1, port 18554 +yes .*\n  other hosts .*no +loopback comes from outside only by forgery\n/);
+    assert.match(told.out, /other networks, hosts that have a route +the container's address +no +everything else from outside/);
+    assert.match(daemon.naru('port', '--who', 'till').out, /other hosts +every address of this host, port 18555 +if the host's input rules let them/);
+    assert.equal(fetchHere('http://127.0.0.1:18553/'), 'web');
+    assert.equal(get('guest', `http://${gateway}:18553/`), 'web');
+    assert.equal(get('guest', `http://${gateway}:18554/`), '');
+    assert.equal(get('guest', `http://${inspect('web', '{{.NetworkSettings.Networks.shop.IPAddress}}')}/`), '');
+    // The rules that it names are in the table
+    const rules = run('nft', 'list', 'table', 'inet', daemon.scope.nftTable);
+    for (const comment of ['published ports, from the host itself', 'loopback comes from outside only by forgery', 'everything else from outside', 'the host\'s input rules judge first']) assert.match(rules, new RegExp(`comment "${comment}"`));
+  });
 });

@@ -3,6 +3,7 @@ import type { CommandRunner } from '../command.ts';
 import { alignTabs } from '../format/tab-writer.ts';
 import { naturalOrder } from '../format/natural-order.ts';
 import { failTogether } from '../many.ts';
+import { reachTable } from './port-reach.ts';
 
 const KINDS = ['C', 'A', 'D'];
 
@@ -24,8 +25,13 @@ export const rename: CommandRunner = async ({ client, args, io, program }) => {
   return 0;
 };
 
-export const port: CommandRunner = async ({ client, args, io }) => {
+export const port: CommandRunner = async ({ client, flags, args, io }) => {
   const [name = '', wanted] = args;
+  if (flags.bool('who')) {
+    const [container, networks] = await Promise.all([client().containers.inspect(name), client().networks.list()]);
+    io.out(reachTable(container, networks));
+    return 0;
+  }
   const { Ports } = (await client().containers.inspect(name)).NetworkSettings;
   const address = (ip: string, number: string): string => `${ip.includes(':') ? `[${ip}]` : ip}:${number}`;
   const lines: string[] = [];

@@ -106,7 +106,8 @@ describe('containers', () => {
     const started = await tty(['start', '-a', '-i', '--detach-keys', 'ctrl-x,x', name], '', '\x18x');
     assert.equal(started.code, 0, started.out);
     const attached = await tty(['attach', '--detach-keys', 'ctrl-x,y', name], '', 'typed\r\x18y');
-    assert.match(attached.out, /typed/);
+    assert.match(attached.out, /read escape sequence/);
+    await until('what was typed before the detach keys is heard', () => /typed/.test(ok('logs', name)));
     ok('kill', '-s', 'KILL', name);
     assert.equal(ok('wait', name), '137\n');
     assert.match(fails(1, 'attach', name), /cannot attach to a stopped container/i);
