@@ -21,6 +21,7 @@ const LANES: Phase[][] = [[
   { name: 'runtime-cli', paths: ['test/runtime-cli'], timeoutSeconds: 300, minimum: 40 },
   { name: 'conformance', paths: ['test/conformance'], timeoutSeconds: 180, minimum: 30 },
   { name: 'parity', paths: ['test/parity'], timeoutSeconds: 400, minimum: 250 },
+  { name: 'peers', paths: ['test/peers'], timeoutSeconds: 300, minimum: 20 },
   { name: 'registry', paths: ['test/registry'], timeoutSeconds: 300, minimum: 60 },
   { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 420, minimum: 100 },
   { name: 'vm', paths: ['test/vm'], timeoutSeconds: 400, minimum: 60 },

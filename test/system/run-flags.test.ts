@@ -65,7 +65,7 @@ const onNetwork = (flags: readonly string[], script: string, out: RegExp): Row =
 };
 
 const ROWS: Readonly<Record<string, Row | readonly Row[]>> = {
-  'add-host': sh(['--add-host', 'db:10.1.2.3'], 'grep db /etc/hosts', '10.1.2.3\tdb\n'),
+  'add-host': sh(['--add-host', 'db:10.1.2.3'], 'grep -w db /etc/hosts', '10.1.2.3\tdb\n'),
   'annotation': shown(['--annotation', 'org.x=y'], '{{index .HostConfig.Annotations "org.x"}}', 'y'),
   'attach': (call) => {
     const ran = call('run', '--rm', '-a', 'stderr', 'busybox', 'sh', '-c', 'echo out; echo err >&2');
