@@ -171,6 +171,12 @@ int op_symlink(struct task *task, const struct op *op) {
 int op_pivot(struct task *task, const struct op *op) {
   int error = (int)sys(fchdir, arg_slot(task, op, 0, -1));
   if (error == 0) error = (int)sys(pivot_root, ".", ".");
+  int old = arg_slot(task, op, 1, -1);
+  if (error == 0 && old >= 0) {
+    /* Mounts of the old tree may be peers of the host's: without this their children would be unmounted there too. */
+    error = (int)sys(fchdir, old);
+    if (error == 0) error = (int)sys(mount, 0, ".", 0, MS_REC | MS_SLAVE, 0);
+  }
   /* The old root now lies on top of the new one, at the same place. */
   if (error == 0) error = (int)sys(umount2, ".", MNT_DETACH);
   if (error == 0) error = (int)sys(chdir, "/");

@@ -185,6 +185,8 @@ enum {
 #define MS_REMOUNT 32
 #define MS_BIND 4096
 #define MS_MOVE 8192
+#define MS_REC 16384
+#define MS_SLAVE (1 << 19)
 #define MNT_DETACH 2
 #define MOUNT_ATTR_RDONLY 1
 #define MOUNT_ATTR_NOSUID 2

@@ -104,7 +104,7 @@ export function container(scratch: Scratch, more: { before?: PlanOp[]; inside?: 
     child('attach', { slot: SLOT.DEV, root: SLOT.ROOT, path: 'dev' }),
     child('mknod', { root: SLOT.ROOT, path: 'dev/null', mode: 0o20666, dev: 0x103, uid: 0, gid: 0 }),
     ...(more.inside ?? []),
-    child('pivot', { root: SLOT.ROOT }),
+    child('pivot', { root: SLOT.ROOT, old: -1 }),
     child('sethostname', { name: 'box' }),
   ];
 }

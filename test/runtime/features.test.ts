@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -144,7 +144,12 @@ test('a directory as rootfs, with submounts unseen by the host afterwards', asyn
   assert.equal(mountCount(), before_);
 });
 
-test('rootfsPropagation shared does not show the rootfs to the host', async () => {
+test('rootfsPropagation shared shows the rootfs to nobody outside, and takes no shared mount away there', async () => {
+  const shared = join(bench.root, 'shared');
+  const below = join(shared, 'below');
+  mkdirSync(below, { recursive: true });
+  for (const args of [['--bind', shared, shared], ['--make-shared', shared], ['-t', 'tmpfs', 'tmpfs', below]]) assert.equal(spawnSync('mount', args).status, 0);
+  using _mounts = { [Symbol.dispose]: () => { for (const path of [below, shared]) spawnSync('umount', [path]); } };
   const before_ = mountCount();
   const { out } = await bench.run('grep -E " / / " /proc/self/mountinfo', (r) => {
     r.spec.linux!.rootfsPropagation = 'shared';

@@ -62,9 +62,7 @@ function addOldOverlay(plan: PlanBuilder, data: string, stateDir: string): void 
  *  a mount point wherever we run, as pivot_root asks, and absolute paths still lead to the host's tree until the pivot. */
 export function addRootAttach(plan: PlanBuilder, rootfsPropagation: string | undefined): void {
   const pointer = '/linux/rootfsPropagation';
-  const asked = rootfsPropagation === undefined || rootfsPropagation === '' ? MS_SLAVE : propagationFlag(rootfsPropagation) & ~MS_REC;
-  // What is unbindable could not be bound from: until the pivot it is private.
-  const wanted = asked === MS_UNBINDABLE ? MS_PRIVATE : asked;
+  const wanted = beforeThePivot(rootfsPropagation);
   plan.add('child', 'mount', { source: '', target: '/', type: '', flags: MS_REC | wanted, data: '' },
     { why: wanted === MS_SLAVE ? 'mounts made here must not reach the host' : `root propagation ${rootfsPropagation}`, pointer });
   if (wanted === MS_SHARED) {
@@ -75,12 +73,20 @@ export function addRootAttach(plan: PlanBuilder, rootfsPropagation: string | und
   plan.add('child', 'attach', { slot: SLOT.root, root: SLOT.oldRoot, path: '.' }, { why: 'rootfs: attached over /', pointer: ROOT });
 }
 
+/** How the host's tree is in the child's mount namespace while mounts are taken from it. */
+function beforeThePivot(rootfsPropagation: string | undefined): number {
+  const asked = rootfsPropagation === undefined || rootfsPropagation === '' ? MS_SLAVE : propagationFlag(rootfsPropagation) & ~MS_REC;
+  // What is unbindable could not be bound from: until the pivot it is private.
+  return asked === MS_UNBINDABLE ? MS_PRIVATE : asked;
+}
+
 /** Enter the rootfs and let go of the host's tree. */
 export function addPivot(plan: PlanBuilder, options: { rootfsPropagation: string | undefined; noPivot: boolean }): void {
-  if (options.noPivot) plan.add('child', 'move_root', { root: SLOT.root }, { why: 'rootfs becomes / (no pivot)', pointer: ROOT });
-  else plan.add('child', 'pivot', { root: SLOT.root }, { why: 'rootfs becomes /, the host\'s tree goes away', pointer: ROOT });
-  plan.add('child', 'close', { slot: SLOT.oldRoot }, { why: 'no way back to the host (CVE-2024-21626)', pointer: ROOT });
   const { rootfsPropagation } = options;
+  const old = beforeThePivot(rootfsPropagation) === MS_SHARED ? SLOT.oldRoot : SLOT.none;
+  if (options.noPivot) plan.add('child', 'move_root', { root: SLOT.root }, { why: 'rootfs becomes / (no pivot)', pointer: ROOT });
+  else plan.add('child', 'pivot', { root: SLOT.root, old }, { why: 'rootfs becomes /, the host\'s tree goes away', pointer: ROOT });
+  plan.add('child', 'close', { slot: SLOT.oldRoot }, { why: 'no way back to the host (CVE-2024-21626)', pointer: ROOT });
   if (rootfsPropagation !== undefined && rootfsPropagation !== '') {
     // Only now: before the pivot "/" was the host's.
     plan.add('child', 'mount', { source: '', target: '/', type: '', flags: propagationFlag(rootfsPropagation), data: '' },

@@ -161,8 +161,9 @@ export const OPS = {
   readonly: op(77, ['root', 'slot'], ['path', 'inroot'], ['recursive', 'int']),
   mknod: op(78, ['root', 'slot'], ['path', 'inroot'], ['mode', 'int'], ['dev', 'int'], ['uid', 'int'], ['gid', 'int']),
   symlink: op(79, ['root', 'slot'], ['path', 'inroot'], ['to', 'str']),
-  /** fchdir(slot); pivot_root(".", "."); umount2(".", MNT_DETACH); chdir("/"). */
-  pivot: op(80, ['root', 'slot']),
+  /** fchdir(root); pivot_root(".", "."); umount2(".", MNT_DETACH); chdir("/"). `old`, if given, is the old root's directory: its mounts become slaves before they
+   *  are unmounted, so that nothing is unmounted where their peers are. */
+  pivot: op(80, ['root', 'slot'], ['old', 'slot']),
   /** fchdir(slot); move it over "/" (MS_MOVE); chroot("."); chdir("/"). For --no-pivot. */
   move_root: op(81, ['root', 'slot']),
   /** Copy the tree of `from` (in root) into the mounted file system in `slot` (tmpcopyup). */
