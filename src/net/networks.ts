@@ -8,6 +8,7 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
 import { bridgeMac, deleteLink, ensureBridge, existingBridge } from './bridge.ts';
 import { DEFAULT_POOLS, type SubnetPool, chooseSubnet, parsePool } from './choose-subnet.ts';
 import { designNetwork, mtuOf, ownUlaPool, subnetsOf } from './design-network.ts';
+import { announce } from './announce.ts';
 import { type Attachment, connectSteps, loopbackSteps, routeSteps, startSteps } from './endpoint-steps.ts';
 import { foreignForwardDrops, forwardDropWarning } from './foreign-firewall.ts';
 import { defaultRouteMtu, findLink, usedNetworks } from './host-network.ts';
@@ -200,6 +201,18 @@ export class Networks implements NetworkService {
       if (added.hostInterface !== '') deleteLink(this.#route, added.hostInterface);
       this.#cancelAddresses(made);
       throw error;
+    }
+  }
+
+  async announce(running: RunningSandbox, networkId: string): Promise<void> {
+    const endpoint = this.#sandboxes.get(running.containerId)?.endpoints.find((each) => each.networkId === networkId);
+    if (endpoint === undefined) return;
+    try {
+      using namespace = NetworkNamespace.ofProcess(running.pid, running.containerId);
+      await announce(endpoint, namespace);
+    } catch (error) {
+      // It ended meanwhile: nobody is there to be announced.
+      if (!(error instanceof NaruError && error.kind === 'conflict')) throw error;
     }
   }
 

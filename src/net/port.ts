@@ -35,6 +35,8 @@ export interface NetworkService {
   release(endpoints: readonly EndpointRecord[]): Promise<void>;
   /** Connect a container that runs to one more network; its endpoints from now on. */
   connect(running: RunningSandbox, request: SandboxRequest): EndpointRecord[];
+  /** Tell the neighbours on a network where the addresses of a running container are now. Nothing for one that ended. */
+  announce(running: RunningSandbox, networkId: string): Promise<void>;
   /** Disconnect a container that runs from a network; its endpoints from now on. Resolves when its interface is gone. */
   disconnect(running: RunningSandbox, networkId: string): Promise<EndpointRecord[]>;
   /** Interface counters of a process's network namespace, for stats. */

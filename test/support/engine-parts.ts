@@ -159,6 +159,7 @@ export class FakeNetwork implements NetworkService {
   design = (request: Parameters<NetworkService['design']>[0]): NetworkRecord => ({ ...request, link: 'br-0' });
   make = async (): Promise<void> => undefined;
   forget = async (): Promise<void> => undefined;
+  announce = async (): Promise<void> => undefined;
   connect = ({ endpoints }: { endpoints: readonly EndpointRecord[] }): EndpointRecord[] => [...endpoints];
   disconnect = async ({ endpoints }: { endpoints: readonly EndpointRecord[] }, networkId: string): Promise<EndpointRecord[]> => endpoints.filter((each) => each.networkId !== networkId);
   steps = (): [] => [];

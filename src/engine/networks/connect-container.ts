@@ -12,7 +12,7 @@ import { switchToResolver, tellResolver } from './container-dns.ts';
 
 /** Under the container's mutex: in the document, and in the live namespace of one that runs. Throws in Docker's words. */
 export function connectContainer(engine: EngineContext, record: NetworkRecord, { container, settings }: { container: Container; settings: EndpointSettings }): Promise<void> {
-  return container.mutex.run('connect to a network', () => {
+  return container.mutex.run('connect to a network', async () => {
     const names = networkNamesOf(container);
     const mode = container.doc.hostConfig.NetworkMode ?? 'bridge';
     if (record.driver === 'host') throw new NaruError('forbidden', 'cannot connect container to host network - container must be created in host network mode');
@@ -34,6 +34,7 @@ export function connectContainer(engine: EngineContext, record: NetworkRecord, {
     saveDoc(engine.store.db, container);
     if (container.task !== undefined) switchToResolver(engine, container);
     tellResolver(engine, container);
+    if (container.task !== undefined) await engine.network.announce({ containerId: container.id, pid: container.task.pid, endpoints: state.endpoints }, record.id);
     if (container.task !== undefined) networkEvent(engine, { container: container.id, name: record.name }, 'connect');
   });
 }

@@ -229,6 +229,14 @@ export function writeAlias(w: MessageWriter, target: LinkTarget, alias: string):
   });
 }
 
+/** The hardware address, 6 bytes. */
+export function writeLinkAddress(w: MessageWriter, target: LinkTarget, mac: Uint8Array, flags = 0): void {
+  w.message(R.RTM_SETLINK, flags, () => {
+    linkHeader(w, target);
+    w.attribute(R.IFLA_ADDRESS, mac);
+  });
+}
+
 /** Before the interface goes up: it announces its IPv4 address to the neighbours then. */
 export function writeAnnounce(w: MessageWriter, target: LinkTarget, flags = 0): void {
   w.message(R.RTM_SETLINK, flags, () => {
