@@ -2,11 +2,35 @@
  * that matters, and ends as that one ended. */
 #include "task.h"
 
+extern char __executable_start[], etext[], edata[], end[];
+
+/* What /proc/self/cmdline says: a copy of the words, on pages of their own. Nothing where the kernel cannot (it was built without
+ * CHECKPOINT_RESTORE): then the words of the helper are seen. */
+static void say_words(const void *words, size_t n) {
+  u8 *copy = n == 0 ? NULL : pages(n);
+  if (copy == NULL) return;
+  memcpy(copy, words, n);
+  const char *name = (const char *)copy;
+  for (const char *at = name; *at; at++)
+    if (*at == '/') name = at + 1;
+  set_comm(name);
+  u64 brk = (u64)sys(brk, 0), at = (u64)(uintptr_t)copy;
+  struct mm_map map = {
+    .start_code = (u64)(uintptr_t)__executable_start, .end_code = (u64)(uintptr_t)etext,
+    .start_data = (u64)(uintptr_t)etext, .end_data = (u64)(uintptr_t)edata, .start_brk = brk, .brk = brk,
+    .start_stack = (u64)(uintptr_t)&map, .arg_start = at, .arg_end = at + n, .env_start = at + n, .env_end = at + n, .exe_fd = ~0u,
+  };
+  sys(prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
+}
+
 int op_init(struct task *task, const struct op *op) {
-  (void)op;
   i32 pid = clone_process(0, -1, SIGCHLD, NULL);
   if (pid < 0) return pid;
   if (pid > 0) {
+    size_t n;
+    set_comm("init");
+    const void *words = arg_bytes(op, 0, &n);
+    say_words(words, n);
     pages_free((void *)(uintptr_t)task->plan.bytes, task->plan_pages);
     /* A container's process must not be able to reach the shim through this one. */
     sys(munmap, task->board, task->board_bytes);
@@ -23,7 +47,6 @@ int op_init(struct task *task, const struct op *op) {
 
 _Noreturn void init_main(i32 child) {
   u64 all = ~0ull;
-  set_comm("init");
   sys(close_range, 3, ~0u, 0);
   for (;;) {
     int status;

@@ -15,7 +15,7 @@ typedef int64_t i64;
 
 #if defined(__x86_64__)
 enum {
-  NR_read = 0, NR_write = 1, NR_close = 3, NR_lseek = 8, NR_mmap = 9, NR_munmap = 11, NR_rt_sigaction = 13,
+  NR_read = 0, NR_write = 1, NR_close = 3, NR_lseek = 8, NR_mmap = 9, NR_munmap = 11, NR_brk = 12, NR_rt_sigaction = 13,
   NR_rt_sigprocmask = 14, NR_ioctl = 16, NR_pread64 = 17, NR_writev = 20, NR_madvise = 28, NR_nanosleep = 35,
   NR_getpid = 39, NR_sendfile = 40, NR_socket = 41, NR_connect = 42, NR_sendto = 44, NR_recvfrom = 45, NR_sendmsg = 46,
   NR_recvmsg = 47, NR_shutdown = 48, NR_bind = 49, NR_listen = 50, NR_getsockname = 51, NR_socketpair = 53, NR_setsockopt = 54, NR_clone = 56,
@@ -48,7 +48,7 @@ enum {
   NR_getuid = 174, NR_socket = 198, NR_socketpair = 199, NR_bind = 200, NR_listen = 201, NR_connect = 203,
   NR_getsockname = 204,
   NR_sendto = 206, NR_recvfrom = 207, NR_setsockopt = 208, NR_shutdown = 210, NR_sendmsg = 211, NR_recvmsg = 212,
-  NR_munmap = 215, NR_keyctl = 219, NR_clone = 220, NR_execve = 221, NR_mmap = 222, NR_madvise = 233, NR_accept4 = 242,
+  NR_brk = 214, NR_munmap = 215, NR_keyctl = 219, NR_clone = 220, NR_execve = 221, NR_mmap = 222, NR_madvise = 233, NR_accept4 = 242,
   NR_wait4 = 260, NR_prlimit64 = 261, NR_setns = 268, NR_sched_setattr = 274, NR_renameat2 = 276, NR_seccomp = 277,
   NR_memfd_create = 279, NR_bpf = 280, NR_execveat = 281, NR_statx = 291,
 };
@@ -206,6 +206,12 @@ enum {
 #define TIOCGPTPEER 0x5441
 #define SIOCGIFINDEX 0x8933
 #define PR_SET_NAME 15
+#define PR_SET_MM 35
+#define PR_SET_MM_MAP 14
+struct mm_map {
+  u64 start_code, end_code, start_data, end_data, start_brk, brk, start_stack, arg_start, arg_end, env_start, env_end, auxv;
+  u32 auxv_size, exe_fd;
+};
 #define PR_CAPBSET_DROP 24
 #define PR_CAP_AMBIENT 47
 #define PR_CAP_AMBIENT_RAISE 2

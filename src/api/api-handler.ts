@@ -2,7 +2,7 @@ import type { HeaderList, Reply } from '#api/http/reply.ts';
 import type { HttpRequest } from '#api/http/request.ts';
 import { NaruError } from '#spec/errors.ts';
 import { monotonicNow } from '#sys/monotonic.ts';
-import { span, type Trace, withTrace } from '#sys/trace.ts';
+import { span, withTrace } from '#sys/trace.ts';
 import { LATEST_MINOR, MAX_API_VERSION, negotiateVersion } from './api-version.ts';
 import type { Call } from './call.ts';
 import type { Engine } from './engine-port.ts';
@@ -11,7 +11,7 @@ import { Query } from './query.ts';
 import { errorReply } from './replies.ts';
 import { type Match, Router } from './router.ts';
 import { ROUTES } from './routes.ts';
-import { TraceBook } from './trace-book.ts';
+import { noteClient, TraceBook } from './trace-book.ts';
 
 export interface ApiHandlerOptions {
   readonly engine: Engine;
@@ -57,18 +57,10 @@ export function createApiHandler({ engine, version, onFault }: ApiHandlerOptions
 
 function run(match: Match, call: Call, request: HttpRequest): Reply | Promise<Reply> {
   const id = request.header('naru-trace');
-  const trace = id === undefined ? undefined : call.traces.open(id);
+  const trace = id !== undefined ? call.traces.open(id) : call.params.name === undefined ? undefined : call.traces.followed(call.params.name);
   if (trace === undefined) return match.handler(call);
-  if (trace.spans.length === 0) noteClient(trace, request.header('naru-elapsed'));
+  if (trace.spans.length === 0) noteClient(trace, request.header('naru-elapsed'), monotonicNow());
   return withTrace(trace, () => span('api', match.name, () => match.handler(call)));
-}
-
-/** The client's part, from the start of its process to its first request: it says how many milliseconds that took. */
-function noteClient(trace: Trace, elapsed: string | undefined): void {
-  const milliseconds = Number(elapsed);
-  if (elapsed === undefined || !(milliseconds >= 0 && milliseconds < 60_000)) return;
-  const end = monotonicNow();
-  trace.spans.push({ link: 'cli', name: 'start, words, first request', start: end - BigInt(Math.round(milliseconds * 1e6)), end });
 }
 
 /** Adds the headers that every answer has. Lists that are constants (frozen) are joined once. */

@@ -43,8 +43,11 @@ export interface LogOptions {
 
 export interface ListOptions { all: boolean; limit: number; size: boolean; filters: A.Filters }
 
+/** `tellsChain`: its program shows how it came about, so the requests for it are timed. */
+export interface CreatedContainer extends A.ContainerCreateResponse { readonly tellsChain?: boolean }
+
 export interface Containers {
-  create(name: string | undefined, request: A.ContainerCreateRequest, platform: string | undefined): Promise<A.ContainerCreateResponse>;
+  create(name: string | undefined, request: A.ContainerCreateRequest, platform: string | undefined): Promise<CreatedContainer>;
   list(options: ListOptions): Promise<A.ContainerSummary[]>;
   inspect(name: string, size: boolean): Promise<A.ContainerInspect>;
   start(name: string, options: { detachKeys: string }): Promise<void>; // kind not-modified when it runs

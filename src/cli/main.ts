@@ -73,8 +73,7 @@ async function runLine(argv: readonly string[], options: RunOptions, io: Io): Pr
   const configDirectory = globals.changed('config') ? globals.string('config') : undefined;
   const context: CommandContext = {
     program, commandPath: found.path, env, io, flags, args: flags.args, debug: globals.bool('debug'), traceId,
-    // The built-in image tells the chain that it came by, and needs the times for that.
-    client: () => (client ??= openClient(globals, options, env, traceId ?? (found.path === 'run' && flags.args[0] === 'hello' ? crypto.randomUUID() : undefined))),
+    client: () => (client ??= openClient(globals, options, env, traceId)),
     config: () => (config ??= readConfigFile(configDirectory, env)),
     configDirectory,
   };
@@ -151,7 +150,8 @@ function openClient(globals: ParsedFlags, options: RunOptions, env: NodeJS.Proce
     host,
     ...(tls === undefined ? {} : { tls }),
     ...(pinned === undefined || pinned === '' ? {} : { apiVersion: pinned.replace(/^v/, '') }),
-    ...(traceId === undefined ? {} : { headers: { 'Naru-Trace': traceId, 'Naru-Elapsed': performance.now().toFixed(3) } }),
+    // How long we took to our first request: what an image that shows the way it came by cannot know otherwise.
+    headers: { ...(traceId === undefined ? {} : { 'Naru-Trace': traceId }), 'Naru-Elapsed': performance.now().toFixed(3) },
     ...(isDefault ? {
       onUnreachable: async () => {
         await (await import('./ensure-daemon.ts')).ensureDaemon(host.slice('unix://'.length), options.daemonCommand);

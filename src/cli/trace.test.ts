@@ -24,8 +24,11 @@ test('a table, nested by time', () => {
   ].join('\n'));
 });
 
-test('the Trace Event format', () => {
-  const { traceEvents: events } = JSON.parse(traceEvents(OURS)) as { traceEvents: { ph: string; ts?: number; dur?: number; tid: number; name: string }[] };
-  assert.deepEqual(events[0], { name: 'thread_name', ph: 'M', pid: 1, tid: 1, args: { name: 'cli' } });
-  assert.deepEqual(events[2], { name: 'create', cat: 'cli', ph: 'X', ts: 1000, dur: 2000, pid: 1, tid: 1 });
+test('the Trace Event format: spans that cross are on two tracks, the next link comes after them', () => {
+  const crossing = [OURS[0] as Span, OURS[1] as Span, span('cli', 'attach', 2_000_000, 3_500_000), OURS[2] as Span, span('engine', 'x', 2_500_000, 2_500_000, 'why')];
+  const { traceEvents: events } = JSON.parse(traceEvents(crossing)) as { traceEvents: { ph: string; name: string; tid: number }[] };
+  assert.deepEqual(events.filter(({ name }) => name === 'thread_name'), [['cli', 1], ['cli', 2], ['engine', 3]].map(([name, tid]) => ({ name: 'thread_name', ph: 'M', pid: 1, tid, args: { name } })));
+  const complete = events.filter(({ ph }) => ph === 'X');
+  assert.deepEqual(complete[1], { name: 'create', cat: 'cli', ph: 'X', ts: 1000, dur: 2000, pid: 1, tid: 1 });
+  assert.deepEqual(complete.map(({ name, tid }) => `${name} ${tid}`), ['naru run 1', 'create 1', 'attach 2', 'start 1', 'x 3']);
 });

@@ -82,15 +82,39 @@ export function traceTable(spans: readonly Span[]): string {
   return [line('AT ms', 'TOOK ms', 'LINK', 'WHAT'), ...rows.map((row) => line(row.at, row.took, row.link, row.name)), ''].join('\n');
 }
 
-/** The Trace Event format that browsers' tracing pages open: one row of tracks for each link. */
+/** Spans of one link on as few tracks as hold them: what a track shows lies within what it began in, or after it. */
+function tracksOf(spans: readonly Span[]): number[] {
+  const tracks: Span[][] = [];
+  return spans.map((span) => {
+    const fits = (open: Span[]): boolean => {
+      while (open.length > 0 && (open.at(-1) as Span).end <= span.start) open.pop();
+      return open.length === 0 || (open.at(-1) as Span).end >= span.end;
+    };
+    let track = tracks.findIndex(fits);
+    if (track < 0) track = tracks.push([]) - 1;
+    tracks[track]!.push(span);
+    return track;
+  });
+}
+
+/**
+ * The Trace Event format that browsers' tracing pages open: a track for each link, and more where its spans cross.
+ * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+ */
 export function traceEvents(spans: readonly Span[]): string {
   const zero = spans[0]?.start ?? 0n;
   const micro = (nanoseconds: bigint): number => Number(nanoseconds) / 1e3;
-  const links = [...new Set(spans.map((span) => span.link))].sort((a, b) => LINKS.indexOf(a) - LINKS.indexOf(b));
-  const names = links.map((link, i) => ({ name: 'thread_name', ph: 'M', pid: 1, tid: i + 1, args: { name: link } }));
-  const events = spans.map((span) => ({
-    name: span.name, cat: span.link, ph: 'X', ts: micro(span.start - zero), dur: micro(span.end - span.start), pid: 1, tid: links.indexOf(span.link) + 1,
-    ...(span.detail === undefined ? {} : { args: { detail: span.detail } }),
-  }));
+  const names: object[] = [];
+  const events: object[] = [];
+  let tid = 0;
+  for (const link of [...new Set(spans.map((span) => span.link))].sort((a, b) => LINKS.indexOf(a) - LINKS.indexOf(b))) {
+    const own = spans.filter((span) => span.link === link);
+    const tracks = tracksOf(own);
+    own.forEach((span, i) => events.push({
+      name: span.name, cat: link, ph: 'X', ts: micro(span.start - zero), dur: micro(span.end - span.start), pid: 1, tid: tid + 1 + tracks[i]!,
+      ...(span.detail === undefined ? {} : { args: { detail: span.detail } }),
+    }));
+    for (let i = Math.max(...tracks); i >= 0; i--) names.push({ name: 'thread_name', ph: 'M', pid: 1, tid: ++tid, args: { name: link } }, { name: 'thread_sort_index', ph: 'M', pid: 1, tid, args: { sort_index: tid } });
+  }
   return `${JSON.stringify({ displayTimeUnit: 'ms', traceEvents: [...names, ...events] })}\n`;
 }

@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync, chmodSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync, chmodSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
-import { TestDaemon } from '../support/daemon.ts';
+import { test } from 'node:test';
+import { suite } from '../support/two-clients.ts';
 
 /** Attacks by way of `cp`, volumes and exports. */
-let d: TestDaemon;
-let scratch: string;
-before(async () => {
-  d = await TestDaemon.start();
-  scratch = mkdtempSync(join(tmpdir(), 'naru-copy.'));
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-  rmSync(scratch, { recursive: true, force: true });
-});
+const { d, scratch } = suite();
 
 test('CVE-2018-15664: a directory that is swapped for a link while cp runs never leads to the host', async () => {
   const victim = join(scratch, 'victim');

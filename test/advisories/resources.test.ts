@@ -1,20 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import { spawn } from 'node:child_process';
-import { TestDaemon, NARU } from '../support/daemon.ts';
+import { NARU } from '../support/daemon.ts';
+import { sleep, suite } from '../support/two-clients.ts';
 
 /** A container that takes all that it can get: the machine and the daemon stay usable. */
-let d: TestDaemon;
-before(async () => {
-  d = await TestDaemon.start();
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-});
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const { d } = suite();
 
 test('a fork bomb within its limit', () => {
   d.ok('run', '-d', '--name', 'bomb', '--pids-limit', '60', '--cpus', '0.3', 'busybox', 'sh', '-c', 'f() { f | f & }; f; sleep 100');

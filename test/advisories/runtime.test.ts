@@ -1,27 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { NARU, TestDaemon } from '../support/daemon.ts';
 import { scratchImage } from '../support/scratch-image.ts';
+import { suite } from '../support/two-clients.ts';
 
 /** Attacks on the setting-up of containers, each made for real. */
-let d: TestDaemon;
-let scratch: string;
-before(async () => {
-  d = await TestDaemon.start();
-  scratch = mkdtempSync(join(tmpdir(), 'naru-attack.'));
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-  rmSync(scratch, { recursive: true, force: true });
-});
+const { d, scratch } = suite();
 
 const sha = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
 const sh = (flags: string[], script: string): ReturnType<TestDaemon['docker']> => d.docker('run', '--rm', ...flags, 'busybox', 'sh', '-c', script);

@@ -196,7 +196,7 @@ test('the program cannot reach our binary through /proc (CVE-2019-5736)', async 
   using spawner = new Spawner();
   const shim = await spawner.spawn([
     prepare('stdio', { mode: 1, stdin: 0 }), prepare('log', { path: scratch.path('log'), maxSize: 0, maxFiles: 1 }),
-    ...container(scratch), child('init', {}),
+    ...container(scratch), child('init', { argv: ['/sbin/reaper', '--', 'sh'] }),
     exec(['/bin/sh', '-c', 'ls -l /proc/1/exe; echo pwned >>/proc/1/exe || echo refused; busybox tr "\\0" " " </proc/1/environ; exit 0']),
   ]);
   await shim.expect(MSG.EXITED);

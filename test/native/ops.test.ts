@@ -217,7 +217,7 @@ test('an older kernel: clone without clone3', async () => {
   using spawner = new Spawner();
   const shim = await spawner.spawn([
     prepare('seccomp', { flags: 0, program: without(CLONE3), listener: -1, state: '' }),
-    ...container(scratch), child('init', {}), exec(['/bin/sh', '-c', 'sleep 60']),
+    ...container(scratch), child('init', { argv: ['/sbin/reaper', '--', 'sh'] }), exec(['/bin/sh', '-c', 'sleep 60']),
   ]);
   const pid = pidOf(await shim.expect(MSG.STARTED));
   assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), /^NSpid:\t\d+\t1$/m);

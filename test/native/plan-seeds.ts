@@ -19,7 +19,7 @@ export function planSeeds(): Uint8Array[] {
     change?.(spec);
     return compileTask({
       id: 'seed', spec, rootfs: { kind: 'overlay', lowers: ['/l/2', '/l/1'], upper: '/u', work: '/w', volatile: true }, stateDir: '/run/seed', exitFile: '/x/exit',
-      durable: true, io, network: [], init: true,
+      durable: true, io, network: [], init: ['/sbin/reaper', '--', 'sh'],
     }, host, options).ops;
   };
   const spec = defaultSpec();

@@ -261,12 +261,12 @@ test('pid 1 duty: reaps orphans, forwards signals, ends as its child', async () 
   const log = () => logText(scratch.read('log'));
   const shim = await spawner.spawn([
     prepare('stdio', { mode: 1, stdin: 0 }), prepare('log', { path: scratch.path('log'), maxSize: 0, maxFiles: 1 }),
-    ...container(scratch), child('init', {}),
-    exec(['/bin/sh', '-c', 'trap "echo got it; exit 5" TERM; (sleep 0.05 & exit); sleep 0.2; ps -o pid,stat,comm; echo $$; while :; do sleep 0.05; done']),
+    ...container(scratch), child('init', { argv: ['/sbin/reaper', '--', 'sh'] }),
+    exec(['/bin/sh', '-c', 'trap "echo got it; exit 5" TERM; (sleep 0.05 & exit); sleep 0.2; ps -o pid,stat,comm,args; echo $$; while :; do sleep 0.05; done']),
   ]);
   await shim.expect(MSG.STARTED);
   while (!log().includes('\n2\n')) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.match(log(), /^ +1 S +init$/m);
+  assert.match(log(), /^ +1 S +reaper +(\{reaper\} )?\/sbin\/reaper -- sh$/m);
   assert.doesNotMatch(log(), / Z /);
   shim.send(MSG.SIGNAL, [SIGTERM]);
   assert.deepEqual(exit(await shim.expect(MSG.EXITED)), { code: 5, signal: 0, ooms: 0 });
@@ -276,7 +276,7 @@ test('pid 1 duty: reaps orphans, forwards signals, ends as its child', async () 
 test('pid 1 duty: a killed child gives 128 + the signal', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();
-  const shim = await spawner.spawn([...container(scratch), child('init', {}), exec(['/bin/sh', '-c', 'kill -9 $$'])]);
+  const shim = await spawner.spawn([...container(scratch), child('init', { argv: ['/sbin/reaper', '--', 'sh'] }), exec(['/bin/sh', '-c', 'kill -9 $$'])]);
   assert.equal(exit(await shim.expect(MSG.EXITED)).code, 137);
 });
 

@@ -106,7 +106,7 @@ test('a read-only rootfs, a working directory that is made, a tmpfs', async () =
 
 test('a signal ends it; limits, sysctls and labels apply', async () => {
   const killed = await bench.run('kill -KILL $$; sleep 5', (r) => {
-    r.init = true; // the shell is no PID 1 then
+    r.init = ['/sbin/docker-init', '--', 'sh']; // the shell is no PID 1 then
   });
   assert.deepEqual([killed.status.code, killed.status.signal], [137, 0]);
   const { out } = await bench.run('ulimit -n; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shmmni', (r) => {

@@ -12,44 +12,45 @@ export type Call = (...args: string[]) => Ran;
 export const CLIS: readonly Cli[] = ['docker', 'naru'];
 
 export interface Suite {
+  /** The file's daemon, up from the first test on. */
   readonly d: TestDaemon;
   /** A directory of this file's own, removed at the end. */
   readonly scratch: string;
   /** One test with each command line. */
-  both(name: string, body: (call: Call, cli: Cli) => void | Promise<void>): void;
+  readonly both: (name: string, body: (call: Call, cli: Cli) => void | Promise<void>) => void;
   /** `docker inspect -f`, trimmed; the container must be there. */
-  inspect(name: string, format: string): string;
+  readonly inspect: (name: string, format: string) => string;
 }
 
-/**
- * The opening of a file of system tests: one daemon for the file, the leak oracle after every test, everything removed at the end.
- * `d` and `scratch` are there from the first test on.
- */
+/** The opening of a file of system tests: one daemon for the file, the leak oracle after every test, everything removed at the end. */
 export function suite(options: { images?: readonly string[]; clis?: readonly Cli[]; daemon?: readonly string[]; prepare?: (daemon: TestDaemon) => void } = {}): Suite {
   let daemon: TestDaemon | undefined;
-  let directory = '';
+  const scratch = mkdtempSync(join(tmpdir(), 'naru-suite.'));
   before(async () => {
     daemon = await TestDaemon.start(options);
-    directory = mkdtempSync(join(tmpdir(), 'naru-suite.'));
   });
   afterEach(async () => {
     assert.equal(await daemon!.leaked(), '');
   });
   after(async () => {
     await daemon?.destroy();
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(scratch, { recursive: true, force: true });
+  });
+  // Stands for a daemon that the file names before it is started.
+  const d = new Proxy({} as TestDaemon, {
+    get: (_, key) => {
+      if (daemon === undefined) throw new Error('the daemon of this file is started before its first test, not while the file is read');
+      const value: unknown = Reflect.get(daemon, key, daemon);
+      return typeof value === 'function' ? (value.bind(daemon) as unknown) : value;
+    },
   });
   return {
-    get d() {
-      return daemon!;
-    },
-    get scratch() {
-      return directory;
-    },
+    d,
+    scratch,
     both(name, body) {
-      for (const cli of options.clis ?? CLIS) test(`${cli}: ${name}`, () => body((...args) => daemon![cli](...args), cli));
+      for (const cli of options.clis ?? CLIS) test(`${cli}: ${name}`, () => body((...args) => d[cli](...args), cli));
     },
-    inspect: (name, format) => daemon!.ok('inspect', '-f', format, name),
+    inspect: (name, format) => d.ok('inspect', '-f', format, name),
   };
 }
 

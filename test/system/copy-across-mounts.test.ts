@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync, chownSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync, chownSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, describe, test } from 'node:test';
-import { run, TestDaemon } from '../support/daemon.ts';
+import { describe, test } from 'node:test';
+import { run } from '../support/daemon.ts';
+import { suite } from '../support/two-clients.ts';
 
 /** `cp` by links that lead into volumes and binds: a container that does not run is the same to it as one that does. */
-let d: TestDaemon;
-let scratch: string;
-
-before(async () => {
-  d = await TestDaemon.start();
-  scratch = mkdtempSync(join(tmpdir(), 'naru-cp.'));
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-  rmSync(scratch, { recursive: true, force: true });
-});
+const { d, scratch } = suite();
 
 function setUp(stopped: boolean): { bind: string; file: string } {
   rmSync(scratch, { recursive: true, force: true });

@@ -23,7 +23,7 @@ const s = suite({ prepare: (daemon) => {
 describe('what it changes', () => {
   s.both('containers get the defaults, and what they ask for wins', (call) => {
     const seen = (...flags: string[]): string => call('run', '--rm', ...flags, 'busybox', 'sh', '-c', 'ulimit -n; df -k /dev/shm | tail -1 | tr -s " " | cut -d" " -f2; cat /etc/resolv.conf | grep -v "^#"; grep NoNewPrivs /proc/self/status; cat /proc/1/comm; true').out;
-    assert.equal(seen(), '321\n9216\nnameserver 9.9.9.9\nsearch corp.example\noptions ndots:3\nNoNewPrivs:\t1\ninit\n');
+    assert.equal(seen(), '321\n9216\nnameserver 9.9.9.9\nsearch corp.example\noptions ndots:3\nNoNewPrivs:\t1\ndocker-init\n');
     assert.match(seen('--ulimit', 'nofile=55', '--shm-size', '2m', '--dns', '8.8.8.8', '--init=false', '--security-opt', 'no-new-privileges=false'), /^55\n2048\nnameserver 8\.8\.8\.8\n[\s\S]*NoNewPrivs:\t0\nsh\n$/);
     call('create', '--name', 'cc', 'busybox');
     assert.equal(s.inspect('cc', '{{json .HostConfig.LogConfig}} {{.HostConfig.IpcMode}}'), '{"Type":"json-file","Config":{"max-file":"2","max-size":"1m"}} shareable');

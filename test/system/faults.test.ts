@@ -1,25 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
-import { NARU, TestDaemon } from '../support/daemon.ts';
+import { NARU } from '../support/daemon.ts';
+import { sleep, suite } from '../support/two-clients.ts';
 
 /** The daemon dies at any instant; nothing is lost. */
-let d: TestDaemon;
-before(async () => {
-  d = await TestDaemon.start();
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-});
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const inspect = (name: string, format: string): string => d.ok('inspect', '-f', format, name);
+const { d, inspect } = suite();
 
 describe('kill -9 of the daemon', () => {
   test('running containers run on, their logs are complete, exec works afterwards', async () => {

@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
-import { run, TestDaemon } from '../support/daemon.ts';
+import { test } from 'node:test';
+import { run } from '../support/daemon.ts';
+import { suite } from '../support/two-clients.ts';
 
 /** What somebody tries first, in one breath: runs here, and on another kernel in test/vm. */
-let d: TestDaemon;
+const { d } = suite();
 const PORT = 20_000 + (process.pid % 9000) * 3 + 1;
-before(async () => {
-  d = await TestDaemon.start();
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-});
 
 test('naru run hello tells the chain', () => {
   const ran = d.naru('run', '--rm', 'hello');

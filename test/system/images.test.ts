@@ -1,32 +1,15 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { after, afterEach, before, describe, test } from 'node:test';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { before, describe, test } from 'node:test';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture } from '../fixtures/make-images.ts';
-import { TestDaemon, run, type Ran } from '../support/daemon.ts';
+import { run } from '../support/daemon.ts';
+import { suite, type Call } from '../support/two-clients.ts';
 
 /** Images without a registry: in and out of archives, tags, history, removal. */
-let d: TestDaemon;
-let scratch: string;
-before(async () => {
-  d = await TestDaemon.start();
-  scratch = mkdtempSync(join(tmpdir(), 'naru-images.'));
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-type Call = (...args: string[]) => Ran;
-const both = (name: string, body: (call: Call) => void): void => {
-  for (const cli of ['docker', 'naru'] as const) test(`${cli}: ${name}`, () => body((...args) => d[cli](...args)));
-};
+const { d, scratch, both } = suite();
 
 describe('archives', () => {
   both('load says what it loaded', (call) => assert.equal(call('load', '-i', fixture('busybox.tar')).out, 'Loaded image: busybox:latest\n'));

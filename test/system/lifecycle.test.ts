@@ -1,31 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { after, afterEach, before, describe, test } from 'node:test';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { after, describe, test } from 'node:test';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NARU, TestDaemon, type Ran } from '../support/daemon.ts';
+import { NARU } from '../support/daemon.ts';
+import { sleep, suite, type Call } from '../support/two-clients.ts';
 
 /** What people do with containers after `run`. */
-let d: TestDaemon;
-let scratch: string;
-before(async () => {
-  d = await TestDaemon.start();
-  scratch = mkdtempSync(join(tmpdir(), 'naru-life.'));
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-  rmSync(scratch, { recursive: true, force: true });
-});
+const { d, scratch, both } = suite();
 
-type Call = (...args: string[]) => Ran;
-const both = (name: string, body: (call: Call, cli: 'docker' | 'naru') => void | Promise<void>): void => {
-  for (const cli of ['docker', 'naru'] as const) test(`${cli}: ${name}`, () => body((...args) => d[cli](...args), cli));
-};
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const state = (call: Call, name: string): string => call('inspect', '-f', '{{.State.Status}}', name).out.trim();
 
 describe('states', () => {

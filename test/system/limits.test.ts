@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, describe, test } from 'node:test';
-import { TestDaemon } from '../support/daemon.ts';
+import { describe, test } from 'node:test';
+import { suite } from '../support/two-clients.ts';
 
 /**
  * What a container may use, read back from the kernel's own files on the host: the same on cgroup v1 and v2 (this machine's
@@ -11,18 +11,7 @@ import { TestDaemon } from '../support/daemon.ts';
 const V2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
 /** Both, but where processors are emulated. */
 const CLIS = process.env['NARU_TEST_SLOW'] === undefined ? (['docker', 'naru'] as const) : (['naru'] as const);
-let d: TestDaemon;
-before(async () => {
-  d = await TestDaemon.start();
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-});
-
-const inspect = (name: string, format: string): string => d.ok('inspect', '-f', format, name);
+const { d, inspect } = suite();
 
 /** A file of the container's group: v1's controller and name, v2's name. */
 function groupFile(name: string, v1: [controller: string, file: string], v2: string): string {

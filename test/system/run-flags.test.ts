@@ -166,7 +166,7 @@ const ROWS: Readonly<Record<string, Row | readonly Row[]>> = {
   },
   'help': (call, cli) => assert.match(must(call, 'run', '--help'), new RegExp(`^Usage: {2}${cli} run`, 'm')),
   'hostname': sh(['-h', 'ferry'], 'hostname', 'ferry\n'),
-  'init': sh(['--init'], 'test $$ != 1 && cat /proc/1/comm', /init/),
+  'init': sh(['--init'], 'test $$ != 1 && cat /proc/1/comm && ps -o pid,args | grep "^ *1 "', /^docker-init\n +1 \/sbin\/docker-init -- sh -c test/),
   'interactive': (_call, cli) => assert.equal(s.d.pipe(cli, 'text', 'run', '--rm', '-i', 'busybox', 'cat').out, 'text'),
   'io-maxbandwidth': onlyOnWindows('io-maxbandwidth'),
   'io-maxiops': onlyOnWindows('io-maxiops'),

@@ -1,34 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { after, afterEach, before, describe, test } from 'node:test';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { describe, test } from 'node:test';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TestDaemon, type Ran } from '../support/daemon.ts';
+import { type Ran } from '../support/daemon.ts';
+import { suite, type Cli } from '../support/two-clients.ts';
 
 /** `run` and its flags, by the real Docker CLI and by ours: the same words, the same output, the same exit codes. */
-let d: TestDaemon;
+const { d, scratch, both } = suite();
 /** Host ports of this run's own: another run may be under way on the machine. */
 const PORT = 20_000 + (process.pid % 9000) * 3;
-let scratch: string;
 
-before(async () => {
-  d = await TestDaemon.start();
-  scratch = mkdtempSync(join(tmpdir(), 'naru-run.'));
-});
-afterEach(async () => {
-  assert.equal(await d.leaked(), '');
-});
-after(async () => {
-  await d.destroy();
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-type Cli = 'docker' | 'naru';
-const both = (name: string, body: (call: (...args: string[]) => Ran) => void | Promise<void>): void => {
-  for (const cli of ['docker', 'naru'] as Cli[]) test(`${cli}: ${name}`, () => body((...args) => d[cli](...args)));
-};
 const sh = (call: (...a: string[]) => Ran, flags: string[], script: string): Ran => call('run', '--rm', ...flags, 'busybox', 'sh', '-c', script);
 
 describe('exit codes', () => {
@@ -260,27 +243,74 @@ describe('a throw-away copy of this machine', () => {
     assert.match(ran.out, /PRETTY_NAME[\s\S]*gone/);
     assert.throws(() => readFileSync('/etc/naru-was-here'));
   });
-  test('naru run hello tells the chain', () => {
-    const ran = d.naru('run', '--rm', 'hello');
+  both('run hello tells the chain, each link with its time; by another name too', (call, cli) => {
+    call('tag', 'hello', 'greeting');
+    const ran = call('run', '--rm', 'greeting');
     assert.equal(ran.code, 0, ran.err);
     assert.match(ran.out, /pid\s+1,/);
-    assert.match(ran.out, /The chain/);
+    const links = [...ran.out.slice(ran.out.indexOf('The chain')).matchAll(/^ {2}(\w+) (.+?) +at (\d+\.\d+) ms {2}took \d+\.\d+ ms$/gm)].map(([, link, name]) => `${link} ${name}`);
+    assert.deepEqual(links, [
+      ...(cli === 'naru' ? ['cli start, words, first request'] : []), 'api POST /containers/create', 'api POST /containers/{name}/attach',
+      'api POST /containers/{name}/wait', 'net reserve', 'engine write state', 'runtime start',
+    ]);
+    call('rmi', 'greeting');
   });
-  test('naru plan run prints operations with the flags that caused them', () => {
-    const ran = d.naru('plan', 'run', '--memory', '64m', '-v', `${scratch}:/m`, 'busybox', 'true');
-    assert.equal(ran.code, 0, ran.err);
-    assert.match(ran.out, /exec.*true/);
-    assert.match(ran.out, /--memory/);
-    assert.match(ran.out, /--volume|-v/);
+  test('naru plan run: each operation names the flag, the default or the image that caused it', () => {
+    d.ok('network', 'create', 'planned');
+    const causes: readonly (readonly [flag: string, cause: RegExp])[] = [
+      ['--memory 64m', /memory.limit.*\(--memory 67108864\)|memory.max.*\(--memory 67108864\)/], ['--memory-reservation 32m', /\(--memory-reservation 33554432\)/], ['--cpu-shares 300', /\(--cpu-shares 300\)/],
+      ['--cpus 0.5', /\(--cpus 0\.5\)/], ['--cpuset-cpus 0', /\(--cpuset-cpus 0\)/], ['--pids-limit 77', /\(--pids-limit 77\)/], ['--oom-score-adj 99', /oom_score_adj.*\(--oom-score-adj 99\)/],
+      ['--device-cgroup-rule=c_42:*_rwm', /devices.*\(--device-cgroup-rule 'c 42:\* rwm'\)/], ['--device /dev/full:/dev/more', /more.*\(--device \/dev\/full:\/dev\/more(:rwm)?\)/],
+      ['--cap-add NET_ADMIN', /capset.*--cap-add CAP_NET_ADMIN/], ['--cap-drop CHOWN', /capset.*--cap-drop CAP_CHOWN/], ['--security-opt no-new-privileges', /prctl.*\(--security-opt no-new-privileges\)/],
+      [`--volume ${scratch}:/bound`, /on \/bound \(--volume .*:\/bound\)/], ['--mount type=tmpfs,dst=/scratch', /on \/scratch \(--mount /], ['--tmpfs /tmp:size=1m', /on \/tmp \(--tmpfs \/tmp/], ['--shm-size 1m', /on \/dev\/shm \(--shm-size 1048576\)/],
+      ['--read-only', /\(--read-only\)/], ['--init', /init\(\["\/sbin\/docker-init", "--", "echo", "word"\]\).*\(--init\)/], ['--tty', /pty.*\(.*--tty\)/], ['--interactive', /stdio.*\(--interactive --tty\)/],
+      ['--user 33:44', /setresuid.*\(--user 33:44\)/], ['--group-add 55', /setgroups.*--group-add 55/], ['--workdir /work', /chdir\("\/work".*\(--workdir \/work\)/], ['--hostname ferry', /sethostname.*\(--hostname ferry\)/],
+      ['--domainname land', /setdomainname.*\(--domainname land\)/], ['--sysctl net.ipv4.ip_forward=1', /write_at.*\(--sysctl net.ipv4.ip_forward=1\)/], ['--ulimit nofile=99', /rlimit.*\(--ulimit nofile=99:99\)/],
+      ['--dns 9.9.9.9', /on \/etc\/resolv.conf \(--dns 9.9.9.9\)/], ['--add-host far:10.9.9.9', /on \/etc\/hosts \(--add-host far:10.9.9.9 --hostname ferry\)/], ['--network planned', /netlink.*\(--network planned\)/],
+      ['--pid host', /clone.*--pid host/], ['--log-opt max-size=1m', /log\(.*\(--log-opt max-size=1m\)/], ['--rm', /exit_file.*\(--rm\)/], ['--env A=1', /exec\(.*COMMAND --env A\)/],
+      [`--publish 127.0.0.1:${PORT}:80`, new RegExp(`daemon +publish\\("127\\.0\\.0\\.1:${PORT}/tcp", "[0-9.]+:80"\\).*\\(--publish 80/tcp\\)`)], ['--cgroup-parent /naru-planned', /mkdir.*\(--cgroup-parent \/naru-planned\)/],
+    ];
+    const plan = (...words: string[]): string[] => {
+      const ran = d.naru('plan', 'run', ...words);
+      assert.equal(ran.code, 0, ran.err);
+      const lines = ran.out.trimEnd().split('\n');
+      // A cause is a flag, what the image says, the user's words, or a default of ours: never a place in some file.
+      for (const line of lines) assert.match(line, /^ *(\d+|-) (prepare|parent|child|cleanup|daemon) +\w+\(.*  # .* \((always|default|the image.*|COMMAND.*|--.*)\)$/);
+      return lines;
+    };
+    const plain = plan('busybox');
+    assert.ok(plain.some((line) => /exec\(.*\(the image\)$/.test(line)));
+    assert.ok(!plain.some((line) => /\(--(?!network)/.test(line)), 'nothing was asked for');
+    const lines = plan(...causes.flatMap(([flag]) => flag.split(' ').map((word) => word.replaceAll('_', flag.startsWith('--device-cgroup') ? ' ' : '_'))), 'busybox', 'echo', 'word');
+    for (const [flag, cause] of causes) assert.ok(lines.some((line) => cause.test(line)), `${flag} caused nothing: ${cause}\n${lines.join('\n')}`);
     assert.equal(d.ok('ps', '-aq'), '', 'nothing was made');
+    d.ok('network', 'rm', 'planned');
   });
-  test('naru run --trace', () => {
+  test('naru run --trace: the Trace Event format, from every link, spans within one another', () => {
     const file = join(scratch, 'trace.json');
-    const ran = d.naru('run', '--rm', `--trace=${file}`, 'busybox', 'true');
+    const ran = d.naru('run', '--rm', '-v', 'traced:/v', `--trace=${file}`, 'busybox', 'true');
     assert.equal(ran.code, 0, ran.err);
-    const trace = JSON.parse(readFileSync(file, 'utf8')) as { traceEvents: { name: string; ph: string; ts: number }[] } | { name: string }[];
-    const events = Array.isArray(trace) ? trace : trace.traceEvents;
-    assert.ok(events.length > 20);
+    d.ok('volume', 'rm', 'traced');
+    interface Event { readonly name: string; readonly ph: string; readonly ts: number; readonly dur: number; readonly pid: number; readonly tid: number; readonly cat: string; readonly args?: { readonly name?: string; readonly detail?: string } }
+    const { traceEvents: events } = JSON.parse(readFileSync(file, 'utf8')) as { traceEvents: Event[] };
+    const complete = events.filter(({ ph }) => ph === 'X');
+    const names = new Map(events.filter(({ ph, name }) => ph === 'M' && name === 'thread_name').map(({ tid, args }) => [tid, args?.name]));
+    assert.ok(events.every(({ ph }) => ph === 'X' || ph === 'M'));
+    assert.deepEqual([...new Set(complete.map(({ cat }) => cat))].sort(), ['api', 'cli', 'engine', 'native', 'net', 'runtime']);
+    assert.ok(complete.some(({ cat, args }) => cat === 'native' && /on \/v \(--volume traced:\/v\)$/.test(args?.detail ?? '')));
+    for (const event of complete) {
+      assert.ok(event.ts >= 0 && event.dur >= 0 && Number.isInteger(event.pid) && Number.isInteger(event.tid), JSON.stringify(event));
+      assert.equal(names.get(event.tid), event.cat, 'a track is one link\'s');
+    }
+    for (const tid of names.keys()) {
+      const open: Event[] = [];
+      for (const event of complete.filter((each) => each.tid === tid).sort((a, b) => a.ts - b.ts || b.dur - a.dur)) {
+        while (open.length > 0 && open.at(-1)!.ts + open.at(-1)!.dur <= event.ts + 1e-6) open.pop();
+        const around = open.at(-1);
+        assert.ok(around === undefined || event.ts + event.dur <= around.ts + around.dur + 1e-6, `${JSON.stringify(event)} crosses ${JSON.stringify(around)}`);
+        open.push(event);
+      }
+    }
   });
 });
 

@@ -6,6 +6,9 @@ import { bytes, json, jsonLines, noContent, ok, plainText } from '#api/replies.t
 import { asContainerConfig, asCreateRequest, asUpdate } from '#api/request-schemas.ts';
 import type * as A from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
+import { monotonicNow } from '#sys/monotonic.ts';
+import { currentTrace } from '#sys/trace.ts';
+import { noteClient } from '#api/trace-book.ts';
 
 const name = (call: Call): string => call.params.name!;
 
@@ -18,8 +21,15 @@ export const list: Handler = async ({ engine, query, version }) => {
 
 export const create: Handler = async (call) => {
   const { engine, query } = call;
+  const began = monotonicNow();
   const request = await createRequest(call);
-  return json(await engine.containers.create(query.text('name') || undefined, request, query.text('platform') || undefined), 201);
+  const { tellsChain, ...created } = await engine.containers.create(query.text('name') || undefined, request, query.text('platform') || undefined);
+  if (tellsChain === true && currentTrace() === undefined) {
+    const { spans } = call.traces.follow(created.Id);
+    noteClient({ spans }, call.request.header('naru-elapsed'), began);
+    spans.push({ link: 'api', name: 'POST /containers/create', start: began, end: monotonicNow() });
+  }
+  return json(created, 201);
 };
 
 export const plan: Handler = async (call) =>
@@ -43,7 +53,11 @@ export const start: Handler = async (call) => {
   if (contentLength === undefined || contentLength > 7) {
     throw new NaruError('invalid', 'starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24');
   }
-  await call.engine.containers.start(name(call), { detachKeys: call.query.text('detachKeys') });
+  try {
+    await call.engine.containers.start(name(call), { detachKeys: call.query.text('detachKeys') });
+  } finally {
+    call.traces.unfollow(name(call));
+  }
   return noContent();
 };
 

@@ -49,8 +49,8 @@ export interface TaskRequest {
   readonly log?: { readonly path: string; readonly maxSize: number; readonly maxFiles: number };
   readonly io: TaskIo;
   readonly network: readonly NetworkStep[];
-  /** A reaper of our own as PID 1. */
-  readonly init: boolean;
+  /** A reaper of our own as PID 1, which shows itself by these words (`/proc/1/cmdline`). */
+  readonly init: false | readonly string[];
   /** config.json pointer (`/mounts/3`, `/process/rlimits/0`) -> the user's flag, for `naru plan`. */
   readonly sources?: ReadonlyMap<string, string>;
 }

@@ -151,6 +151,11 @@ export class Container {
     return this.doc.config.Labels ?? {};
   }
 
+  /** Its image shows the way that it came by: the built-in `hello`. */
+  get tellsChain(): boolean {
+    return this.labels['naru.chain'] === '1';
+  }
+
   apply(event: StateEvent): void {
     this.state.status = transition(this.state.status, event);
   }

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import type { ContainerCreateRequest } from '#spec/engine-api.ts';
 import type { Digest } from '#spec/ids.ts';
+import type { EndpointRecord } from '#net/port.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { Container, newRunState } from './container.ts';
 import { checkName, newContainerId } from './container-names.ts';
@@ -25,6 +26,17 @@ export async function planContainer(engine: EngineContext, name: string | undefi
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   undo.defer(async () => void (await Promise.all(imageSnapshots(container).map((snapshot) => engine.store.snapshots.remove(snapshot)))));
-  const planned = buildTaskRequest(engine, container, endpoints, { dry: true });
-  return engine.tasks.plan(planned);
+  const planned = buildTaskRequest(engine, container, endpoints, { dry: true, given: request });
+  return engine.tasks.plan(planned) + publishing(endpoints, request);
+}
+
+/** What the daemon itself does beside the plan: a published port is an element of an nftables map. */
+function publishing(endpoints: readonly EndpointRecord[], { HostConfig }: ContainerCreateRequest): string {
+  const all = HostConfig?.PublishAllPorts === true;
+  const bound = new Set(Object.keys(HostConfig?.PortBindings ?? {}).map((port) => (port.includes('/') ? port : `${port}/tcp`)));
+  return endpoints.flatMap(({ address, ipv6, ports }) => ports.map(({ hostIp, hostPort, containerPort, protocol }) => {
+    const port = `${containerPort}/${protocol}`;
+    const at = (ip: string): string => (ip.includes(':') ? `[${ip}]` : ip);
+    return `  - daemon  publish("${at(hostIp)}:${hostPort}/${protocol}", "${at(hostIp.includes(':') ? ipv6 || address : address)}:${containerPort}")  # an element of an nftables map (${all && !bound.has(port) ? '--publish-all' : `--publish ${port}`})\n`;
+  })).join('');
 }

@@ -138,12 +138,19 @@ function deviceOps(host: CgroupHost, path: string, rules: readonly DeviceRule[])
   const notes = { why: 'device rule', source: '/linux/resources/devices' };
   const v1 = hierarchyOf(host, 'devices');
   if (v1 !== undefined) {
-    return deviceWritesV1(devicePolicy(normal)).map(([file, value]) => write(`${groupDirectory(v1, path)}/${file}`, value, notes));
+    // Rules are merged on the way: a write comes from the last rule that names the same devices.
+    const indices = new Map(rules.map(({ type, major, minor }, index) => [`${type === 'b' ? 'b' : 'c'} ${numberText(major)}:${numberText(minor)}`, index]));
+    return deviceWritesV1(devicePolicy(normal)).map(([file, value]) => {
+      const index = indices.get(value.slice(0, value.lastIndexOf(' ')));
+      return write(`${groupDirectory(v1, path)}/${file}`, value, index === undefined ? notes : { why: notes.why, source: `${notes.source}/${index}` });
+    });
   }
   const v2 = unifiedHierarchy(host);
   if (v2 === undefined) throw new NaruError('invalid', '/linux/resources/devices: this machine has neither the devices controller nor cgroup v2');
   return [op('prepare', 'bpf_device', { path: groupDirectory(v2, path), program: assembleDeviceProgram(normal), attachFlags: BPF_F_ALLOW_MULTI }, notes)];
 }
+
+const numberText = (value: number | undefined): string => (value === undefined || value === -1 ? '*' : String(value));
 
 /** Programs of groups above and below count as well. */
 export const BPF_F_ALLOW_MULTI = 2;

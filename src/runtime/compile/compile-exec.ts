@@ -78,7 +78,7 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   }
   plan.add('child', 'chdir', { path: process.cwd, create: 0 }, { why: 'working directory', pointer: '/process/cwd' });
   plan.add('child', 'umask', { mask: process.user.umask ?? DEFAULT_UMASK }, { why: 'umask', pointer: '/process/user/umask' });
-  const step = { process, spec, host, init: false, groupsDenied: context.rootless === true, state: { id: containerId, bundle: '', status: 'running' as const, pid: HOOK_PID } };
+  const step = { process, spec, host, init: false as const, groupsDenied: context.rootless === true, state: { id: containerId, bundle: '', status: 'running' as const, pid: HOOK_PID } };
   addAttributes(plan, step);
   addReopenNull(plan, inherited);
   addPreserved(plan, context.preserve);

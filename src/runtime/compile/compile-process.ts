@@ -18,7 +18,7 @@ export interface ProcessStep {
   readonly spec: OciSpec;
   readonly host: CompileHost;
   /** A reaper of ours as PID 1. */
-  readonly init: boolean;
+  readonly init: false | readonly string[];
   /** setgroups(2) is denied in the user namespace. */
   readonly groupsDenied?: boolean;
   /** For a seccomp agent. */
@@ -81,7 +81,7 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
     plan.add('child', 'cap_ambient', { mask: mask(caps.ambient) & mask(caps.permitted) & mask(caps.inheritable) }, { why: 'ambient capabilities', pointer: '/process/capabilities/ambient' });
   }
   // The reaper is the user's process too: same rights, and only then the fork.
-  if (step.init) plan.add('child', 'init', {}, { why: 'a reaper as PID 1', pointer: '/process/args' });
+  if (step.init !== false) plan.add('child', 'init', { argv: [...step.init] }, { why: 'a reaper as PID 1', pointer: '/process/args/init' });
   if (strict) addSeccomp(plan, step);
   const args = process.args ?? [];
   plan.add('child', 'exec', { candidates: execCandidates(args[0] ?? '', process.env ?? []), argv: args, env: process.env ?? [] }, { why: 'the program', pointer: '/process/args' });

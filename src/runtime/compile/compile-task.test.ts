@@ -36,7 +36,7 @@ test('rights go in the one order in which each step still may', () => {
     const all = names(compile((r) => {
       r.spec.process = { ...process, noNewPrivileges };
       r.spec.linux!.seccomp = seccomp;
-      r.init = true;
+      r.init = ['init', '--', 'sh'];
     }), 'child');
     return all.slice(all.indexOf('umask') + 1);
   };

@@ -89,9 +89,9 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   plan.add('prepare', 'shim', { comm: 'naru-shim', oomScoreAdj: Math.max(SHIM_OOM_SCORE, host.minOomScoreAdj) }, { why: 'the shim outlives what it watches' });
   plan.add('prepare', 'umask', { mask: 0 }, { why: 'modes mean what they say' });
   plan.add('prepare', 'stdio', { mode: options.inheritStreams === true ? INHERIT_STREAMS : STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${options.inheritStreams === true ? 'the caller\'s' : io.mode}`, pointer: '/process/terminal' });
-  if (request.log !== undefined) plan.add('prepare', 'log', { path: request.log.path, maxSize: request.log.maxSize, maxFiles: request.log.maxFiles }, { why: 'the log' });
+  if (request.log !== undefined) plan.add('prepare', 'log', { path: request.log.path, maxSize: request.log.maxSize, maxFiles: request.log.maxFiles }, { why: 'the log', pointer: '/engine/log' });
   if (options.standalone !== true) {
-    plan.add('prepare', 'exit_file', { path: request.exitFile, sync: request.durable ? 1 : 0 }, { why: 'where the exit status is kept' });
+    plan.add('prepare', 'exit_file', { path: request.exitFile, sync: request.durable ? 1 : 0 }, { why: 'where the exit status is kept', pointer: '/engine/exit' });
     plan.add('prepare', 'listen', { path: `${request.stateDir}/shim.sock` }, { why: 'a new daemon finds the shim here' });
   }
   if (options.leave !== undefined) plan.add('prepare', 'leave', { when: options.leave === 'created' ? 1 : 2 }, { why: `the shim leaves once the task is ${options.leave}` });

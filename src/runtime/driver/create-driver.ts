@@ -88,7 +88,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
       }
       return task;
     },
-    plan: (request) => printPlan(compileTask(request, facts)),
+    plan: (request) => printPlan(compileTask(request, facts), { flags: request.sources !== undefined }),
     async recover(request: RecoverRequest) {
       const fd = connectShim(request.stateDir);
       if (fd !== undefined) {

@@ -10,6 +10,7 @@ import { type ShimMessage, TO_SHIM } from './messages.ts';
 import { ShimConnection } from './shim-connection.ts';
 import { startError, type StartVerb } from './start-errors.ts';
 import { type TaskEvent, type TaskState, transition } from './task-states.ts';
+import { causeOf } from '#runtime/plan/print.ts';
 
 /** A start includes hooks, which may have their own limits; beyond this the shim is taken for hung. */
 const START_DEADLINE_MS = 300_000;
@@ -226,7 +227,7 @@ export class RunningTask implements Task, PreparedTask {
       const executed = this.#plan?.ops[op];
       if (executed === undefined) continue;
       // exec does not return: its stamp has no end.
-      this.#trace?.spans.push({ link: 'native', name: executed.name, start, end: end < start ? start : end, detail: `${executed.section}: ${executed.why}` });
+      this.#trace?.spans.push({ link: 'native', name: executed.name, start, end: end < start ? start : end, detail: `${executed.section}: ${executed.why} (${causeOf(executed, true)})` });
     }
   }
 

@@ -116,8 +116,9 @@ export const OPS = {
   seccomp: op(52, ['flags', 'int'], ['program', 'bytes'], ['listener', 'slot'], ['state', 'bytes']),
   /** Write 1..n: set every descriptor from `first` up close-on-exec (close_range CLOEXEC). */
   cloexec_from: op(53, ['first', 'int']),
-  /** PID 1 duty: fork; the child goes on with the plan, the parent reaps everything, forwards signals, exits like the child. */
-  init: op(54),
+  /** PID 1 duty: fork; the child goes on with the plan, the parent reaps everything, forwards signals, exits like the child.
+   *  Its command line (`/proc/1/cmdline`) becomes argv, where the kernel lets a process say so. */
+  init: op(54, ['argv', 'list']),
   /** Write path's attribute before exec: /proc/self/attr/exec style labels (path, label). */
   label: op(55, ['path', 'str'], ['label', 'str']),
   /** Tell the shim CREATED, then wait for START (OCI create/start). kind 0: on the shim's socket. kind 1: block in

@@ -20,13 +20,19 @@ test('one line for each operation, with its reason and its source', () => {
     ],
   });
   const lines = text.split('\n');
-  assert.equal(lines[0], '0 prepare mkdir("/a b", 0755) or errno 17, then skip 2  # because');
+  assert.equal(lines[0], '0 prepare mkdir("/a b", 0755) or errno 17, then skip 2  # because (always)');
   assert.equal(lines[1], '1 prepare clone(CLONE_NEWNS|CLONE_NEWPID, -)  # because (--pid)');
-  assert.equal(lines[2], '2 child   open(@3, -, "/", O_PATH, 00, RESOLVE_BENEATH|RESOLVE_IN_ROOT)  # because');
-  assert.equal(lines[3], '3 child   write("/x", O_WRONLY|O_CREAT|O_TRUNC, "text\\n")  # because');
+  assert.equal(lines[2], '2 child   open(@3, -, "/", O_PATH, 00, RESOLVE_BENEATH|RESOLVE_IN_ROOT)  # because (always)');
+  assert.equal(lines[3], '3 child   write("/x", O_WRONLY|O_CREAT|O_TRUNC, "text\\n")  # because (always)');
   assert.match(lines[4]!, /seccomp\(0, <100 bytes 01{0}.*\.\.\.>, -, ""\)/);
   assert.match(lines[5]!, /rlimit\(RLIMIT_NOFILE, 1024, unlimited\)/);
   assert.match(lines[6]!, /mknod\(@2, "dev\/null", 020666, 1:3, 0, 0\)/);
   assert.match(lines[7]!, /"V11=", \.\.\. 2 more\]/);
   assert.equal(lines.length, 9);
+});
+
+test('where causes are flags, a field that no flag stands behind is a default', () => {
+  const plan = { ops: [op('setsid', 'child', {}, { source: '/mounts/0', pointer: '/mounts/0' }), op('setsid', 'child', {}, { source: '--tty', pointer: '/process/terminal' })] };
+  assert.equal(printPlan(plan, { flags: true }), '0 child   setsid()  # because (default)\n1 child   setsid()  # because (--tty)\n');
+  assert.equal(printPlan(plan), '0 child   setsid()  # because (/mounts/0)\n1 child   setsid()  # because (--tty)\n');
 });

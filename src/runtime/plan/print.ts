@@ -119,14 +119,20 @@ export function printOp(op: PlanOp): string {
   return `${op.name}(${definition.args.map(([name, kind]) => argText(op.name, name, kind, values[name])).join(', ')})`;
 }
 
-/** One line for each operation: index, section, call, then why it is there and what the user wrote to cause it. */
-export function printPlan(plan: Plan): string {
+/** What caused an operation: the user's flag; `default` where a field of config.json did that no flag stands behind; `always`. */
+export function causeOf({ source, pointer }: PlanOp, flags: boolean): string {
+  if (source === undefined) return 'always';
+  return flags && source === pointer ? 'default' : source;
+}
+
+/** One line for each operation: index, section, call, then why it is there and what caused it. `flags`: causes are a user's flags, not
+ *  fields of config.json. */
+export function printPlan(plan: Plan, { flags = false }: { flags?: boolean } = {}): string {
   const width = String(Math.max(0, plan.ops.length - 1)).length;
   const lines = plan.ops.map((op, index) => {
     const tolerate = op.tolerate === undefined || op.tolerate.length === 0 ? ''
       : ` or ${op.tolerate[0] === ANY_ERRNO ? 'any errno' : `errno ${op.tolerate.join('|')}`}${op.skip ? `, then skip ${op.skip}` : ''}`;
-    const source = op.source === undefined ? '' : ` (${op.source})`;
-    return `${String(index).padStart(width)} ${op.section.padEnd(7)} ${printOp(op)}${tolerate}  # ${op.why}${source}\n`;
+    return `${String(index).padStart(width)} ${op.section.padEnd(7)} ${printOp(op)}${tolerate}  # ${op.why} (${causeOf(op, flags)})\n`;
   });
   return lines.join('');
 }

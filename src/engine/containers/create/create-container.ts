@@ -17,7 +17,7 @@ import { populateVolumes, volumesToPopulate } from './populate-volumes.ts';
  * Checks the request, then makes everything in one transaction: row, volumes, snapshot. Volumes are filled from the image after it;
  * until that is done the row says `creating`, and a daemon that finds it so at its start removes the container again.
  */
-export async function createContainer(engine: EngineContext, name: string | undefined, request: ContainerCreateRequest, platform: string | undefined): Promise<ContainerCreateResponse> {
+export async function createContainer(engine: EngineContext, name: string | undefined, request: ContainerCreateRequest, platform: string | undefined): Promise<ContainerCreateResponse & { tellsChain?: boolean }> {
   const began = monotonicNow();
   const id = newContainerId();
   const chosen = name === undefined || name === '' ? undefined : checkName(name);
@@ -38,7 +38,7 @@ export async function createContainer(engine: EngineContext, name: string | unde
   }
   containerEvent(engine, container, 'create');
   container.chain.create = { start: began, end: monotonicNow() };
-  return { Id: id, Warnings: design.warnings };
+  return { Id: id, Warnings: design.warnings, ...(container.tellsChain ? { tellsChain: true } : {}) };
 }
 
 /** The volumes that must be made. Throws for options that the driver does not know. */

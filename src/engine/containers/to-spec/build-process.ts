@@ -26,17 +26,14 @@ export const buildProcess: SpecBuilder = ({ spec, sources }, { doc, home, user, 
   const { config, hostConfig } = doc;
   const { process } = spec;
   process.args = [doc.path, ...doc.args];
-  if (config.User) sources.set('/process/user', `--user ${config.User}`);
   process.user = user;
   process.cwd = config.WorkingDir || '/';
-  if (config.WorkingDir) sources.set('/process/cwd', `--workdir ${config.WorkingDir}`);
   process.env = mergeEnvironment(
     [PATH, `HOSTNAME=${config.Hostname ?? ''}`, ...(config.Tty === true ? ['TERM=xterm'] : []), ...(home === undefined ? [] : [`HOME=${home}`]), ...environment],
     config.Env ?? [],
   );
   if (config.Tty === true) {
     process.terminal = true;
-    sources.set('/process/terminal', '--tty');
     const [height, width] = hostConfig.ConsoleSize ?? [0, 0];
     if (height > 0 && width > 0) process.consoleSize = { height, width };
   }

@@ -15,6 +15,7 @@ import { blockDevice, devicesAt, hostDevices } from './host-devices.ts';
 import { joined, sharedMemory, writeHostFiles } from './host-files.ts';
 import { linkEnvironment } from './links.ts';
 import { findProcessUser } from './process-user.ts';
+import { NETWORK_POINTER } from './flag-sources.ts';
 import { toSpec } from './to-spec.ts';
 import { resolveUserMounts, type MountingOptions } from './user-mounts.ts';
 
@@ -33,7 +34,7 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   const { user, home } = findProcessUser(engine, container, { user: config.User ?? '', groups: hostConfig.GroupAdd ?? [] });
   const join = joins(engine, container);
   const { spec, sources } = toSpec({
-    id, doc, kernel, user, home, join, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
+    id, doc, kernel, user, home, join, given: mounting.given, host: engine.tasks.host, security: parseSecurityOptions(hostConfig.SecurityOpt), cgroupPath: cgroupPath(engine, container),
     userMounts: resolveUserMounts(engine, container, mounting), files: writeHostFiles(engine, container, endpoints), sharedMemory: sharedMemory(engine, container),
     hostDevices, devicesAt, blockDevice, networkSysctls: engine.network.sysctls(endpoints), environment: [...chainEnvironment(container), ...linkEnvironment(engine, container)],
   });
@@ -46,8 +47,8 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
       mode: config.Tty === true ? 'pty' : 'pipes', stdin: config.OpenStdin !== true ? 'none' : config.StdinOnce === true ? 'once' : 'open',
       ...terminalSize(container),
     },
-    network: hasOwnNetwork(container) ? [...engine.network.steps(endpoints), ...resolverStepsOf(engine, container, endpoints)] : [],
-    init: hostConfig.Init === true,
+    network: hasOwnNetwork(container) ? [...engine.network.steps(endpoints).map((step) => ({ ...step, source: NETWORK_POINTER })), ...resolverStepsOf(engine, container, endpoints)] : [],
+    init: hostConfig.Init === true && ['/sbin/docker-init', '--', ...(spec.process?.args ?? [])],
   };
   container.request = request;
   return request;
@@ -85,8 +86,8 @@ function terminalSize({ doc, terminal }: Container): { rows?: number; columns?: 
 }
 
 /** The built-in image `hello` shows the way it came: `link=start:end,…` in CLOCK_MONOTONIC nanoseconds, the last one still open. */
-function chainEnvironment({ labels, chain }: Container): string[] {
-  if (labels['naru.chain'] !== '1') return [];
+function chainEnvironment({ tellsChain, chain }: Container): string[] {
+  if (!tellsChain) return [];
   const now = monotonicNow();
   const links = (currentTrace()?.spans ?? []).map(({ link, name, start, end }) => `${link} ${name}=${start}:${end}`);
   if (links.length === 0) {

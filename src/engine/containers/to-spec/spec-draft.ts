@@ -1,3 +1,4 @@
+import type { ContainerCreateRequest } from '#spec/engine-api.ts';
 import type { HostFacts } from '#core/tasks/port.ts';
 import type { OciLinux, OciMount, OciProcess, OciResources, OciSpec } from '#spec/oci-runtime.ts';
 import { OCI_VERSION } from '#runtime/spec/default-spec.ts';
@@ -33,6 +34,8 @@ export interface SpecInput {
   readonly devicesAt: (pathOnHost: string, pathInContainer: string) => NonNullable<OciLinux['devices']>;
   /** Host major and minor of a block device. Throws invalid. */
   readonly blockDevice: (path: string) => { major: number; minor: number };
+  /** What the user asked for, without what the image says: for a plan, which tells them apart. */
+  readonly given?: ContainerCreateRequest | undefined;
   /** Added to the environment. */
   readonly environment: readonly string[];
 }

@@ -84,7 +84,7 @@ test('modes', async () => {
   assert.equal(spec.mounts!.find(({ destination }) => destination === '/dev/shm')!.source, '/dev/shm');
   assert.equal(spec.hostname, undefined);
   const tty = await requestOf({ Tty: true, OpenStdin: true, HostConfig: { ConsoleSize: [20, 80], Init: true, ReadonlyRootfs: true, AutoRemove: true } });
-  assert.deepEqual([tty.io, tty.init, tty.durable, tty.spec.root?.readonly], [{ mode: 'pty', stdin: 'open', rows: 20, columns: 80 }, true, false, true]);
+  assert.deepEqual([tty.io, tty.init, tty.durable, tty.spec.root?.readonly], [{ mode: 'pty', stdin: 'open', rows: 20, columns: 80 }, ['/sbin/docker-init', '--', ...(tty.spec.process?.args ?? [])], false, true]);
   assert.ok(tty.spec.process!.env!.includes('TERM=xterm'));
 });
 

@@ -5,6 +5,7 @@ import { buildNamespaces } from './build-namespaces.ts';
 import { buildProcess } from './build-process.ts';
 import { buildResources } from './build-resources.ts';
 import { buildSecurity } from './build-security.ts';
+import { noteFlags } from './flag-sources.ts';
 import { newDraft, type SpecBuilder, type SpecInput } from './spec-draft.ts';
 
 /** In this order: each may read what those before it made. */
@@ -15,5 +16,6 @@ const BUILDERS: readonly SpecBuilder[] = [buildProcess, buildNamespaces, buildMo
 export function toSpec(input: SpecInput): { spec: OciSpec; sources: ReadonlyMap<string, string> } {
   const draft = newDraft(input);
   for (const build of BUILDERS) build(draft, input);
+  noteFlags(draft, input);
   return draft;
 }

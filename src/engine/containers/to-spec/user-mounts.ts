@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import type { ContainerCreateRequest } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import type { OciMount } from '#spec/oci-runtime.ts';
@@ -11,6 +12,8 @@ import type { Container, MountRecord } from '../container.ts';
 export interface MountingOptions {
   /** Nothing is made. */
   readonly dry: boolean;
+  /** For a plan: the user's own request. */
+  readonly given?: ContainerCreateRequest;
   /** Addresses of the servers that network volumes name. */
   readonly servers?: ReadonlyMap<string, string>;
 }
