@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 need=""
-for package in busybox-static debootstrap skopeo umoci docker-registry iproute2 iputils-ping bind9-dnsutils nftables strace python3-docker python3-nacl docker-compose openssl bsdutils curl clang libclang-rt-14-dev e2fsprogs podman buildah chromium catatonit containerd criu systemd dbus uidmap $(case "$(uname -m)" in x86_64) echo qemu-system-x86 ;; *) echo qemu-system-arm ;; esac); do
+for package in busybox-static debootstrap skopeo umoci docker-registry iproute2 iputils-ping bind9-dnsutils nftables strace python3-docker python3-nacl docker-compose openssl bsdutils curl clang libclang-rt-14-dev e2fsprogs podman buildah chromium catatonit containerd criu systemd dbus uidmap zsh fish $(case "$(uname -m)" in x86_64) echo qemu-system-x86 ;; *) echo qemu-system-arm ;; esac); do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || need="$need $package"
 done
 command -v docker >/dev/null 2>&1 && command -v dockerd >/dev/null 2>&1 || need="$need docker.io"
