@@ -1,7 +1,8 @@
 /* The least that a container needs here, in plain C: the physical limit that our figures stand beside.
  *   floor ROOTFS SCRATCH ITERATIONS     ROOTFS holds /bin/true; needs root
- * Prints `forkexec MS` (fork and exec of true) and `container MS` (cgroup directories on every mounted v1 controller, or one on v2;
- * clone with all namespaces, veth pair to a bridge, overlay, /proc, /dev, pivot_root, exec, wait, removal), medians. */
+ * Prints `forkexec MS` (fork and exec of true), `container MS` (cgroup directories on every mounted v1 controller, or one on v2;
+ * clone with all namespaces, veth pair to a bridge, overlay, /proc, /dev, pivot_root, exec, wait, removal) and `start MS` (the same
+ * without a network, up to the moment at which the program has been executed), medians. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -119,12 +120,14 @@ static double fork_exec(void) {
   MUST(waitpid(pid, &status, 0));
   return now() - start;
 }
-static double container(void) {
-  char dir[256], path[512], text[32], options[1200];
-  int gate[2], status, v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0, groups = v2 ? 1 : 8;
+/* From the first step to the end of it all, or (until_exec) to the program's first instruction. */
+static double life(int network, int until_exec) {
+  char dir[256], path[512], text[32], options[1200], c;
+  int gate[2], executed[2], status, v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0, groups = v2 ? 1 : 8;
   double start = now();
   serial++;
   MUST(pipe2(gate, O_CLOEXEC));
+  MUST(pipe2(executed, O_CLOEXEC));
   snprintf(dir, sizeof dir, "%s/f%u", scratch, serial);
   MUST(mkdir(dir, 0700));
   static const char *const parts[] = {"upper", "wdir", "merged"};
@@ -144,9 +147,9 @@ static double container(void) {
   pid_t pid;
   MUST(pid = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWNET, 0, 0, 0, 0));
   if (!pid) {
-    char c; close(gate[1]);
+    close(gate[1]);
     if (read(gate[0], &c, 1) != 1) _exit(97);
-    configure_inside();
+    if (network) configure_inside();
     MUST(mount(0, "/", 0, MS_REC | MS_PRIVATE, 0));
     snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/wdir", rootfs, dir, dir);
     snprintf(path, sizeof path, "%s/merged", dir);
@@ -163,14 +166,18 @@ static double container(void) {
     _exit(98);
   }
   close(gate[0]);
+  close(executed[1]);
   snprintf(text, sizeof text, "%d", pid);
   for (int i = 0; i < groups; i++) {
     snprintf(path, sizeof path, v2 ? "/sys/fs/cgroup/%snarufloor%u/cgroup.procs" : "/sys/fs/cgroup/%s/narufloor%u/cgroup.procs", v2 ? "" : V1[i], serial);
     write_text(path, text);
   }
-  veth_into(pid);
+  if (network) veth_into(pid);
   MUST(write(gate[1], "x", 1));
   close(gate[1]);
+  MUST(read(executed[0], &c, 1)); /* exec closes the other end */
+  double at_exec = now();
+  close(executed[0]);
   MUST(waitpid(pid, &status, 0));
   if (status) { fprintf(stderr, "floor: the container ended with %x\n", status); exit(1); }
   for (int i = 0; i < groups; i++) {
@@ -179,8 +186,10 @@ static double container(void) {
   }
   static const char *const leftovers[] = {"/wdir/work", "/wdir", "/upper", "/merged", ""};
   for (int i = 0; i < 5; i++) { snprintf(path, sizeof path, "%s%s", dir, leftovers[i]); rmdir(path); }
-  return now() - start;
+  return (until_exec ? at_exec : now()) - start;
 }
+static double container(void) { return life(1, 0); }
+static double start_only(void) { return life(0, 1); }
 static int ascending(const void *a, const void *b) { double x = *(const double *)a, y = *(const double *)b; return (x > y) - (x < y); }
 static void report(const char *name, double (*once)(void), int n) {
   double *t = calloc((size_t)n, sizeof *t);
@@ -199,5 +208,6 @@ int main(int argc, char **argv) {
   make_bridge(1);
   report("container", container, n);
   make_bridge(0);
+  report("start", start_only, n);
   return 0;
 }

@@ -1,6 +1,6 @@
 /**
  * One command per number that the README claims: naru beside a floor in C, and beside Docker where it is installed, in one run.
- *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart] [registry] [travel] [net], and of net alone: [flow] [cycle] [ports] [dns] [net-restart]
+ *   bench/run.ts [cli] [api] [exec] [many] [memory] [load] [streams] [restart] [registry] [travel] [runtime] [net], and of net alone: [flow] [cycle] [ports] [dns] [net-restart]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { dockerEngine, memory, naruEngine, podmanEngine, type BenchEngine } from
 import { dnsAnswers } from './dns.ts';
 import { type Bench, manyPorts, networkCycle, networkRestart, programsOf, throughput } from './net.ts';
 import { concurrentPulls, pushAndPull } from './registry.ts';
+import { planExecution, runtimeRun } from './runtime.ts';
 
 const top = join(import.meta.dirname, '..');
 const RUNS = Number(process.env['RUNS'] ?? 15);
@@ -162,10 +163,29 @@ async function restart(engine: BenchEngine): Promise<void> {
   call(engine, 'rm', ...ids);
 }
 
+/** The runtime alone, beside others of its kind and beside the floor: all on a tmpfs, as /run is. */
+async function runtimeRows(): Promise<void> {
+  const scratch = mkdtempSync('/dev/shm/naru-bench.');
+  try {
+    const rootfs = join(scratch, 'rootfs');
+    for (const name of ['rootfs', 'floor']) mkdirSync(join(scratch, name));
+    spawnSync('tar', ['-C', rootfs, '-xf', fixture('busybox-rootfs.tar')]);
+    const bench = { executable: join(top, 'dist/naru'), helper: join(top, 'dist/obj/naru-helper'), hideCgroup2: join(top, 'dist/obj/hide-cgroup2'), rootfs, work: scratch, runs: RUNS, record, median };
+    runtimeRun(bench);
+    const floor = spawnSync(join(top, 'dist/obj/floor'), [rootfs, join(scratch, 'floor'), '100'], { encoding: 'utf8' }).stdout;
+    for (const [name, metric] of [['start', 'plan, spawn to exec'], ['container', 'plan, beside a whole container in C']] as const) record(metric, 'ms', 'floor', Number(new RegExp(`^${name} (.*)$`, 'm').exec(floor)?.[1]));
+    await planExecution(bench);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
 await makeFixtures();
 const work = mkdtempSync(join(tmpdir(), 'naru-bench.'));
-const engines = [dockerEngine(join(work, 'docker')), naruEngine(join(top, 'dist/naru'), join(work, 'naru'))].filter((e) => e !== undefined);
+const enginesNeeded = wanted.length === 0 || wanted.some((metric) => metric !== 'runtime');
+const engines = !enginesNeeded ? [] : [dockerEngine(join(work, 'docker')), naruEngine(join(top, 'dist/naru'), join(work, 'naru'))].filter((e) => e !== undefined);
 try {
+  if (selected('runtime')) await runtimeRows();
   if (selected('cli') || selected('api') || selected('exec')) {
     const rootfs = join(work, 'rootfs');
     mkdirSync(rootfs);
@@ -215,12 +235,13 @@ try {
   if (existsSync(work)) rmSync(work, { recursive: true, force: true });
 }
 
-const columns = ['floor', ...engines.map((e) => e.name), ...(results.some((r) => 'podman' in r.values) ? ['podman'] : [])];
-console.log(`| | ${columns.join(' | ')} | unit | naru ÷ floor | better than docker |`);
+const known = ['floor', 'runc', 'crun', 'docker', 'naru', 'podman'];
+const columns = known.filter((name) => results.some((r) => name in r.values));
+console.log(`| | ${columns.join(' | ')} | unit | naru ÷ floor | better than ${results.some((r) => 'docker' in r.values) ? 'docker' : 'runc'} |`);
 console.log(`| --- | ${columns.map(() => '---').join(' | ')} | --- | --- | --- |`);
 for (const { metric, unit, values } of results) {
   const ratio = (a?: number, b?: number): string => (a === undefined || b === undefined || b === 0 ? '' : (a / b).toFixed(1));
   // How many times better: less time and memory, or more throughput.
-  const better = ['MB/s', 'Gbit/s', 'req/s', '1/s'].includes(unit) ? ratio(values['naru'], values['docker']) : ratio(values['docker'], values['naru']);
+  const better = ['MB/s', 'Gbit/s', 'req/s', '1/s'].includes(unit) ? ratio(values['naru'], values['docker']) : ratio(values['docker'] ?? values['runc'], values['naru']);
   console.log(`| ${metric} | ${columns.map((c) => (values[c] === undefined ? '' : values[c].toFixed(2))).join(' | ')} | ${unit} | ${ratio(values['naru'], values['floor'])} | ${better} |`);
 }

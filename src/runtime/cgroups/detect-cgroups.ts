@@ -16,13 +16,13 @@ export interface Hierarchy {
   readonly aliases: readonly string[];
   /** The group that this process is in, below the mount point: `/`, `/system.slice/naru.service`. */
   readonly own: string;
-  /** Files of its root and of some groups below. */
+  /** Files of its root and of some groups below; read when they are first asked for, by a limit that not every kernel has. */
   readonly files: ReadonlySet<string>;
   /** Some group below the root was seen, so that a v1 file that is not in `files` does not exist at all. */
   readonly filesComplete: boolean;
 }
 
-/** The facts about a machine's cgroups on which plans depend. A value: nothing here reads the kernel later. */
+/** The facts about a machine's cgroups on which plans depend. A value: but for `files`, nothing here reads the kernel later. */
 export interface CgroupHost {
   /** 2: only the unified hierarchy; 1: some controller is on v1 (hybrid: v2 is mounted beside it). */
   readonly version: 1 | 2;
@@ -115,10 +115,16 @@ function readHierarchy(root: string, mount: CgroupMount, groups: ReadonlyMap<str
   const controllers = mount.unified ? readText(join(mountPoint, 'cgroup.controllers')).split(' ').filter(Boolean) : options.filter(isController);
   const path = groups.get(mount.unified ? '' : options[0] ?? '') ?? '/';
   const own = mount.root !== '/' && (path === mount.root || path.startsWith(`${mount.root}/`)) ? path.slice(mount.root.length) || '/' : path;
+  let listed: ReturnType<typeof listFiles> | undefined;
   return {
     name, mountPoint, unified: mount.unified, controllers, options, own,
     aliases: controllers.length > 1 && !mount.unified ? controllers.filter((controller) => controller !== name) : [],
-    ...listFiles(mountPoint),
+    get files() {
+      return (listed ??= listFiles(mountPoint)).files;
+    },
+    get filesComplete() {
+      return (listed ??= listFiles(mountPoint)).filesComplete;
+    },
   };
 }
 

@@ -1,7 +1,6 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
-import { detectHost } from '#runtime/driver/detect-host.ts';
 import { specWarnings } from '#runtime/compile/spec-warnings.ts';
 import { ensureParents } from '#runtime/cgroups/ensure-parents.ts';
 import { hookState } from '#runtime/compile/compile-hooks.ts';
@@ -60,8 +59,8 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
   const directory = claimContainer(context.root, first, bundle.config);
   try {
     const record = { ...first, layout: layoutOf(options, slots, directory) };
-    const { plan, spec } = taskPlan(record, bundle.spec, { stateDir: directory.path });
-    for (const warning of specWarnings(spec, detectHost())) context.warn(warning);
+    const { plan, spec, host } = taskPlan(record, bundle.spec, { stateDir: directory.path });
+    for (const warning of specWarnings(spec, host)) context.warn(warning);
     await scope?.start();
     if (!noCgroup) ensureParents(cgroups, cgroupPath, { andItself: (foreignCgroup || scope !== undefined) && cgroups.version === 1 });
     const task = runtimeTask({ id, spec, verb: 'create', plan, helper: context.helper(), slots, leaves: options.mode !== 'foreground' });

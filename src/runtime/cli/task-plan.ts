@@ -17,7 +17,7 @@ export function hostOf(record: ContainerRecord): CompileHost {
 }
 
 /** The plan of a container: the same for `create` and, later, for whoever must say which of its operations failed (`again`). */
-export function taskPlan(record: ContainerRecord, config: OciSpec, at: { readonly stateDir: string; readonly again?: boolean }): { readonly plan: Plan; readonly spec: OciSpec } {
+export function taskPlan(record: ContainerRecord, config: OciSpec, at: { readonly stateDir: string; readonly again?: boolean }): { readonly plan: Plan; readonly spec: OciSpec; readonly host: CompileHost } {
   const { stateDir } = at;
   const spec = { ...config, linux: { ...config.linux, cgroupsPath: record.cgroupPath } };
   const terminal = spec.process?.terminal === true;
@@ -26,9 +26,10 @@ export function taskPlan(record: ContainerRecord, config: OciSpec, at: { readonl
     id: record.id, spec, rootfs: { kind: 'directory', path: record.rootfs }, stateDir, exitFile: '/', durable: false, network: bundleNetwork(spec, { moved: at.again === true }), init: false,
     io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
   };
-  const plan = compileTask(request, hostOf(record), {
+  const host = hostOf(record);
+  const plan = compileTask(request, host, {
     ...record.layout, ...(record.owner !== undefined && { rootless: record.owner }), standalone: true, cgroupParentsReady: true, cgroupMayExist: record.foreignCgroup || record.systemdUnit !== undefined, bundle: record.bundle,
     noNewKeyring: record.noNewKeyring, childFile: `${stateDir}/pid`, inheritStreams: !terminal,
   });
-  return { plan, spec };
+  return { plan, spec, host };
 }

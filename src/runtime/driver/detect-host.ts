@@ -8,24 +8,31 @@ import { check, syscall } from '#sys/syscalls.ts';
 
 const CAP_SYS_RESOURCE = 24n;
 
-/** Read the machine once. Throws what detectCgroups throws. */
+/** Read the machine once; what only some containers depend on, when the first of them asks. Throws what detectCgroups throws. */
 export function detectHost(): CompileHost {
   const capabilities = ownCapabilities();
   const oomScoreAdj = Number(readText('/proc/self/oom_score_adj') || 0);
   // In a user namespace of ours the capability is not the machine's.
   const inUserNamespace = !isWhole(readText('/proc/self/uid_map'));
   const mayRaise = !inUserNamespace && ((capabilities >> CAP_SYS_RESOURCE) & 1n) === 1n;
+  let overlay: string[] | undefined, limits: ReturnType<typeof ownHardLimits> | undefined;
   return {
     cgroups: detectCgroups(),
-    overlayAppend: overlayAppends(),
-    overlayDefaults: overlayDefaults(),
+    get overlayAppend() {
+      return overlayAppends();
+    },
+    get overlayDefaults() {
+      return (overlay ??= overlayDefaults());
+    },
     capabilities,
     inUserNamespace,
     seccomp: existsSync('/proc/sys/kernel/seccomp/actions_avail'),
     apparmor: readText('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
     selinux: existsSync('/sys/fs/selinux/enforce'),
     timeNamespace: existsSync('/proc/self/ns/time'),
-    hardLimits: mayRaise ? undefined : ownHardLimits(),
+    get hardLimits() {
+      return mayRaise ? undefined : (limits ??= ownHardLimits());
+    },
     oomScoreAdj,
     minOomScoreAdj: mayRaise ? -1000 : oomScoreAdj,
   };
