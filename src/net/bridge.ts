@@ -47,6 +47,8 @@ export function ensureBridge(socket: NetlinkSocket, bridge: WantedBridge): void 
   // Before the first address and container: no IPv6 where there shall be none, and no word of a container changes the host's routes
   setSysctl(`net/ipv6/conf/${bridge.name}/disable_ipv6`, hasIpv6 ? '0' : '1', hasIpv6 ? 'required' : 'optional');
   setSysctl(`net/ipv6/conf/${bridge.name}/accept_ra`, '0', 'optional');
+  // The bridge asks for its neighbours by its own link's address, which nobody else has: it needs not wait two seconds for somebody who objects
+  if (hasIpv6) setSysctl(`net/ipv6/conf/${bridge.name}/accept_dad`, '0', 'optional');
   setSysctl(`net/ipv4/conf/${bridge.name}/route_localnet`, '1', 'required');
   setSysctl('net/ipv4/ip_forward', '1', 'required');
   if (hasIpv6) forwardIpv6();

@@ -3,7 +3,7 @@ import { MessageWriter } from '#sys/netlink/message-writer.ts';
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NftBatch, type MapElement, writeGetTable } from '#sys/netlink/nft-batch.ts';
 import { NFPROTO_INET, NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '#sys/netlink/nft-constants.ts';
-import { addNatTable } from './nat-table.ts';
+import { type LoopRules, addNatTable } from './nat-table.ts';
 import { type ElementKey, type Elements, mergeElements } from './nft-elements.ts';
 
 const EPERM = 1, ENOENT = 2, EEXIST = 17, EINVAL = 22, EOPNOTSUPP = 95;
@@ -59,12 +59,12 @@ export class NatState {
   }
 
   /** Replace the table, whatever it holds, in one transaction: there is no moment without rules, and flows under way go on. */
-  rebuild(parts: Iterable<Elements>, gate?: string): void {
+  rebuild(parts: Iterable<Elements>, loop?: LoopRules): void {
     const merged = mergeElements(parts);
     for (let attempt = 1; ; attempt++) {
       const batch = new NftBatch(this.#options.table);
       if (this.exists()) batch.deleteTable();
-      addNatTable(batch, this.#flags, gate);
+      addNatTable(batch, this.#flags, loop);
       for (const [map, list] of merged) batch.addElements(map, list);
       try {
         this.#commit(batch);

@@ -6,20 +6,22 @@ import {
 import type { NftBatch } from '#sys/netlink/nft-batch.ts';
 import {
   type Expression, compare, conntrackState, conntrackStatus, destinationNat, destinationType, isIn, isIpv4, isIpv6, isNotIn, lookup,
-  hostU32, immediate, inInterface, masquerade, meta, payload, setMark, verdict, within,
+  hostU32, immediate, inInterface, masquerade, meta, payload, setMark, sourceNat, verdict, within,
 } from '#sys/netlink/nft-expressions.ts';
 import { RTN_LOCAL } from '#sys/netlink/route-constants.ts';
 import { ipv4Bytes } from './ipv4.ts';
 import { SETS, type SetName } from './nft-elements.ts';
 import { PORT_MAPS } from './published-ports.ts';
 
-const PRIORITY_RAW = -300, PRIORITY_DSTNAT = -100, PRIORITY_FILTER = 0, PRIORITY_SRCNAT = 100;
+export const PRIORITY_RAW = -300, PRIORITY_DSTNAT = -100;
+const PRIORITY_FILTER = 0, PRIORITY_SRCNAT = 100;
 /** Behind everybody else's rules. */
 export const PRIORITY_LAST = 0x7fff_fff0;
 /** Of packets that the host's input rules let through; they end right behind. */
 export const GATE_MARK = 0x6e617275;
 const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
-const LOOPBACK = ipv4Bytes(0x7f000000), LOOPBACK6 = new Uint8Array(16).fill(1, 15);
+const LOOPBACK = ipv4Bytes(0x7f000000);
+export const LOOPBACK6 = new Uint8Array(16).fill(1, 15);
 /** Registers of four bytes. An interface's name takes four of them, an IPv6 address too. */
 const R = (n: number): number => NFT_REG32 + n;
 const ADDRESS = { 4: { source: 12, destination: 16, bytes: 4 }, 6: { source: 8, destination: 24, bytes: 16 } } as const;
@@ -32,8 +34,12 @@ const fromIn = (set: SetName): Expression[] => [meta(NFT_META_IIFNAME), isIn(set
 const toIn = (set: SetName): Expression[] => [meta(NFT_META_OIFNAME), isIn(set)];
 const pairIn = (set: SetName): Expression[] => [meta(NFT_META_IIFNAME), meta(NFT_META_OIFNAME, R(4)), isIn(set)];
 const protocolIs = (number: number): Expression[] => [protocolTo(R(0)), compare(new Uint8Array([number]))];
-const toLoopback6: Expression[] = [isIpv6(), addressTo(6, 'destination', R(0)), compare(LOOPBACK6)];
+const loopback6 = (side: 'source' | 'destination'): Expression[] => [isIpv6(), addressTo(6, side, R(0)), compare(LOOPBACK6)];
 const ACCEPT = verdict(NF_ACCEPT), DROP = verdict(NF_DROP);
+
+/** `gate`: where packets that were judged come in again. `standIn6`: the address under which ::1 is known to containers; without one the
+ *  host does not reach published ports at ::1 (packet-loop.ts). */
+export interface LoopRules { readonly gate?: string; readonly standIn6?: Uint8Array }
 
 type AddRule = (comment: string, ...expressions: (Expression | Expression[])[]) => void;
 
@@ -41,7 +47,7 @@ type AddRule = (comment: string, ...expressions: (Expression | Expression[])[]) 
  * The rules of naru's own table, in the kernel's order of hooks. Everything that depends on networks and containers is in sets and
  * maps (nft-elements.ts); the rules never change while the daemon runs.
  */
-export function addNatTable(batch: NftBatch, flags: number, gate?: string): void {
+export function addNatTable(batch: NftBatch, flags: number, { gate, standIn6 }: LoopRules = {}): void {
   batch.addTable(flags);
   for (const set of SETS) batch.addMap(set);
   for (const family of [4, 6] as const) for (const map of Object.values(PORT_MAPS[family])) batch.addMap(map);
@@ -57,6 +63,8 @@ export function addNatTable(batch: NftBatch, flags: number, gate?: string): void
 
   const raw = base('raw', 'filter', { hook: NF_INET_PRE_ROUTING, priority: PRIORITY_RAW });
   raw('only what containers send', meta(NFT_META_IIFNAME), isNotIn('bridges'), ACCEPT);
+  // Bridge netfilter shows us such packets before the kernel drops them
+  for (const side of ['source', 'destination'] as const) raw('nobody but the host is ::1', loopback6(side), DROP);
   raw('the rest is about IPv4', isIpv4(NFT_CMP_NEQ), ACCEPT);
   // The bridges have route_localnet, for replies to 127.0.0.1. That must not open the host's loopback to the containers.
   raw('no container reaches the host at 127.0.0.0/8', within('destination', LOOPBACK, 8), DROP);
@@ -68,6 +76,7 @@ export function addNatTable(batch: NftBatch, flags: number, gate?: string): void
   const prerouting = base('prerouting', 'nat', { hook: NF_INET_PRE_ROUTING, priority: PRIORITY_DSTNAT });
   // A neighbour on the wire can send to 127.0.0.1: the kernel drops it as a martian, unless we rewrote the address before
   prerouting('loopback comes from outside only by forgery', isIpv4(), within('destination', LOOPBACK, 8), ACCEPT);
+  prerouting('loopback comes from outside only by forgery', loopback6('destination'), ACCEPT);
   if (gate !== undefined) {
     for (const [family, is, set] of [[4, isIpv4, 'judged'], [6, isIpv6, 'judged6']] as const) {
       prerouting('the host\'s input rules judge first', is(), inInterface(gate, NFT_CMP_NEQ), destinationType(RTN_LOCAL), judgedTuple(family), isIn(set), ACCEPT);
@@ -78,14 +87,14 @@ export function addNatTable(batch: NftBatch, flags: number, gate?: string): void
 
   const output = base('output', 'nat', { hook: NF_INET_LOCAL_OUT, priority: PRIORITY_DSTNAT });
   output('published ports, from the host itself', isIpv4(), destinationType(RTN_LOCAL), verdict(NFT_JUMP, 'published'));
-  // No packet with the source ::1 leaves lo: refused at once, so that clients go on to 127.0.0.1
-  output('::1 is the host\'s alone', toLoopback6, ACCEPT);
+  // Without a way back for the answers it is refused at once, so that clients go on to 127.0.0.1
+  if (standIn6 === undefined) output('::1 is the host\'s alone', loopback6('destination'), ACCEPT);
   output('published ports, from the host itself', isIpv6(), destinationType(RTN_LOCAL), verdict(NFT_JUMP, 'published6'));
 
   if (gate !== undefined) {
     const input = base('input', 'filter', { hook: NF_INET_LOCAL_IN, priority: PRIORITY_LAST - 1 });
     for (const [family, is, set] of [[4, isIpv4, 'judged'], [6, isIpv6, 'judged6']] as const) {
-      input('let through to a published port: sent round once more (host-gate.ts)', is(), conntrackState(CT_STATE_NEW), judgedTuple(family), isIn(set), immediate(hostU32(GATE_MARK)), setMark());
+      input('let through to a published port: sent round once more (packet-loop.ts)', is(), conntrackState(CT_STATE_NEW), judgedTuple(family), isIn(set), immediate(hostU32(GATE_MARK)), setMark());
     }
   }
 
@@ -113,6 +122,7 @@ export function addNatTable(batch: NftBatch, flags: number, gate?: string): void
   home('a neighbour whom the container would answer on another network', isIpv4(), meta(NFT_META_IIFNAME), addressTo(4, 'destination', R(4)), isIn('homes'), masquerade);
   home('a neighbour whom the container would answer on another network', isIpv6(), meta(NFT_META_IIFNAME), addressTo(6, 'destination', R(4)), isIn('homes6'), masquerade);
   home('the host\'s 127.0.0.1 to a published port', isIpv4(), within('source', LOOPBACK, 8), masquerade);
+  if (standIn6 !== undefined) home('the host\'s ::1 to a published port (packet-loop.ts)', loopback6('source'), immediate(standIn6), sourceNat(6, R(0)));
 
   const postrouting = base('postrouting', 'nat', { hook: NF_INET_POST_ROUTING, priority: PRIORITY_SRCNAT });
   postrouting('to containers', toIn('bridges'), verdict(NFT_GOTO, 'to_containers'));

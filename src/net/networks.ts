@@ -18,12 +18,12 @@ import { formatIpv4, macBytes, macOf } from './ipv4.ts';
 import { NatState } from './nat-state.ts';
 import { NetworkAddresses } from './network-addresses.ts';
 import { FrameGuard } from './frame-guard.ts';
-import { HostGate } from './host-gate.ts';
 import { type Firewall, OPTION, networkFacts } from './network-facts.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
 import { type Elements, containerElements, networkElements } from './nft-elements.ts';
 import { type PortHold, PortReservations } from './port-reservations.ts';
 import type { AttachmentRequest, EndpointRecord, IpamPool, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
+import { type LoopUses, PacketLoop } from './packet-loop.ts';
 import { runSteps } from './run-steps.ts';
 import { freeInterface, withDefaultRoutes } from './sandbox-endpoints.ts';
 import { takePorts } from './sandbox-ports.ts';
@@ -59,9 +59,11 @@ export class Networks implements NetworkService {
   readonly #flows: UdpFlows;
   readonly #removals: LinkRemovals;
   readonly #firewall: Firewall;
-  readonly #gate: HostGate;
+  readonly #loop: PacketLoop;
   readonly #guard: FrameGuard;
-  #gated = false;
+  #looped: LoopUses = { judge: false, loopback6: false };
+  /** The kernel cannot do it. */
+  #noLoopback6 = false;
   #checkTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -76,7 +78,7 @@ export class Networks implements NetworkService {
     this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
     this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     this.#removals = new LinkRemovals(this.#log);
-    this.#gate = new HostGate({ route: this.#route, netfilter: this.#netfilter }, table);
+    this.#loop = new PacketLoop({ route: this.#route, netfilter: this.#netfilter }, table);
     this.#guard = new FrameGuard(this.#netfilter, { table, find: this.#find, log: this.#log });
     this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
   }
@@ -116,10 +118,11 @@ export class Networks implements NetworkService {
 
   async make(network: NetworkRecord): Promise<void> {
     await this.#removals.settled(network.link);
+    await this.#removals.settled(this.#loop.out);
     try {
       this.#ensureLink(network);
       this.#guards({ addNetwork: network });
-      if (this.#wantsGate() === this.#gated) this.#change({ add: networkElements(network) });
+      if (!this.#loopChanges()) this.#change({ add: networkElements(network) });
       else this.#rebuild();
     } catch (error) {
       await this.forget(network);
@@ -131,7 +134,7 @@ export class Networks implements NetworkService {
     if (!this.#networks.delete(network.id)) return;
     const elements = networkElements(network);
     this.#guards({ removeNetwork: network });
-    if (this.#gated && !this.#wantsGate()) this.#rebuild();
+    if (this.#loopChanges()) this.#rebuild();
     else if (elements.size > 0) this.#nat.remove(elements);
     if (network.driver === 'bridge' && network.link !== '') await this.#removals.remove(network.link);
   }
@@ -445,19 +448,39 @@ export class Networks implements NetworkService {
     this.#guard.rebuild([...this.#networks.values()].map((each) => each.record), [...known, ...add.filter((each) => !ids.has(each.endpointId))], this.#nat.flags);
   }
 
-  #wantsGate(): boolean {
-    return [...this.#networks.values()].some(({ record }) => record.driver === 'bridge' && (networkFacts(record).firewall ?? this.#firewall) === 'host');
+  #wantsLoop(): LoopUses {
+    const bridges = [...this.#networks.values()].map((each) => each.record).filter((each) => each.driver === 'bridge');
+    return {
+      judge: bridges.some((record) => (networkFacts(record).firewall ?? this.#firewall) === 'host'),
+      loopback6: !this.#noLoopback6 && bridges.some((record) => record.ipv6 && !record.internal && networkFacts(record).gatewayMode[6].startsWith('nat')),
+    };
+  }
+
+  #loopChanges(): boolean {
+    const wanted = this.#wantsLoop();
+    return wanted.judge !== this.#looped.judge || wanted.loopback6 !== this.#looped.loopback6;
   }
 
   #rebuild(extra: Elements = new Map()): void {
-    this.#gated = this.#wantsGate();
+    const uses = (this.#looped = this.#wantsLoop());
     const parts = [...this.#networks.values()].map(({ record }) => networkElements(record));
     const published = [...this.#sandboxes.values()].flatMap((each) => (each.published === undefined ? [] : [each.published]));
     const known = new Set([...parts, ...published].flatMap((each) => [...each.values()].flatMap((list) => list.map((element) => element.key.join()))));
     const missing = new Map([...extra].map(([key, list]) => [key, list.filter((element) => !known.has(element.key.join()))] as const));
-    this.#nat.rebuild([...parts, ...published, missing], this.#gated ? this.#gate.gate : undefined);
-    if (this.#gated) this.#gate.ensure(this.#nat.flags);
-    else this.#gate.remove();
+    this.#nat.rebuild([...parts, ...published, missing], { ...(uses.judge ? { gate: this.#loop.gate } : {}), ...(uses.loopback6 ? { standIn6: this.#loop.standIn6 } : {}) });
+    if (!uses.judge && !uses.loopback6) {
+      this.#loop.removeTables();
+      if (findLink(this.#route, this.#loop.out) !== undefined) void this.#removals.remove(this.#loop.out).catch((error: Error) => this.#log(error.message));
+      return;
+    }
+    try {
+      this.#loop.ensure(this.#nat.flags, uses);
+    } catch (error) {
+      if (!uses.loopback6) throw error;
+      this.#noLoopback6 = true;
+      this.#log(`published ports are not reached at ::1: ${(error as Error).message}`);
+      this.#rebuild(extra);
+    }
   }
 
   /** Only where the kernel lets others flush a table that is in use. */

@@ -3,7 +3,7 @@ import { NftBatch } from '#sys/netlink/nft-batch.ts';
 import { NFPROTO_BRIDGE, NFPROTO_INET } from '#sys/netlink/nft-constants.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
 import { deleteLink } from './bridge.ts';
-import { HostGate } from './host-gate.ts';
+import { PacketLoop } from './packet-loop.ts';
 import { tableExists } from './nat-state.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
 
@@ -21,7 +21,7 @@ export function removeNetwork(options: NetworkOptions = {}): void {
       batch.end();
       netfilter.request(batch.writer, batch.describe);
     }
-    new HostGate({ route, netfilter }, table).remove();
+    new PacketLoop({ route, netfilter }, table).remove();
     deleteLink(route, bridge);
   } finally {
     netfilter.close();

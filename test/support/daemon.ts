@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture } from '../fixtures/make-images.ts';
-import { footprint, leaks, type Footprint, type OracleScope } from './leak-oracle.ts';
+import { footprint, leaks, loopOf, type Footprint, type OracleScope } from './leak-oracle.ts';
 
 const top = join(import.meta.dirname, '../..');
 export const NARU = join(top, 'dist/naru');
@@ -156,8 +156,8 @@ export class TestDaemon {
       if (ids.length > 0) this.docker('rm', '-f', ...ids);
     } finally {
       await this.down('SIGTERM');
-      spawnSync('ip', ['link', 'del', this.scope.bridge]);
-      for (const family of ['inet', 'bridge']) spawnSync('nft', ['delete', 'table', family, this.scope.nftTable]);
+      for (const link of [this.scope.bridge, loopOf(this.scope)]) spawnSync('ip', ['link', 'del', link]);
+      for (const family of ['inet', 'bridge', 'ip', 'ip6']) spawnSync('nft', ['delete', 'table', family, this.scope.nftTable]);
       spawnSync('sh', ['-c', `for d in /sys/fs/cgroup/*${this.scope.cgroupParent} /sys/fs/cgroup${this.scope.cgroupParent}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} +; done`]);
       if (existsSync(this.root)) rmSync(this.root, { recursive: true, force: true });
     }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -46,6 +47,9 @@ function shimsOf(stateDir: string): string[] {
 
 const resolversOf = (stateDir: string): string[] => lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path === `${stateDir}/dns.sock`);
 
+/** The veth pair by which packets come in once more, while a network needs it. */
+export const loopOf = ({ nftTable }: OracleScope): string => `ng${createHash('sha256').update(nftTable).digest('hex').slice(0, 8)}o`;
+
 export function footprint(scope: OracleScope): Footprint {
   const tables = output('nft', 'list', 'tables').split('\n').filter((line) => line.endsWith(` ${scope.nftTable}`));
   const elements = tables.flatMap((table) => [...output('nft', '-j', 'list', ...table.split(' ')).matchAll(/"elem": \[(.*?)\]\}/gs)].map((m) => `${table}: ${m[1]}`)).sort();
@@ -58,7 +62,7 @@ export function footprint(scope: OracleScope): Footprint {
     shims: shimsOf(scope.stateDir),
     resolvers: resolversOf(scope.stateDir),
     nftElements: elements,
-    networkObjects: [...tables, ...bridges.flatMap((bridge) => [
+    networkObjects: [...tables, ...(existsSync(`/sys/class/net/${loopOf(scope)}`) ? [loopOf(scope)] : []), ...bridges.flatMap((bridge) => [
       bridge, ...output('ip', '-o', 'link', 'show', 'master', bridge).split('\n').map((line) => line.split(': ')[1] ?? '').filter((name) => name !== ''),
       ...['-4', '-6'].flatMap((family) => [
         ...[...output('ip', family, '-o', 'addr', 'show', 'dev', bridge, 'scope', 'global').matchAll(/inet6? (\S+)/g)].map(([, address]) => `${bridge} ${address}`),

@@ -31,7 +31,7 @@ const handlers: Record<string, (r: Request) => void> = {
       else socket.end(`${r.name} ${socket.remoteAddress}`);
     }).on('error', (error) => answer(codeOf(error))).listen(r.port, r.host, () => answer('ok')),
   'serve udp': (r: Request) => {
-    const socket = createSocket('udp4');
+    const socket = createSocket(r.host.includes(':') ? 'udp6' : 'udp4');
     socket.on('message', (_, peer) => socket.send(`${r.name} ${peer.address}`, peer.port, peer.address));
     socket.on('error', (error) => answer(codeOf(error)));
     socket.bind(r.port, r.host, () => answer('ok'));
@@ -48,7 +48,7 @@ const handlers: Record<string, (r: Request) => void> = {
     socket.on('data', (bytes) => (said += bytes)).on('end', () => done(said)).on('error', (error) => done(codeOf(error)));
   },
   'ask udp': (r: Request) => {
-    const socket = createSocket('udp4');
+    const socket = createSocket(r.host.includes(':') ? 'udp6' : 'udp4');
     const timer = setTimeout(() => done('timeout'), r.timeoutMs);
     const done = (text: string): void => {
       clearTimeout(timer);

@@ -52,7 +52,7 @@ function reach(network: NetworkInspect, { hostIp, port, isIpv6, firewall }: { ho
     : judged ? { where: at, answer: 'if the host\'s input rules let them', rule: `the host's input rules judge first (judged${six})` }
     : { where: at, answer: 'yes', rule: `published ports (${isAny ? 'ports' : 'ports_at'}${six}, or a range)` };
   return [
-    { who: 'this host', where: isAny ? `${isIpv6 ? 'its addresses but ::1' : '127.0.0.1 and its addresses'}, port ${port}` : at, answer: 'yes', rule: 'published ports, from the host itself' },
+    { who: 'this host', where: isAny ? `${isIpv6 ? '::1' : '127.0.0.1'} and its addresses, port ${port}` : at, answer: 'yes', rule: 'published ports, from the host itself' },
     { who: 'other hosts', ...others },
     { who: 'containers, whatever their network', ...others },
     neighbours,

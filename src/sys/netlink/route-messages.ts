@@ -85,10 +85,11 @@ export function writeCreateVeth(w: MessageWriter, options: VethOptions, flags: n
 }
 
 /** Both ends of a pair in this namespace with one and the same MAC, so that each takes what the other sends without asking for an address. */
-export function writeCreateLoop(w: MessageWriter, { name, peer, mac }: { name: string; peer: string; mac: Uint8Array }): void {
+export function writeCreateLoop(w: MessageWriter, { name, peer, mac, mtu }: { name: string; peer: string; mac: Uint8Array; mtu: number }): void {
   w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, () => {
     linkHeader(w, { name });
     w.attribute(R.IFLA_ADDRESS, mac);
+    w.u32(R.IFLA_MTU, mtu);
     writeOneQueue(w);
     w.nest(R.IFLA_LINKINFO, () => {
       w.string(R.IFLA_INFO_KIND, 'veth');
@@ -96,6 +97,7 @@ export function writeCreateLoop(w: MessageWriter, { name, peer, mac }: { name: s
         w.nest(R.VETH_INFO_PEER, () => {
           linkHeader(w, { name: peer });
           w.attribute(R.IFLA_ADDRESS, mac);
+          w.u32(R.IFLA_MTU, mtu);
           writeOneQueue(w);
         });
       });
@@ -190,6 +192,17 @@ export function writeDefaultRoute(w: MessageWriter, gateway: Uint8Array, flags =
 /** Without a default route; fails with ESRCH when there is none. */
 export function writeNoDefaultRoute(w: MessageWriter, family: 4 | 6, flags = 0): void {
   w.message(R.RTM_DELROUTE, flags, () => w.raw(routeHeader(family === 6)));
+}
+
+/** One IPv6 address by an interface: a neighbour there (unicast), or the host itself for what comes in by it (local). Nothing happens when it is there. */
+export function writeRoute6(w: MessageWriter, { link, address, metric, type }: { link: { readonly index: number }; address: Uint8Array; metric: number; type: 'local' | 'unicast' }, flags = 0): void {
+  w.message(R.RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | flags, () => {
+    const [table, kind] = type === 'local' ? [R.RT_TABLE_LOCAL, R.RTN_LOCAL] : [R.RT_TABLE_MAIN, R.RTN_UNICAST];
+    w.raw(new Uint8Array([AF_INET6, 128, 0, 0, table, R.RTPROT_BOOT, R.RT_SCOPE_UNIVERSE, kind, 0, 0, 0, 0]));
+    w.attribute(R.RTA_DST, address);
+    w.u32(R.RTA_OIF, link.index);
+    w.u32(R.RTA_PRIORITY, metric);
+  });
 }
 
 const routeHeader = (isIpv6: boolean): Uint8Array =>
