@@ -10,6 +10,7 @@ export const COMMANDS: readonly Command[] = [...CONTAINER_COMMANDS, ...IMAGE_COM
 export const GROUPS: readonly CommandGroup[] = [
   { name: 'builder', summary: 'Manage builds' },
   { name: 'container', summary: 'Manage containers' },
+  { name: 'context', summary: 'Manage contexts: names for daemons' },
   { name: 'image', summary: 'Manage images' },
   { name: 'manifest', summary: 'Manage lists of images for several platforms' },
   { name: 'network', summary: 'Manage networks' },
@@ -21,7 +22,7 @@ export const GROUPS: readonly CommandGroup[] = [
 /** Flags before the command. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
   flag('config', 'string', 'Directory of the client\'s configuration (default ~/.docker)', { completes: 'files' }),
-  flag('context,c', 'string', 'Not used: name the daemon by --host'),
+  flag('context,c', 'string', 'The context whose daemon is meant (see context ls)', { completes: 'contexts' }),
   flag('debug,D', 'bool', 'Show more when something fails'),
   flag('host,H', 'list', 'The daemon\'s address (unix://, tcp://, ssh://)'),
   flag('log-level,l', 'string', 'debug, info, warn, error or fatal', { default: 'info' }),

@@ -20,6 +20,10 @@ export interface CommandContext {
   config(): ConfigFile;
   /** Where it lies, when not in the usual place. */
   readonly configDirectory: string | undefined;
+  /** The context in use: its name alone. */
+  contextName(): string;
+  /** The daemon's address that the context `default` stands for. */
+  defaultHost(): string;
   readonly debug: boolean;
   /** The id under which the daemon records what this command's requests do (`--trace`). */
   readonly traceId: string | undefined;

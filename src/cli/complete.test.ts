@@ -19,7 +19,7 @@ async function complete(line: string): Promise<string[]> {
 
 test('commands, groups and their commands', async () => {
   assert.deepEqual(await complete('pa'), ['pause']);
-  assert.deepEqual(await complete('cont'), ['container']);
+  assert.deepEqual(await complete('cont'), ['container', 'context']);
   assert.deepEqual((await complete('volume ')).sort(), ['create', 'inspect', 'ls', 'prune', 'rm']);
   assert.ok((await complete('')).includes('run'));
 });

@@ -1,6 +1,8 @@
 import { createClient, type Client } from '#client/client.ts';
 import { COMMANDS, findCommand, GLOBAL_FLAGS, GROUPS } from './command-table.ts';
 import type { Command } from './command.ts';
+import { configDirectoryOf } from './config-file.ts';
+import { DEFAULT_CONTEXT, listContexts } from './contexts/context-store.ts';
 import { chooseDaemonHost } from './daemon-host.ts';
 import type { Completion, Flag } from './flags/flag.ts';
 import { parseFlags, type ParsedFlags } from './flags/parse-flags.ts';
@@ -81,6 +83,7 @@ function positionals(words: readonly string[], command: Command): readonly strin
 async function names(kind: Completion, globals: ParsedFlags, env: NodeJS.ProcessEnv): Promise<string[]> {
   if (kind === 'files') return [FILES];
   if (kind === 'none') return [];
+  if (kind === 'contexts') return [DEFAULT_CONTEXT, ...listContexts(configDirectoryOf(globals.changed('config') ? globals.string('config') : undefined, env)).map(({ Name }) => Name).sort()];
   const { host, tls } = chooseDaemonHost(globals, env);
   const client = createClient({ host, ...(tls === undefined ? {} : { tls }) });
   const timeout = new Promise<string[]>((resolve) => setTimeout(() => resolve([]), DEADLINE_MS).unref());

@@ -7,7 +7,7 @@ export interface ProxySettings { httpProxy?: string; httpsProxy?: string; noProx
 
 /** Docker's `config.json`, as far as it is used here. */
 export interface ConfigFile {
-  detachKeys?: string; psFormat?: string; imagesFormat?: string; volumesFormat?: string; networksFormat?: string; statsFormat?: string;
+  currentContext?: string; detachKeys?: string; psFormat?: string; imagesFormat?: string; volumesFormat?: string; networksFormat?: string; statsFormat?: string;
   pruneFilters?: string[]; credsStore?: string; credHelpers?: Record<string, string>; auths?: Record<string, RegistryLogin>; proxies?: Record<string, ProxySettings>;
 }
 

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TlsOptions } from '#client/dial-node.ts';
 import { NaruError } from '#spec/errors.ts';
+import { configDirectoryOf, readConfigFile } from './config-file.ts';
+import { DEFAULT_CONTEXT, readContext, readTls, TLS_FILES } from './contexts/context-store.ts';
 import type { ParsedFlags } from './flags/parse-flags.ts';
 
 /** Where naru's own daemon listens when nobody says otherwise. */
@@ -15,13 +17,56 @@ export interface DaemonHost {
   readonly tls: TlsOptions | undefined;
 }
 
-/** Chooses the daemon: `--host`, then NARU_HOST, DOCKER_HOST, then naru's own socket (NARU_SOCKET moves it). */
+/** Which of the variables that name a daemon is set. */
+export const hostOfEnvironment = (env: NodeJS.ProcessEnv): string | undefined => ['NARU_HOST', 'DOCKER_HOST'].find((name) => nonEmpty(env[name]) !== undefined);
+
+/** Chooses the daemon: `--host` or `--context`, then NARU_HOST, DOCKER_HOST, then the current context, then naru's own socket. */
 export function chooseDaemonHost(flags: ParsedFlags, env: NodeJS.ProcessEnv): DaemonHost {
-  const hosts = flags.list('host');
-  if (hosts.length > 1) throw new NaruError('invalid', 'Failed to initialize: unable to resolve docker endpoint: Specify only one -H');
-  const named = hosts[0] ?? (nonEmpty(env['NARU_HOST']) ?? nonEmpty(env['DOCKER_HOST']));
+  const name = chooseContext(flags, env);
+  return name === DEFAULT_CONTEXT ? defaultDaemonHost(flags, env) : hostOfContext(flags, env, name);
+}
+
+/** What the context `default` stands for: NARU_SOCKET moves naru's own socket. */
+export function defaultDaemonHost(flags: ParsedFlags, env: NodeJS.ProcessEnv): DaemonHost {
+  const variable = hostOfEnvironment(env);
+  const named = flags.list('host')[0] ?? (variable === undefined ? undefined : env[variable]);
   const host = normalize(named ?? `unix://${nonEmpty(env['NARU_SOCKET']) ?? DEFAULT_SOCKET}`);
   return { host, isDefault: named === undefined, tls: tlsOptions(flags, env) };
+}
+
+/** The current context's name: `--context`, nothing but `default` where a host is named, DOCKER_CONTEXT, what `context use` chose. It need not exist. */
+export function chooseContext(flags: ParsedFlags, env: NodeJS.ProcessEnv): string {
+  const hosts = flags.list('host');
+  if (hosts.length > 1) throw new NaruError('invalid', 'Failed to initialize: unable to resolve docker endpoint: Specify only one -H');
+  const asked = nonEmpty(flags.string('context'));
+  if (asked !== undefined && hosts.length > 0) throw new NaruError('invalid', 'conflicting options: cannot specify both --host and --context');
+  if (asked !== undefined) return asked;
+  if (hosts.length > 0 || hostOfEnvironment(env) !== undefined) return DEFAULT_CONTEXT;
+  return nonEmpty(env['DOCKER_CONTEXT']) ?? nonEmpty(currentContext(flags, env)) ?? DEFAULT_CONTEXT;
+}
+
+/** A damaged file is told of by whoever needs more of it. */
+function currentContext(flags: ParsedFlags, env: NodeJS.ProcessEnv): string | undefined {
+  try {
+    return readConfigFile(configOf(flags), env).currentContext;
+  } catch {
+    return undefined;
+  }
+}
+
+const configOf = (flags: ParsedFlags): string | undefined => (flags.changed('config') ? flags.string('config') : undefined);
+
+function hostOfContext(flags: ParsedFlags, env: NodeJS.ProcessEnv, name: string): DaemonHost {
+  const directory = configDirectoryOf(configOf(flags), env);
+  try {
+    const { Host, SkipTLSVerify } = readContext(directory, name).Endpoints.docker ?? {};
+    const material = readTls(directory, name);
+    const [ca, cert, key] = TLS_FILES.map((file) => material.get(file));
+    const tls = material.size === 0 && SkipTLSVerify !== true ? undefined : { verify: SkipTLSVerify !== true, ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+    return { host: normalize(nonEmpty(Host) ?? `unix://${DEFAULT_SOCKET}`), isDefault: false, tls };
+  } catch (cause) {
+    throw new NaruError('invalid', `Failed to initialize: unable to resolve docker endpoint: ${(cause as Error).message}`, { cause, hint: 'see `naru context ls`; `--context default` is naru\'s own daemon' });
+  }
 }
 
 function normalize(host: string): string {

@@ -5,7 +5,7 @@ import { findCommand, GLOBAL_FLAGS, type Found } from './command-table.ts';
 import type { ConfigFile } from './config-file.ts';
 import { readConfigFile } from './config-file.ts';
 import { CLIENT_BUILD, CLIENT_VERSION, DOCKER_CLI_VERSION } from './client-version.ts';
-import { chooseDaemonHost } from './daemon-host.ts';
+import { chooseContext, chooseDaemonHost, defaultDaemonHost } from './daemon-host.ts';
 import { exitCodeOf, USAGE_FAILURE } from './exit-codes.ts';
 import { parseFlags, type ParsedFlags } from './flags/parse-flags.ts';
 import { processIo, type Io } from './io.ts';
@@ -76,6 +76,8 @@ async function runLine(argv: readonly string[], options: RunOptions, io: Io): Pr
     client: () => (client ??= openClient(globals, options, env, traceId)),
     config: () => (config ??= readConfigFile(configDirectory, env)),
     configDirectory,
+    contextName: () => chooseContext(globals, env),
+    defaultHost: () => defaultDaemonHost(globals, env).host,
   };
   try {
     const runCommand = await command.load();

@@ -23,6 +23,23 @@ export const OBJECT_COMMANDS: readonly Command[] = [
     flags: () => [flag('force,f', 'bool', 'Say nothing of those that are not there')], load: async () => (await import('./commands/volumes.ts')).removeVolumes,
   },
   {
+    names: ['context create'], usage: '[OPTIONS] CONTEXT', summary: 'Make a context', args: [1, 1],
+    details: 'Make a context: a name for a daemon, kept as Docker\'s own command line keeps them.\n\n--docker takes host=ADDRESS, ca=FILE, cert=FILE, key=FILE, skip-tls-verify=BOOL,\nor from=CONTEXT, with commas between.',
+    flags: () => [flag('description', 'string', 'What it is for'), flag('docker', 'pairs', 'The daemon (host=tcp://server:2376,ca=ca.pem,…)'), flag('from', 'string', 'Copy this context', { completes: 'contexts' })],
+    load: async () => (await import('./commands/contexts.ts')).createContext,
+  },
+  { names: ['context export'], usage: 'CONTEXT [FILE|-]', summary: 'Write a context, keys included, into a tar archive', args: [1, 2], completes: 'contexts', completeArgs: 1, flags: noFlags, load: async () => (await import('./commands/carry-contexts.ts')).exportContext },
+  { names: ['context import'], usage: 'CONTEXT FILE|-', summary: 'Make a context of such an archive', args: [2, 2], flags: noFlags, load: async () => (await import('./commands/carry-contexts.ts')).importContext },
+  { names: ['context inspect'], usage: '[OPTIONS] [CONTEXT] [CONTEXT...]', summary: 'Show everything about contexts', args: [0, MANY], completes: 'contexts', flags: () => [FORMAT_F], load: async () => (await import('./commands/contexts.ts')).inspectContexts },
+  { names: ['context ls', 'context list'], usage: '[OPTIONS]', summary: 'List contexts', args: [0, 0], flags: () => [FORMAT, flag('quiet,q', 'bool', 'Only names')], load: async () => (await import('./commands/contexts.ts')).listAllContexts },
+  { names: ['context rm', 'context remove'], usage: 'CONTEXT [CONTEXT...]', summary: 'Remove contexts', args: [1, MANY], completes: 'contexts', flags: () => [flag('force,f', 'bool', 'The one in use too')], load: async () => (await import('./commands/contexts.ts')).removeContexts },
+  { names: ['context show'], usage: '', summary: 'Print the name of the context in use', args: [0, 0], flags: noFlags, load: async () => (await import('./commands/contexts.ts')).showContext },
+  {
+    names: ['context update'], usage: '[OPTIONS] CONTEXT', summary: 'Change a context', args: [1, 1], completes: 'contexts',
+    flags: () => [flag('description', 'string', 'What it is for'), flag('docker', 'pairs', 'The daemon (host=tcp://server:2376,ca=ca.pem,…)')], load: async () => (await import('./commands/contexts.ts')).updateContext,
+  },
+  { names: ['context use'], usage: 'CONTEXT', summary: 'Use this context from now on', args: [1, 1], completes: 'contexts', flags: noFlags, load: async () => (await import('./commands/contexts.ts')).useContext },
+  {
     names: ['network connect'], usage: '[OPTIONS] NETWORK CONTAINER', summary: 'Connect a container to a network', args: [2, 2], completes: 'networks', completeArgs: 1,
     flags: () => [flag('alias', 'strings', 'One more name in the network'), flag('driver-opt', 'strings', 'Option of the driver'), flag('gw-priority', 'int', 'The highest gives the default gateway'), flag('ip', 'string', 'IPv4 address'), flag('ip6', 'string', 'IPv6 address'), flag('link', 'link', 'Link to another container'), flag('link-local-ip', 'strings', 'Link-local address')],
     load: async () => (await import('./commands/networks.ts')).connectNetwork,

@@ -19,7 +19,7 @@ export const info: CommandRunner = async (context) => {
   } catch (error) {
     failure = error;
   }
-  const client = clientSection(program, context.client().apiVersion);
+  const client = clientSection(program, context.client().apiVersion, context.contextName());
   if (format !== '') {
     if (failure !== undefined) io.err(`${(failure as Error).message}\n`);
     const { ApiVersion: _, ...section } = client;

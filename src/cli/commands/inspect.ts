@@ -15,7 +15,7 @@ const TYPES = ['config', 'container', 'image', 'network', 'node', 'plugin', 'sec
 const BAD_TEMPLATE = 64;
 
 /** Fetches every name, prints what there is, and fails with what there is not. */
-async function inspectEach({ flags, args, io }: CommandContext, fetch: Fetch): Promise<number> {
+export async function inspectEach({ flags, args, io }: CommandContext, fetch: Fetch): Promise<number> {
   const format = flags.string('format');
   const parsed = format === '' || format === 'json' ? undefined : parse(format);
   const found: string[] = [];

@@ -12,16 +12,16 @@ interface ClientSection { Version: string; ApiVersion: string; DefaultAPIVersion
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', arm64: 'arm64', arm: 'arm', ppc64: 'ppc64le', s390x: 's390x', riscv64: 'riscv64' };
 
 /** What is known of the client without asking a daemon. */
-export function clientSection(program: string, apiVersion: string): ClientSection {
+export function clientSection(program: string, apiVersion: string, context: string): ClientSection {
   const runtime = process.versions['bun'] === undefined ? `node ${process.versions.node}` : `bun ${process.versions['bun']}`;
   return {
     Version: program === 'docker' ? DOCKER_CLI_VERSION : CLIENT_VERSION, ApiVersion: apiVersion, DefaultAPIVersion: LATEST_API_VERSION, GitCommit: CLIENT_BUILD, GoVersion: runtime,
-    Os: process.platform, Arch: ARCHITECTURES[process.arch] ?? process.arch, BuildTime: '', Context: 'default',
+    Os: process.platform, Arch: ARCHITECTURES[process.arch] ?? process.arch, BuildTime: '', Context: context,
   };
 }
 
 /** `version`. */
-export const version: CommandRunner = async ({ client, flags, io, program }) => {
+export const version: CommandRunner = async ({ client, flags, io, program, contextName }) => {
   const format = flags.string('format');
   let parsed;
   try {
@@ -38,7 +38,7 @@ export const version: CommandRunner = async ({ client, flags, io, program }) => 
   }
   // A daemon that says what it speaks is believed: nothing has been asked of it that needs more.
   const spoken = server !== undefined && isOlder(server.ApiVersion, client().apiVersion) ? server.ApiVersion : client().apiVersion;
-  const section = clientSection(program, spoken);
+  const section = clientSection(program, spoken, contextName());
   if (parsed === undefined) io.out(alignTabs(`${clientText(section)}${server === undefined ? '' : `\n\n${serverText(server)}`}\n`, { minimum: 20, padding: 1 }));
   else {
     const data = { Client: { ...section }, Server: server === undefined ? null : { ...server } };

@@ -36,6 +36,10 @@ export const FLAG_TYPES: Readonly<Record<FlagType, TypeRule>> = {
   list: list((text) => text),
   strings: { label: 'strings', many: true, parse: (text) => (text === '' ? [] : parseCsvRecord(text)) },
   map: list((text) => [cut(text, '=')[0], cut(text, '=')[1] ?? ''], 'map'),
+  pairs: { label: 'stringToString', many: true, parse: (text) => (text === '' ? [] : parseCsvRecord(text).map((pair) => {
+    if (!pair.includes('=')) throw invalid(`${pair} must be formatted as key=value`);
+    return cut(pair, '=');
+  })) },
   filter: { label: 'filter', many: true, parse: (text) => (text === '' ? [] : [parseFilter(text)]) },
   mount: list(parseMountFlag, 'mount'),
   gpus: list(parseGpusFlag, 'gpu-request'),

@@ -1,6 +1,6 @@
 /** What a flag's words are parsed to (flags/flag-types.ts). */
 export type FlagType =
-  | 'bool' | 'string' | 'int' | 'int64' | 'uint' | 'uint16' | 'duration' | 'list' | 'strings' | 'map' | 'bytes' | 'memory-swap' | 'cpus'
+  | 'bool' | 'string' | 'int' | 'int64' | 'uint' | 'uint16' | 'duration' | 'list' | 'strings' | 'map' | 'pairs' | 'bytes' | 'memory-swap' | 'cpus'
   | 'filter' | 'mount' | 'gpus' | 'network' | 'ulimit' | 'attach' | 'env' | 'label' | 'add-host' | 'ip' | 'dns-search' | 'device-rule'
   | 'throttle-bps' | 'throttle-iops' | 'weight' | 'link' | 'sysctl' | 'trace';
 
@@ -24,7 +24,7 @@ export interface Flag {
 }
 
 /** What a word can be completed with. */
-export type Completion = 'containers' | 'running' | 'stopped' | 'images' | 'volumes' | 'networks' | 'files' | 'none';
+export type Completion = 'containers' | 'running' | 'stopped' | 'images' | 'volumes' | 'networks' | 'contexts' | 'files' | 'none';
 
 type FlagExtras = Omit<Partial<Flag>, 'name' | 'short' | 'type' | 'help'>;
 
