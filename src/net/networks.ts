@@ -64,6 +64,7 @@ export class Networks implements NetworkService {
   #looped: LoopUses = { judge: false, loopback6: false };
   /** The kernel cannot do it. */
   #noLoopback6 = false;
+  readonly #checkMs: number;
   #checkTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -72,6 +73,7 @@ export class Networks implements NetworkService {
     this.#table = table;
     this.#pools = [...(options.pools?.map(parsePool) ?? DEFAULT_POOLS), ownUlaPool(options.seed ?? table)];
     this.#mtu = options.mtu ?? Math.min(MAX_MTU, defaultRouteMtu(this.#route) ?? MAX_MTU);
+    this.#checkMs = options.checkMs ?? CHECK_MS;
     this.#firewall = options.firewall ?? 'open';
     this.bridge = this.#defaultBridge(options, name);
     this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
@@ -496,7 +498,7 @@ export class Networks implements NetworkService {
       } catch (error) {
         this.#log((error as Error).message);
       }
-    }, CHECK_MS).unref();
+    }, this.#checkMs).unref();
   }
 }
 

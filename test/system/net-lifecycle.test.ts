@@ -138,6 +138,26 @@ describe('endpoints from reservation to release', () => {
     host.exec('nft', 'delete', 'table', 'ip', 'other');
   });
 
+  test('a flush by others is noticed, repaired and said, though nothing is published meanwhile', async () => {
+    service.close();
+    host.within(() => removeNetwork(NAMES));
+    service = open({ ownTable: false, checkMs: 50 });
+    await reconcile();
+    const record = reserve('1', ports([8080, 80]));
+    await service.publish(record);
+    runSteps(service.steps(record), host, a);
+    await peer(a).serve('tcp', 80, 'a');
+    for (let flushes = 1; flushes <= 2; flushes++) {
+      const all = (): string[] => ruleset().split(/^(?=table )/m).sort(); // of both tables, whichever was made first
+      const before = all();
+      host.exec('nft', 'flush', 'ruleset');
+      for (const end = Date.now() + 10_000; Date.now() < end && (warnings.length < flushes || all().length < before.length);) await pause(20);
+      assert.deepEqual(all(), before);
+      assert.equal(await peer(host).ask('tcp', '127.0.0.1', 8080), 'a 172.17.0.1');
+      assert.deepEqual(warnings, Array.from({ length: flushes }, () => 'the nftables table of bridge nrtest0 was deleted by somebody else: restored'));
+    }
+  });
+
   test('another program\'s firewall that drops what is forwarded is told of, with what to do', async () => {
     host.exec('nft', 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }');
     await reconcile();

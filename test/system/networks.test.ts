@@ -3,6 +3,29 @@ import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { TestDaemon } from '../support/daemon.ts';
 
+/** Sends the first chunk of an association (INIT); what a raw socket of the container got: who sent it, to which port, whether its checksum holds. */
+const SCTP_INIT = `
+import ctypes,os,socket,struct,sys
+pid,host,port=sys.argv[1],sys.argv[2],int(sys.argv[3])
+def crc(data):
+    c=0xffffffff
+    for byte in data:
+        c^=byte
+        for _ in range(8): c=(c>>1)^(0x82f63b78 if c&1 else 0)
+    return struct.pack("<I",c^0xffffffff)
+setns=ctypes.CDLL(None,use_errno=True).setns
+home=os.open("/proc/self/ns/net",os.O_RDONLY)
+assert setns(os.open("/proc/"+pid+"/ns/net",os.O_RDONLY),0x40000000)==0
+inside=socket.socket(socket.AF_INET,socket.SOCK_RAW,132); inside.settimeout(10)
+assert setns(home,0x40000000)==0
+def packet(checksum): return struct.pack(">HHI",4242,port,0)+checksum+struct.pack(">BBHIIHHI",1,0,20,7,65535,1,1,1)
+outside=socket.socket(socket.AF_INET,socket.SOCK_RAW,132)
+outside.sendto(packet(crc(packet(bytes(4)))),(host,0))
+got,peer=inside.recvfrom(2048)
+body=got[(got[0]&15)*4:]
+print(peer[0],struct.unpack(">H",body[2:4])[0],crc(body[:8]+bytes(4)+body[12:])==body[8:12])
+`;
+
 describe('user-defined networks, by the Docker CLI', () => {
   let daemon: TestDaemon;
   before(async () => {
@@ -129,6 +152,19 @@ describe('user-defined networks, by the Docker CLI', () => {
     assert.equal(get('peer', `http://[${gateway}]:18475/`), 'web');
     assert.equal(get('web', `http://[${gateway}]:18475/`), 'web');
     assert.match(daemon.ok('port', 'web'), /0\.0\.0\.0:18475\n80\/tcp -> \[::\]:18475/);
+  });
+
+  test('sctp is published as tcp and udp are: seen, held, rewritten on the way', () => {
+    daemon.ok('network', 'create', '--ipv6', 'signals');
+    sleeper('gateway', '--network', 'signals', '-p', '18476:36412/sctp');
+    assert.match(daemon.ok('port', 'gateway'), /36412\/sctp -> 0\.0\.0\.0:18476\n36412\/sctp -> \[::\]:18476/);
+    refused(/Bind for 0\.0\.0\.0:18476 failed: port is already allocated/, 'run', '--rm', '--network', 'signals', '-p', '18476:1/sctp', 'busybox', 'true');
+    assert.match(spawnSync('nft', ['list', 'table', 'inet', daemon.scope.nftTable], { encoding: 'utf8' }).stdout, new RegExp(`sctp \\. 18476 : ${address('gateway', 'signals').replaceAll('.', '\\.')} \\. 36412`));
+    // A kernel need not have sctp: a raw socket of the container sees the first packet that one of the host sent
+    const seen = spawnSync('python3', ['-c', SCTP_INIT, inspect('gateway', '{{.State.Pid}}'), '127.0.0.1', '18476'], { encoding: 'utf8', timeout: 20_000 });
+    assert.equal(seen.stdout.trim(), `${inspect('gateway', '{{.NetworkSettings.Networks.signals.Gateway}}')} 36412 True`, seen.stderr);
+    daemon.ok('rm', '-f', 'gateway');
+    assert.doesNotMatch(spawnSync('nft', ['list', 'table', 'inet', daemon.scope.nftTable], { encoding: 'utf8' }).stdout, /18476/);
   });
 
   test('events name the network, prune takes what is unused', () => {
