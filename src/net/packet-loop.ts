@@ -43,6 +43,8 @@ export interface LoopUses {
  * a martian), and without that the kernel takes a route to ::1 only on the interface that the packet came in by. So the answer is
  * copied to the pair as it is, before it is tracked, and rewritten where it comes in, by the gate, which has a route to ::1.
  *
+ * (A host with a strict reverse path filter for IPv6, as firewalld can be told to make, drops it there.)
+ *
  *     container ─▶ raw prerouting (to the stand-in: not tracked yet) ─▶ copied to the pair ─▶ prerouting (rewritten to ::1) ─▶ socket
  */
 export class PacketLoop {
