@@ -6,40 +6,40 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { encodePlan } from '#runtime/plan/encode.ts';
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
-import { NARU, OciBundles, type Ran, type TestBundle, until } from '../support/oci-bundles.ts';
+import { NARU, RuntimeBundles, type Said, type Bundle, until } from '../support/runtime-bundles.ts';
 
 /**
  * The attacks on the setting-up of containers, by their numbers in README.md, made for real on `naru runtime`. NARU_ATTACKED:
  * another executable (one with a defence taken out), to see that each attack is one.
  */
 const attacked = process.env['NARU_ATTACKED'] ?? NARU;
-const bundles = new OciBundles([attacked, 'runtime']);
-after(() => bundles.dispose());
+const bundles = new RuntimeBundles([attacked, 'runtime']);
+after(() => bundles.destroy());
 
 const victim = (name: string): string => {
   const path = join(bundles.top, `victim-${name}`);
   mkdirSync(path);
   return path;
 };
-const run = ({ id, path }: TestBundle): Ran => bundles.runtime('run', '-b', path, id);
+const run = ({ id, path }: Bundle): Said => bundles.run(['run', '-b', path, id]);
 const withoutDev = (spec: OciSpec): void => { spec.mounts = spec.mounts!.filter(({ destination }) => !destination.startsWith('/dev')); };
 const mount = (...mounts: OciMount[]) => (spec: OciSpec): void => void spec.mounts!.push(...mounts);
-function compile(bundle: TestBundle, name: string, source: string): void {
+function compile(bundle: Bundle, name: string, source: string): void {
   const file = join(bundles.top, `${name}.c`);
   writeFileSync(file, source);
   const built = spawnSync('cc', ['-static', '-O1', '-w', '-o', join(bundle.rootfs, name), file], { encoding: 'utf8' });
   assert.equal(built.status, 0, built.stderr);
 }
 /** A container that sleeps, started. */
-function sleeper(change?: (spec: OciSpec) => void): TestBundle {
-  const bundle = bundles.make(['sleep', '100'], change);
-  assert.equal(bundles.background('run', '-d', '-b', bundle.path, bundle.id).status, 0);
+function sleeper(change?: (spec: OciSpec) => void): Bundle {
+  const bundle = bundles.bundle(['sleep', '100'], change);
+  assert.equal(bundles.background('run', '-d', '-b', bundle.path, bundle.id), 0);
   return bundle;
 }
-const remove = ({ id }: TestBundle): void => assert.equal(bundles.runtime('delete', '--force', id).status, 0);
+const remove = ({ id }: Bundle): void => assert.equal(bundles.run(['delete', '--force', id]).status, 0);
 
 test('attack 1 (CVE-2019-5736): the helper that a container sees cannot be written to, not even once it has ended', async () => {
-  const bundle = bundles.make(['/attacker']);
+  const bundle = bundles.bundle(['/attacker']);
   compile(bundle, 'attacker', `#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -71,8 +71,8 @@ int main(void) {
   return 0;
 }`);
   symlinkSync('/proc/self/exe', join(bundle.rootfs, 'self'));
-  assert.equal(bundles.background('run', '-d', '-b', bundle.path, bundle.id).status, 0);
-  for (let i = 0; i < 15 && !existsSync(join(bundle.rootfs, 'written')); i++) bundles.runtime('exec', bundle.id, i % 2 === 0 ? '/self' : '/proc/self/exe');
+  assert.equal(bundles.background('run', '-d', '-b', bundle.path, bundle.id), 0);
+  for (let i = 0; i < 15 && !existsSync(join(bundle.rootfs, 'written')); i++) bundles.run(['exec', bundle.id, i % 2 === 0 ? '/self' : '/proc/self/exe']);
   await until(() => bundles.state(bundle.id).status === 'stopped');
   assert.ok(!existsSync(join(bundle.rootfs, 'written')), 'the helper was written to');
   remove(bundle);
@@ -83,9 +83,9 @@ test('attack 2 (CVE-2024-21626): a working directory that is a descriptor of the
   writeFileSync(join(bundles.top, 'host-only'), 'secret');
   const climb = `for up in . .. ../.. ../../.. ../../../..; do cat $up${bundles.top}/host-only 2>/dev/null; done; readlink /proc/self/fd/[3-9]`;
   for (let fd = 3; fd < 24; fd += 2) {
-    const ran = run(bundles.make(climb, (s) => { s.process!.cwd = `/proc/self/fd/${fd}`; }));
+    const ran = run(bundles.bundle(climb, (s) => { s.process!.cwd = `/proc/self/fd/${fd}`; }));
     assert.doesNotMatch(ran.out, /secret/, `fd ${fd}`);
-    const inside = bundles.runtime('exec', '--cwd', `/proc/self/fd/${fd}`, container.id, 'sh', '-c', climb);
+    const inside = bundles.run(['exec', '--cwd', `/proc/self/fd/${fd}`, container.id, 'sh', '-c', climb]);
     assert.doesNotMatch(inside.out, /secret/, `fd ${fd}, exec`);
   }
   remove(container);
@@ -93,7 +93,7 @@ test('attack 2 (CVE-2024-21626): a working directory that is a descriptor of the
 
 test('attack 2, by descriptors that the caller leaked', () => {
   const leaky = (words: string): string => spawnSync('bash', ['-c', `exec 20</ 21<${bundles.top}; ${[attacked, 'runtime', '--root', bundles.root].join(' ')} ${words}`], { encoding: 'utf8' }).stdout;
-  const one = bundles.make('ls /proc/self/fd | tr "\\n" " "');
+  const one = bundles.bundle('ls /proc/self/fd | tr "\\n" " "');
   assert.equal(leaky(`run -b ${one.path} ${one.id}`).trim(), '0 1 2 3');
   const container = sleeper();
   assert.equal(leaky(`exec ${container.id} sh -c 'ls /proc/self/fd | tr "\\n" " "'`).trim(), '0 1 2 3');
@@ -101,7 +101,7 @@ test('attack 2, by descriptors that the caller leaked', () => {
 });
 
 test('attack 3 (CVE-2025-31133): a /dev/null that is a link, while paths are masked', () => {
-  const bundle = bundles.make('cat /masked; stat -c %t:%T /masked', (s) => {
+  const bundle = bundles.bundle('cat /masked; stat -c %t:%T /masked', (s) => {
     withoutDev(s);
     mount({ destination: '/masked', source: '/etc/hostname', options: ['bind'] })(s);
     s.linux!.maskedPaths = ['/masked'];
@@ -114,7 +114,7 @@ test('attack 3 (CVE-2025-31133): a /dev/null that is a link, while paths are mas
 
 test('attack 4 (CVE-2025-52565): a /dev/console that is a link', () => {
   const target = victim('console');
-  const bundle = bundles.make('true', (s) => {
+  const bundle = bundles.bundle('true', (s) => {
     withoutDev(s);
     mount({ destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['newinstance', 'ptmxmode=0666', 'mode=0620'] })(s);
     s.process!.terminal = true;
@@ -125,14 +125,14 @@ test('attack 4 (CVE-2025-52565): a /dev/console that is a link', () => {
 });
 
 test('attack 5 (CVE-2025-52881): a sysctl into a procfs that is none', () => {
-  const bundle = bundles.make(['sleep', '100'], (s) => {
+  const bundle = bundles.bundle(['sleep', '100'], (s) => {
     s.mounts = s.mounts!.filter(({ destination }) => destination !== '/proc');
     s.linux!.maskedPaths = s.linux!.readonlyPaths = [];
     s.linux!.sysctl = { 'net.ipv4.ip_default_ttl': '77' };
   });
   mkdirSync(join(bundle.rootfs, 'proc/sys/net/ipv4'), { recursive: true });
   writeFileSync(join(bundle.rootfs, 'proc/sys/net/ipv4/ip_default_ttl'), 'fake');
-  assert.equal(bundles.background('run', '-d', '-b', bundle.path, bundle.id).status, 0);
+  assert.equal(bundles.background('run', '-d', '-b', bundle.path, bundle.id), 0);
   const { pid } = bundles.state(bundle.id);
   assert.equal(readFileSync(join(bundle.rootfs, 'proc/sys/net/ipv4/ip_default_ttl'), 'utf8'), 'fake');
   assert.equal(spawnSync('nsenter', ['-t', String(pid), '-n', 'cat', '/proc/sys/net/ipv4/ip_default_ttl'], { encoding: 'utf8' }).stdout, '77\n');
@@ -143,7 +143,7 @@ test('attack 6 (CVE-2026-41579): a rootfs whose /dev, /proc or /sys leads to the
   for (const [name, change] of [['dev', withoutDev], ['dev', undefined], ['sys', undefined], ['proc', undefined]] as const) {
     const target = join(bundles.top, `linked-${name}-${change === undefined}`);
     mkdirSync(target);
-    const bundle = bundles.make(`echo x > /${name}/written`, change);
+    const bundle = bundles.bundle(`echo x > /${name}/written`, change);
     rmSync(join(bundle.rootfs, name), { recursive: true });
     symlinkSync(target, join(bundle.rootfs, name));
     const ran = run(bundle);
@@ -169,7 +169,7 @@ int main(int c, char **v) { chdir(v[1]); for (;;) renameat2(AT_FDCWD, "d", AT_FD
     const mounts = Array.from({ length: 12 }, (_, i): OciMount => ({ destination: `/shared/d/sub${i}/deep`, source: '/etc', options: ['bind'] }));
     let started = 0;
     for (let i = 0; i < 15; i++) {
-      const ran = run(bundles.make('echo done', (s) => {
+      const ran = run(bundles.bundle('echo done', (s) => {
         mount({ destination: '/shared', source: shared, options: ['rbind'] }, ...mounts)(s);
       }));
       started += ran.out === 'done\n' ? 1 : 0;
@@ -183,53 +183,53 @@ int main(int c, char **v) { chdir(v[1]); for (;;) renameat2(AT_FDCWD, "d", AT_FD
 
 test('attack 8 (CVE-2019-16884, CVE-2019-19921): something else over /proc, said plainly or through a link', () => {
   for (const destination of ['/proc', '/proc/.', '//proc/self', '/proc/sys/net']) {
-    const ran = run(bundles.make('echo started', mount({ destination, type: 'tmpfs', source: 'tmpfs' })));
+    const ran = run(bundles.bundle('echo started', mount({ destination, type: 'tmpfs', source: 'tmpfs' })));
     assert.deepEqual([ran.status, ran.out], [1, ''], destination);
   }
-  const linked = bundles.make('echo started; ls /proc/self', mount({ destination: '/link', type: 'tmpfs', source: 'tmpfs' }));
+  const linked = bundles.bundle('echo started; ls /proc/self', mount({ destination: '/link', type: 'tmpfs', source: 'tmpfs' }));
   symlinkSync('proc', join(linked.rootfs, 'link'));
   assert.deepEqual([run(linked).status, run(linked).out], [1, '']);
-  const deeper = bundles.make('echo started', mount({ destination: '/link/attr', source: '/tmp', options: ['bind'] }));
+  const deeper = bundles.bundle('echo started', mount({ destination: '/link/attr', source: '/tmp', options: ['bind'] }));
   symlinkSync('proc/self', join(deeper.rootfs, 'link'));
   assert.deepEqual([run(deeper).status, run(deeper).out], [1, '']);
 });
 
 test('attack 9 (CVE-2022-0492, CVE-2023-25809): the cgroups that a container sees are not its to change', () => {
-  const { out } = run(bundles.make('for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/mine 2>/dev/null && echo made $d; for f in release_agent notify_on_release cgroup.procs memory.max; do [ -e $d/$f ] && (echo 1 > $d/$f) 2>/dev/null && echo wrote $d/$f; done; done; mkdir /tmp/c; mount -t cgroup -o memory none /tmp/c 2>/dev/null && echo mounted; echo done'));
+  const { out } = run(bundles.bundle('for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/mine 2>/dev/null && echo made $d; for f in release_agent notify_on_release cgroup.procs memory.max; do [ -e $d/$f ] && (echo 1 > $d/$f) 2>/dev/null && echo wrote $d/$f; done; done; mkdir /tmp/c; mount -t cgroup -o memory none /tmp/c 2>/dev/null && echo mounted; echo done'));
   assert.equal(out, 'done\n');
 });
 
 test('attack 10 (CVE-2022-24769): no capability is inheritable or ambient that nobody asked for', () => {
   const sets = 'grep -E "Cap(Inh|Amb)" /proc/self/status';
   const none = 'CapInh:\t0000000000000000\nCapAmb:\t0000000000000000\n';
-  assert.equal(run(bundles.make(sets)).out, none);
+  assert.equal(run(bundles.bundle(sets)).out, none);
   const container = sleeper();
-  assert.equal(bundles.runtime('exec', '--cap', 'CAP_NET_ADMIN', container.id, 'sh', '-c', sets).out, none);
-  assert.equal(bundles.runtime('exec', '-u', '5', container.id, 'sh', '-c', sets).out, none);
+  assert.equal(bundles.run(['exec', '--cap', 'CAP_NET_ADMIN', container.id, 'sh', '-c', sets]).out, none);
+  assert.equal(bundles.run(['exec', '-u', '5', container.id, 'sh', '-c', sets]).out, none);
   remove(container);
 });
 
 test('attack 11 (CVE-2026-30892, CVE-2024-40635, CVE-2022-36109): exec -u is who it says, or nobody', () => {
   const container = sleeper();
   for (const user of ['0x0', '4294967296', '2147483648', '-1', '1000:-1', '1000:4294967296', ' 0', '1e3', '', ':0x1', '5:6x', '99999999999999999999']) {
-    const ran = bundles.runtime('exec', '-u', user, container.id, 'id', '-u');
+    const ran = bundles.run(['exec', '-u', user, container.id, 'id', '-u']);
     assert.ok(ran.status !== 0 && !/^0$/m.test(ran.out), `${JSON.stringify(user)}: ${ran.out}`);
   }
-  assert.equal(bundles.runtime('exec', '-u', '1000:1000', container.id, 'id').out, 'uid=1000 gid=1000\n');
+  assert.equal(bundles.run(['exec', '-u', '1000:1000', container.id, 'id']).out, 'uid=1000 gid=1000\n');
   remove(container);
 });
 
 test('attack 12: an id or a cgroup path that climbs', () => {
   const outside = victim('id');
-  const bundle = bundles.make('true');
+  const bundle = bundles.bundle('true');
   for (const id of ['../victim-id/x', '..', '.', 'a/../../victim-id/x', '/etc', 'x\ny', '']) {
-    assert.equal(bundles.runtime('create', '-b', bundle.path, id).status, 1, id);
-    for (const verb of ['state', 'delete', 'kill', 'start']) assert.notEqual(bundles.runtime(verb, id).status, 0, `${verb} ${id}`);
+    assert.equal(bundles.run(['create', '-b', bundle.path, id]).status, 1, id);
+    for (const verb of ['state', 'delete', 'kill', 'start']) assert.notEqual(bundles.run([verb, id]).status, 0, `${verb} ${id}`);
   }
   writeFileSync(join(outside, 'state.json'), '{}');
-  assert.notEqual(bundles.runtime('delete', '--force', '../victim-id').status, 0);
+  assert.notEqual(bundles.run(['delete', '--force', '../victim-id']).status, 0);
   assert.ok(existsSync(join(outside, 'state.json')), 'removed through an id');
-  const climbing = bundles.make('true', (s) => { s.linux!.cgroupsPath = `${bundles.parent}/../../../naru-climbed`; });
+  const climbing = bundles.bundle('true', (s) => { s.linux!.cgroupsPath = `${bundles.parent}/../../../naru-climbed`; });
   assert.match(run(climbing).err, /\/linux\/cgroupsPath: .* has a "\.\." in it/);
 });
 
@@ -240,7 +240,7 @@ test('attack 13 (CVE-2021-43784): lengths that overflow', () => {
     (s: OciSpec) => { s.linux!.namespaces!.push({ type: 'user' }); s.linux!.uidMappings = range(5000) as never; s.linux!.gidMappings = range(5000) as never; },
     (s: OciSpec) => { s.process!.env = ['A='.padEnd(5 * 1024 * 1024, 'x'), 'B='.padEnd(5 * 1024 * 1024, 'x'), 'C='.padEnd(5 * 1024 * 1024, 'x')]; },
   ]) {
-    const ran = run(bundles.make('echo started', change));
+    const ran = run(bundles.bundle('echo started', change));
     assert.deepEqual([ran.status, ran.out], [1, ''], ran.err.slice(0, 200));
   }
   // And what the helper itself makes of a plan whose lengths lie.
@@ -266,7 +266,7 @@ test('attack 13 (CVE-2021-43784): lengths that overflow', () => {
 });
 
 test('attack 14 (CVE-2026-31431): system calls that reach the kernel\'s soft spots', () => {
-  const bundle = bundles.make(['/calls']);
+  const bundle = bundles.bundle(['/calls']);
   compile(bundle, 'calls', `#include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -282,7 +282,7 @@ int main(void) {
 });
 
 test('attack 15: input pushed back into the caller\'s terminal', () => {
-  const bundle = bundles.make(['/push']);
+  const bundle = bundles.bundle(['/push']);
   compile(bundle, 'push', `#include <stdio.h>
 #include <sys/ioctl.h>
 #include <fcntl.h>
@@ -295,9 +295,9 @@ int main(void) { char c = 'X'; int pushed = ioctl(0, 0x5412, &c) == 0; int tty =
 test('attack 16 (CVE-2022-0811): the kernel\'s switches', () => {
   const before = readFileSync('/proc/sys/kernel/core_pattern', 'utf8');
   for (const sysctl of [{ 'kernel.core_pattern': '|/x' }, { 'kernel/core_pattern': '|/x' }, { 'net/../kernel/core_pattern': '|/x' }, { 'kernel.modprobe': '/x' }, { 'net.ipv4.ip_forward': '1+kernel.core_pattern=|/x' }]) {
-    assert.equal(run(bundles.make('true', (s) => { s.linux!.sysctl = sysctl as never; })).status, 1, JSON.stringify(sysctl));
+    assert.equal(run(bundles.bundle('true', (s) => { s.linux!.sysctl = sysctl as never; })).status, 1, JSON.stringify(sysctl));
   }
-  assert.equal(run(bundles.make('for f in sys/kernel/core_pattern sys/kernel/modprobe sysrq-trigger sys/vm/panic_on_oom; do (echo x > /proc/$f) 2>/dev/null && echo wrote $f; done; echo done')).out, 'done\n');
+  assert.equal(run(bundles.bundle('for f in sys/kernel/core_pattern sys/kernel/modprobe sysrq-trigger sys/vm/panic_on_oom; do (echo x > /proc/$f) 2>/dev/null && echo wrote $f; done; echo done')).out, 'done\n');
   assert.equal(readFileSync('/proc/sys/kernel/core_pattern', 'utf8'), before);
 });
 
@@ -309,14 +309,14 @@ test('attack 17: a filter that would notify its own agent\'s messenger; the list
   try {
     const notify = (name: string) => (s: OciSpec): void => { s.linux!.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: path, syscalls: [{ names: [name], action: 'SCMP_ACT_NOTIFY' }] }; };
     for (const name of ['sendmsg', 'write']) {
-      const hung = bundles.make('true', notify(name));
+      const hung = bundles.bundle('true', notify(name));
       const log = join(bundles.top, `${name}.log`);
       const ran = spawnSync('timeout', ['-k', '1', '8', attacked, 'runtime', '--log', log, '--root', bundles.root, 'run', '-b', hung.path, hung.id], { stdio: 'ignore' });
       bundles.background('delete', '--force', hung.id);
       assert.equal(ran.status, 1, `${name}: it hangs`);
       assert.match(readFileSync(log, 'utf8'), /\/linux\/seccomp\/syscalls\/0\/action/);
     }
-    const open = bundles.make('ls /proc/self/fd | tr "\\n" " "', notify('getpriority'));
+    const open = bundles.bundle('ls /proc/self/fd | tr "\\n" " "', notify('getpriority'));
     assert.equal(run(open).out.trim(), '0 1 2 3');
     await until(() => connections > 0);
     assert.ok(connections > 0);
@@ -331,8 +331,8 @@ test('attack 18: the root of a user namespace and what the host has mounted read
   try {
     writeFileSync(join(host, 'file'), 'x');
     assert.equal(spawnSync('mount', ['-o', 'remount,bind,ro,nosuid', host]).status, 0);
-    const own = (change: (spec: OciSpec) => void): TestBundle => {
-      const bundle = bundles.make('mount -o remount,bind,rw /ro 2>/dev/null; touch /ro/escaped 2>/dev/null && echo escaped; echo done', (s) => {
+    const own = (change: (spec: OciSpec) => void): Bundle => {
+      const bundle = bundles.bundle('mount -o remount,bind,rw /ro 2>/dev/null; touch /ro/escaped 2>/dev/null && echo escaped; echo done', (s) => {
         s.linux!.namespaces!.push({ type: 'user' });
         s.linux!.uidMappings = s.linux!.gidMappings = [{ containerID: 0, hostID: 0, size: 1 }, { containerID: 1, hostID: 100_001, size: 1000 }];
         for (const set of ['bounding', 'effective', 'permitted'] as const) s.process!.capabilities![set]!.push('CAP_SYS_ADMIN');
@@ -364,9 +364,9 @@ test('attack 19: a process that has the number of a container\'s first one by no
     const record = JSON.parse(readFileSync(file, 'utf8')) as { init: { pid: number; startTime: number } };
     const { pid } = record.init;
     writeFileSync(file, JSON.stringify({ ...record, init: { pid: bystander.pid, startTime: record.init.startTime } }));
-    assert.notEqual(bundles.runtime('kill', container.id, 'KILL').status, 0);
+    assert.notEqual(bundles.run(['kill', container.id, 'KILL']).status, 0);
     assert.equal(bundles.state(container.id).status, 'stopped');
-    bundles.runtime('delete', '--force', container.id);
+    bundles.run(['delete', '--force', container.id]);
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.deepEqual([bystander.exitCode, bystander.signalCode], [null, null], 'the bystander was killed');
     assert.ok(await until(() => !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))));
@@ -376,8 +376,8 @@ test('attack 19: a process that has the number of a container\'s first one by no
 });
 
 test('attack 20 (CVE-2020-15257): sockets of ours seen from the host\'s network', () => {
-  const bundle = bundles.make(['sleep', '100'], (s) => { s.linux!.namespaces = s.linux!.namespaces!.filter(({ type }) => type !== 'network'); });
-  assert.equal(bundles.background('create', '-b', bundle.path, bundle.id).status, 0);
+  const bundle = bundles.bundle(['sleep', '100'], (s) => { s.linux!.namespaces = s.linux!.namespaces!.filter(({ type }) => type !== 'network'); });
+  assert.equal(bundles.background('create', '-b', bundle.path, bundle.id), 0);
   const names = readFileSync('/proc/net/unix', 'utf8').split('\n').filter((line) => line.includes(bundles.top) || /@.*naru/i.test(line));
   assert.ok(names.some((line) => line.includes('start.sock')), 'the socket is not seen at all');
   assert.deepEqual(names.filter((line) => line.includes('@')), []);
@@ -387,7 +387,7 @@ test('attack 20 (CVE-2020-15257): sockets of ours seen from the host\'s network'
 test('attack 21 (CVE-2025-23266): hooks do not run with what the container says of its environment', () => {
   const log = join(bundles.top, 'hook-env');
   const hook = [{ path: '/bin/sh', args: ['sh', '-c', `cat /proc/$$/environ | tr "\\0" "\\n" >> ${log}; echo end >> ${log}`] }];
-  const ran = run(bundles.make('true', (s) => {
+  const ran = run(bundles.bundle('true', (s) => {
     s.process!.env = [...s.process!.env!, 'LD_PRELOAD=/evil.so', 'LD_LIBRARY_PATH=/evil'];
     s.hooks = { prestart: hook, createRuntime: hook, createContainer: hook, poststart: hook, poststop: hook };
   }));

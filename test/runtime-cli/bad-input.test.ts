@@ -3,11 +3,11 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { OciSpec } from '#spec/oci-runtime.ts';
-import { OciBundles } from '../support/oci-bundles.ts';
+import { RuntimeBundles } from '../support/runtime-bundles.ts';
 
 /** Bundles that cannot become a container: one sentence that begins with the JSON pointer of the field, status 1, no trace. */
-const bundles = new OciBundles();
-after(() => bundles.dispose());
+const bundles = new RuntimeBundles();
+after(() => bundles.destroy());
 
 type Change = (spec: OciSpec & Record<string, any>) => void;
 const at = (path: string, value: unknown): Change => (spec) => {
@@ -101,8 +101,8 @@ const CASES: readonly (readonly [name: string, change: Change, pointer: string])
 
 for (const [name, change, pointer] of CASES) {
   test(`${name}: ${pointer}, status 1, no trace`, () => {
-    const { id, path } = bundles.make('true', change as (spec: OciSpec) => void);
-    const ran = bundles.runtime('run', '-b', path, id);
+    const { id, path } = bundles.bundle('true', change as (spec: OciSpec) => void);
+    const ran = bundles.run(['run', '-b', path, id]);
     assert.equal(ran.status, 1, ran.err);
     assert.equal(ran.out, '');
     const sentence = ran.err.trimEnd();
@@ -114,9 +114,9 @@ for (const [name, change, pointer] of CASES) {
 
 test('what is no configuration at all', () => {
   for (const [text, said] of [['', /config\.json/], ['{', /config\.json/], ['[]', /config\.json: must be an object/], ['null', /config\.json: must be an object/], ['"x"', /config\.json: must be an object/], ['{"ociVersion":"1.0.0"', /config\.json/], ['\u0000\u0001', /config\.json/], [`{"ociVersion":${'['.repeat(100_000)}`, /config\.json/]] as const) {
-    const { id, path, config } = bundles.make('true');
+    const { id, path, config } = bundles.bundle('true');
     writeFileSync(config, text);
-    const ran = bundles.runtime('create', '-b', path, id);
+    const ran = bundles.run(['create', '-b', path, id]);
     assert.equal(ran.status, 1, text.slice(0, 20));
     assert.match(ran.err, said, text.slice(0, 20));
     assert.deepEqual(bundles.left(), []);
@@ -124,44 +124,44 @@ test('what is no configuration at all', () => {
 });
 
 test('no bundle, no config.json, one that is a directory, a device, too large', () => {
-  const { id, path, config } = bundles.make('true');
+  const { id, path, config } = bundles.bundle('true');
   rmSync(config);
-  assert.match(bundles.runtime('create', '-b', path, id).err, /JSON specification file config\.json not found/);
+  assert.match(bundles.run(['create', '-b', path, id]).err, /JSON specification file config\.json not found/);
   mkdirSync(config);
-  assert.equal(bundles.runtime('create', '-b', path, id).status, 1);
+  assert.equal(bundles.run(['create', '-b', path, id]).status, 1);
   rmSync(config, { recursive: true });
   symlinkSync('/dev/zero', config);
-  assert.match(bundles.runtime('create', '-b', path, id).err, /config\.json is no regular file/);
+  assert.match(bundles.run(['create', '-b', path, id]).err, /config\.json is no regular file/);
   rmSync(config);
   writeFileSync(config, Buffer.alloc(17 * 1024 * 1024, 0x20));
-  assert.match(bundles.runtime('create', '-b', path, id).err, /more than 16777216/);
-  assert.match(bundles.runtime('create', '-b', join(path, 'none'), id).err, /not found in/);
+  assert.match(bundles.run(['create', '-b', path, id]).err, /more than 16777216/);
+  assert.match(bundles.run(['create', '-b', join(path, 'none'), id]).err, /not found in/);
   assert.deepEqual(bundles.left(), []);
 });
 
 test('null says the same as nothing; unknown fields are nobody\'s business; what is only unusual is told, not refused', () => {
-  const { id, path } = bundles.make('echo ran', (spec) => {
+  const { id, path } = bundles.bundle('echo ran', (spec) => {
     Object.assign(spec, { hooks: null, annotations: null, unknown: { a: 1 } });
     Object.assign(spec.process!, { rlimits: null, scheduler: null, unknown: 1 });
     Object.assign(spec.linux!, { devices: null, timeOffsets: null, intelRdt: null });
     spec.process!.capabilities!.bounding!.push('CAP_TO_FLY');
     spec.mounts!.push({ destination: '/b', source: '/tmp', options: ['bind', 'ro', 'mode=755'] });
   });
-  const ran = bundles.runtime('run', '-b', path, id);
+  const ran = bundles.run(['run', '-b', path, id]);
   assert.equal(ran.out, 'ran\n', ran.err);
   assert.match(ran.err, /^\/process\/capabilities\/bounding\/14: unknown capability "CAP_TO_FLY" is left out$/m);
   assert.match(ran.err, /^\/mounts\/7\/options\/2: "mode=755" means nothing to a bind mount$/m);
 });
 
 test('a container without a process can be created; it is the start that fails', () => {
-  const { id, path } = bundles.make('true', (spec) => delete spec.process);
-  assert.equal(bundles.background('create', '-b', path, id).status, 0);
+  const { id, path } = bundles.bundle('true', (spec) => delete spec.process);
+  assert.equal(bundles.background('create', '-b', path, id), 0);
   assert.equal(bundles.state(id).status, 'created');
-  const started = bundles.runtime('start', id);
+  const started = bundles.run(['start', id]);
   assert.equal(started.status, 1);
   assert.match(started.err, /\/process: missing/);
   assert.equal(bundles.state(id).status, 'stopped');
-  assert.equal(bundles.runtime('delete', id).status, 0);
-  assert.match(bundles.runtime('run', '-b', path, 'other').err, /\/process: missing/);
+  assert.equal(bundles.run(['delete', id]).status, 0);
+  assert.match(bundles.run(['run', '-b', path, 'other']).err, /\/process: missing/);
   assert.deepEqual(bundles.left(), []);
 });

@@ -180,7 +180,7 @@ test('exec -t in the foreground: a terminal with the size of the caller’s', ()
 });
 
 test('--no-pivot: the rootfs is the root all the same', () => {
-  const { id, path } = b.bundle(['sh', '-c', 'ls -d /bin/busybox; ls -d /etc 2>/dev/null; cd /..; pwd']);
+  const { id, path } = b.bundle(['sh', '-c', 'ls -d /bin/busybox; ls -d /usr 2>/dev/null; cd /..; pwd']);
   assert.deepEqual(b.run(['run', '--no-pivot', '-b', path, id]), { status: 0, out: '/bin/busybox\n/\n', err: '' });
 });
 

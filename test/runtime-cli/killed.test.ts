@@ -3,15 +3,15 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { OciBundles, until } from '../support/oci-bundles.ts';
+import { RuntimeBundles, until } from '../support/runtime-bundles.ts';
 
 /**
  * A runtime, its helper or the container's first process that is killed at a system call: `state` says what is, and
  * `delete --force` removes all of it. strace kills; it counts for each process on its own, so that `when=N` kills whoever
  * comes to its Nth such call first.
  */
-const bundles = new OciBundles();
-after(() => bundles.dispose());
+const bundles = new RuntimeBundles();
+after(() => bundles.destroy());
 
 /** What the command line does, and what only its helper does. */
 const OURS = 'mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,bind,listen,socketpair,memfd_create,vfork,clone,sendmsg,connect,openat2,pidfd_send_signal,kill,pwrite64,ftruncate';
@@ -23,7 +23,7 @@ interface Report { readonly status: string; readonly pid: number }
  *  whatever stays. */
 async function killedAt(step: number, calls: string, args: readonly string[]): Promise<boolean> {
   const log = join(bundles.top, `strace.${count++}`);
-  const ran = spawnSync('strace', ['-D', '-f', '-qq', '-o', log, '-e', `trace=${calls}`, '-e', `inject=${calls}:signal=KILL:when=${step}`, ...bundles.command, '--root', bundles.root, ...args], { stdio: 'ignore', timeout: 15_000, killSignal: 'SIGKILL' });
+  const ran = spawnSync('strace', ['-D', '-f', '-qq', '-o', log, '-e', `trace=${calls}`, '-e', `inject=${calls}:signal=KILL:when=${step}`, ...bundles.command(...args)], { stdio: 'ignore', timeout: 15_000, killSignal: 'SIGKILL' });
   const killed = (): boolean => /killed by SIGKILL/.test(readFileSync(log, 'utf8'));
   return ran.signal !== null || until(killed, 300);
 }
@@ -34,7 +34,7 @@ const members = (id: string): number[] => bundles.groups(id).flatMap((group) => 
 
 /** What `state` says is what the kernel says; then all of it goes. */
 async function checkTruth(id: string, where: string): Promise<void> {
-  const said = bundles.runtime('state', id);
+  const said = bundles.run(['state', id]);
   if (said.status === 0) {
     const { status, pid } = JSON.parse(said.out) as Report;
     assert.ok(['created', 'running', 'stopped'].includes(status), `${where}: ${said.out}`);
@@ -45,7 +45,7 @@ async function checkTruth(id: string, where: string): Promise<void> {
   } else {
     assert.match(said.err, /container does not exist/, where);
   }
-  const removed = bundles.runtime('delete', '--force', id);
+  const removed = bundles.run(['delete', '--force', id]);
   assert.equal(removed.status, 0, `${where}: ${removed.err}`);
   assert.ok(await until(() => bundles.left().filter((l) => !l.startsWith('state .new-')).length === 0, 3000), `${where}: ${bundles.left().join('\n')}`);
 }
@@ -65,15 +65,15 @@ async function killEverywhere(what: string, most: number, once: (step: number) =
 }
 
 const created = (): string => {
-  const { id, path } = bundles.make(['sleep', '60']);
-  assert.equal(bundles.background('create', '-b', path, id).status, 0);
+  const { id, path } = bundles.bundle(['sleep', '60']);
+  assert.equal(bundles.background('create', '-b', path, id), 0);
   return id;
 };
 
 for (const [verb, calls, most] of [['create', OURS, 6], ['create', HELPERS, 8], ['run', OURS, 4], ['run', HELPERS, 6]] as const) {
   test(`killed during ${verb}, at calls of ${calls === OURS ? 'the command line' : 'the helper'}`, async () => {
     await killEverywhere(verb, most, async (step) => {
-      const { id, path } = bundles.make(['sleep', '60']);
+      const { id, path } = bundles.bundle(['sleep', '60']);
       return { id, killed: await killedAt(step, calls, [verb, ...(verb === 'run' ? ['-d'] : []), '-b', path, id]) };
     });
   });

@@ -4,7 +4,7 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OciSpec } from '#spec/oci-runtime.ts';
-import { OciBundles } from '../../support/oci-bundles.ts';
+import { RuntimeBundles } from '../../support/runtime-bundles.ts';
 
 export interface Stat { readonly type: string; readonly mode: number; readonly uid: number; readonly gid: number; readonly major: number; readonly minor: number; readonly size: number; readonly errno?: number }
 
@@ -22,12 +22,12 @@ export interface Seen {
 
 /** A runtime that is looked at from inside its containers. */
 export class Subject {
-  readonly bundles: OciBundles;
+  readonly bundles: RuntimeBundles;
   readonly #probe: string;
   readonly #directory = mkdtempSync(join(tmpdir(), 'naru-probe.'));
 
   constructor(command?: readonly string[]) {
-    this.bundles = new OciBundles(command);
+    this.bundles = new RuntimeBundles(command);
     this.#probe = join(this.#directory, 'probe');
     const built = spawnSync('cc', ['-static', '-O1', '-w', '-o', this.#probe, join(import.meta.dirname, 'probe.c')], { encoding: 'utf8' });
     assert.equal(built.status, 0, built.stderr);
@@ -35,20 +35,20 @@ export class Subject {
 
   /** Puts the probe into a bundle as its program. */
   bundle(questions: readonly string[], change?: (spec: OciSpec) => void): { id: string; path: string; rootfs: string } {
-    const bundle = this.bundles.make(['/probe', ...questions], change);
+    const bundle = this.bundles.bundle(['/probe', ...questions], change);
     copyFileSync(this.#probe, join(bundle.rootfs, 'probe'));
     return bundle;
   }
 
   see(questions: readonly string[] = [], change?: (spec: OciSpec) => void): Seen {
     const { id, path } = this.bundle(questions, change);
-    const ran = this.bundles.runtime('run', '-b', path, id);
+    const ran = this.bundles.run(['run', '-b', path, id]);
     assert.equal(ran.status, 0, ran.err);
     return JSON.parse(ran.out) as Seen;
   }
 
   dispose(): void {
-    this.bundles.dispose();
+    this.bundles.destroy();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }

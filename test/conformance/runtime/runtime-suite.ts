@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { CAPABILITIES } from '#runtime/capabilities/capabilities.ts';
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
-import { until } from '../../support/oci-bundles.ts';
+import { until } from '../../support/runtime-bundles.ts';
 import { type Seen, type Stat, Subject } from './probe.ts';
 
 const EROFS = 30, EPERM = 1, ENOSYS = 38;
@@ -69,7 +69,7 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
 
     test('process: a terminal of the size that is asked for', () => {
       const { id, path } = subject.bundle([], (s) => Object.assign(s.process!, { terminal: true, consoleSize: { height: 33, width: 99 } }));
-      const run = [...subject.bundles.command, '--root', subject.bundles.root, 'run', '-b', path, id].map((w) => `'${w}'`).join(' ');
+      const run = subject.bundles.command('run', '-b', path, id).map((w) => `'${w}'`).join(' ');
       const ran = spawnSync('script', ['-qec', run, '/dev/null'], { encoding: 'utf8', timeout: 20_000 });
       const seen = JSON.parse(ran.stdout.slice(ran.stdout.indexOf('{'))) as Seen;
       assert.deepEqual([seen.terminal, seen.session], [1, 1]);
@@ -97,7 +97,7 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       for (const file of [rootfs, ...(readdirSync(rootfs, { recursive: true }) as string[]).map((f) => join(rootfs, f))]) lchownSync(file, owner, owner);
       chownSync(path, 0, 0);
       spawnSync('chmod', ['711', subject.bundles.top]);
-      const ran = subject.bundles.runtime('run', '-b', path, id);
+      const ran = subject.bundles.run(['run', '-b', path, id]);
       assert.equal(ran.status, 0, ran.err);
       const seen = JSON.parse(ran.out) as Seen;
       assert.match(seen.uidMap, /^\s+0\s+100000\s+1000\n$/);
@@ -206,16 +206,16 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
     for (const [action, code] of [['SCMP_ACT_KILL_PROCESS', 159], ['SCMP_ACT_KILL', 159], ['SCMP_ACT_TRAP', 159], ['SCMP_ACT_TRACE', 0]] as const) {
       test(`seccomp: ${action}`, () => {
         const { id, path } = subject.bundle([], (s) => { s.linux!.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['get_mempolicy'], action }] }; });
-        assert.equal(subject.bundles.runtime('run', '-b', path, id).status, code);
+        assert.equal(subject.bundles.run(['run', '-b', path, id]).status, code);
       });
     }
 
     test('cgroup limits are the kernel\'s: memory, processes, processors, files of v2 by name', () => {
       const host = detectCgroups();
-      const { id, path } = subject.bundles.make(['sleep', '60'], (s) => {
+      const { id, path } = subject.bundles.bundle(['sleep', '60'], (s) => {
         s.linux!.resources = { ...s.linux!.resources, memory: { limit: 64 << 20, reservation: 32 << 20 }, pids: { limit: 33 }, cpu: { quota: 50_000, period: 100_000, shares: 512, cpus: '0' }, ...(host.version === 2 && { unified: { 'memory.high': String(48 << 20) } }) };
       });
-      assert.equal(subject.bundles.background('run', '-d', '-b', path, id).status, 0);
+      assert.equal(subject.bundles.background('run', '-d', '-b', path, id), 0);
       const read = (controller: string, v1: string, v2: string): string => {
         const hierarchy = host.hierarchies.find((h) => h.controllers.includes(controller))!;
         return readFileSync(`${hierarchy.mountPoint}${subject.bundles.parent}/${id}/${hierarchy.unified ? v2 : v1}`, 'utf8').trim();
@@ -227,7 +227,7 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       assert.equal(read('cpu', 'cpu.cfs_quota_us', 'cpu.max').split(' ')[0], '50000');
       assert.match(read('cpu', 'cpu.shares', 'cpu.weight'), host.version === 2 ? /^(20|59)$/ : /^512$/);
       if (host.version === 2) assert.equal(read('memory', '', 'memory.high'), String(48 << 20));
-      subject.bundles.runtime('delete', '--force', id);
+      subject.bundles.run(['delete', '--force', id]);
     });
 
     test('devices that no rule allows cannot be opened, though their node is there', () => {
@@ -241,18 +241,18 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
     test('hooks: six points in order, each in its namespaces, with the state; annotations arrive', async () => {
       const log = join(subject.bundles.top, 'hooks');
       const hook = (point: string) => [{ path: '/bin/sh', args: ['sh', '-c', `read -r state; echo "${point} $(readlink /proc/self/ns/mnt) $X $state" >> ${log}`], env: ['X=y', 'PATH=/bin:/usr/bin'], timeout: 10 }];
-      const { id, path, rootfs } = subject.bundles.make(['sh', '-c', 'readlink /proc/self/ns/mnt > /ns'], (s) => {
+      const { id, path, rootfs } = subject.bundles.bundle(['sh', '-c', 'readlink /proc/self/ns/mnt > /ns'], (s) => {
         s.annotations = { 'org.example.key': 'value' };
         s.hooks = {
           prestart: hook('prestart'), createRuntime: hook('createRuntime'), createContainer: hook('createContainer'), poststart: hook('poststart'), poststop: hook('poststop'),
           startContainer: [{ path: '/bin/sh', args: ['sh', '-c', 'read -r state; echo "$state" > /start'] }],
         };
       });
-      assert.equal(subject.bundles.background('create', '-b', path, id).status, 0);
+      assert.equal(subject.bundles.background('create', '-b', path, id), 0);
       assert.ok(!existsSync(join(rootfs, 'start')), 'startContainer ran at create');
-      assert.equal(subject.bundles.runtime('start', id).status, 0);
+      assert.equal(subject.bundles.run(['start', id]).status, 0);
       assert.ok(await until(() => subject.bundles.state(id).status === 'stopped'));
-      assert.equal(subject.bundles.runtime('delete', id).status, 0);
+      assert.equal(subject.bundles.run(['delete', id]).status, 0);
       const lines = readFileSync(log, 'utf8').trim().split('\n').map((l) => /^(\S+) (\S+) y (.*)$/.exec(l)!);
       assert.deepEqual(lines.map((l) => l[1]), ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop']);
       const [host, inside] = [readlinkSync('/proc/self/ns/mnt'), readFileSync(join(rootfs, 'ns'), 'utf8').trim()];
@@ -264,16 +264,16 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
     });
 
     test('a memory policy, and the CPUs of processes that join', () => {
-      const { id, path } = subject.bundles.make(['sleep', '60'], (s) => {
+      const { id, path } = subject.bundles.bundle(['sleep', '60'], (s) => {
         s.linux!.memoryPolicy = { mode: 'MPOL_BIND', nodes: '0' };
         s.process!.execCPUAffinity = { initial: '0', final: String(availableParallelism() - 1) };
       });
-      assert.equal(subject.bundles.background('run', '-d', '-b', path, id).status, 0);
+      assert.equal(subject.bundles.background('run', '-d', '-b', path, id), 0);
       const { pid } = subject.bundles.state(id);
       assert.match(readFileSync(`/proc/${pid}/numa_maps`, 'utf8'), /bind:0/);
       assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), new RegExp(`Cpus_allowed_list:\\t0-${availableParallelism() - 1}\\n`));
-      assert.equal(subject.bundles.runtime('exec', id, 'grep', 'Cpus_allowed_list', '/proc/self/status').out, `Cpus_allowed_list:\t${availableParallelism() - 1}\n`);
-      subject.bundles.runtime('delete', '--force', id);
+      assert.equal(subject.bundles.run(['exec', id, 'grep', 'Cpus_allowed_list', '/proc/self/status']).out, `Cpus_allowed_list:\t${availableParallelism() - 1}\n`);
+      subject.bundles.run(['delete', '--force', id]);
     });
 
     test('interfaces that move in, with their addresses and another name; the loopback is up', () => {
@@ -281,7 +281,8 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       assert.equal(spawnSync('ip', ['link', 'add', device, 'type', 'veth', 'peer', 'name', `${device}p`]).status, 0);
       try {
         spawnSync('ip', ['addr', 'add', '198.51.100.7/24', 'dev', device]);
-        const { out, err } = subject.bundles.run('ip -o addr', (s) => { s.linux!.netDevices = { [device]: { name: 'eth5' } }; });
+        const { id, path } = subject.bundles.bundle('ip -o addr', (s) => { s.linux!.netDevices = { [device]: { name: 'eth5' } }; });
+        const { out, err } = subject.bundles.run(['run', '-b', path, id]);
         assert.match(out, /eth5\s+inet 198\.51\.100\.7\/24/, err);
         assert.match(out, /lo\s+inet 127\.0\.0\.1\/8/);
       } finally {
@@ -290,22 +291,22 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
     });
 
     test('life cycle: states, and what each forbids', async () => {
-      const { id, path } = subject.bundles.make(['sleep', '60']);
+      const { id, path } = subject.bundles.bundle(['sleep', '60']);
       const { bundles } = subject;
-      assert.notEqual(bundles.runtime('state', id).status, 0);
-      assert.equal(bundles.background('create', '-b', path, id).status, 0);
-      assert.notEqual(bundles.background('create', '-b', path, id).status, 0, 'an id twice');
+      assert.notEqual(bundles.run(['state', id]).status, 0);
+      assert.equal(bundles.background('create', '-b', path, id), 0);
+      assert.notEqual(bundles.background('create', '-b', path, id), 0, 'an id twice');
       assert.equal(bundles.state(id).status, 'created');
       writeFileSync(join(path, 'config.json'), '{}');
-      assert.equal(bundles.runtime('start', id).status, 0, 'config.json counts as it was at create');
+      assert.equal(bundles.run(['start', id]).status, 0, 'config.json counts as it was at create');
       assert.equal(bundles.state(id).status, 'running');
-      for (const verb of ['start', 'delete']) assert.notEqual(bundles.runtime(verb, id).status, 0, verb);
+      for (const verb of ['start', 'delete']) assert.notEqual(bundles.run([verb, id]).status, 0, verb);
       assert.equal(bundles.state(id).status, 'running');
-      assert.equal(bundles.runtime('kill', id, 'KILL').status, 0);
+      assert.equal(bundles.run(['kill', id, 'KILL']).status, 0);
       assert.ok(await until(() => bundles.state(id).status === 'stopped'));
-      for (const words of [['start', id], ['kill', id, 'TERM']]) assert.notEqual(bundles.runtime(...words).status, 0, words.join(' '));
-      assert.equal(bundles.runtime('delete', id).status, 0);
-      assert.notEqual(bundles.runtime('state', id).status, 0);
+      for (const words of [['start', id], ['kill', id, 'TERM']]) assert.notEqual(bundles.run([...words]).status, 0, words.join(' '));
+      assert.equal(bundles.run(['delete', id]).status, 0);
+      assert.notEqual(bundles.run(['state', id]).status, 0);
       assert.deepEqual(bundles.left(), []);
     });
   });
