@@ -28,9 +28,9 @@ export class LinkRemovals {
     return removal;
   }
 
-  /** Resolves when what is being deleted under this name is gone. */
-  async settled(name: string): Promise<void> {
-    await this.#pending.get(name)?.catch(() => {});
+  /** Resolves when what is being deleted under this name is gone; undefined: nothing is. */
+  settled(name: string): Promise<void> | undefined {
+    return this.#pending.get(name)?.catch(() => {});
   }
 
   async #remove(name: string): Promise<void> {

@@ -119,8 +119,10 @@ export class Networks implements NetworkService {
   }
 
   async make(network: NetworkRecord): Promise<void> {
-    await this.#removals.settled(network.link);
-    await this.#removals.settled(this.#loop.out);
+    for (const link of [network.link, this.#loop.out]) {
+      const gone = this.#removals.settled(link);
+      if (gone !== undefined) await gone;
+    }
     try {
       this.#ensureLink(network);
       this.#guards({ addNetwork: network });

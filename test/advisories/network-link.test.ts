@@ -35,6 +35,7 @@ describe('what a container says on the bridge', () => {
     index = Number(/^(\d+):/.exec(attacker.ip('-o', 'link', 'show', 'eth0'))![1]);
     peers = { attacker: new NetPeer(attacker), victim: new NetPeer(victim) };
     await peers.victim.serve('udp', 68, 'client');
+    await peers.victim.serve('udp', 546, 'client6', '::');
   });
   after(() => {
     for (const peer of Object.values(peers ?? {})) peer.close();
@@ -50,7 +51,8 @@ describe('what a container says on the bridge', () => {
     for (let i = 0; i < 3; i++) attacker.within(() => sendFrame(index, arp));
   };
   const neighbour = (space: TestNamespace, address: string): string => /lladdr (\S+)/.exec(space.ip('neighbour', 'show', address))?.[1] ?? '';
-  const advertisements = (): number => Number(/Icmp6InRouterAdvertisements\s+(\d+)/.exec(victim.exec('cat', '/proc/net/snmp6'))![1]);
+  /** ICMPv6 messages that the victim was told. */
+  const told = (kind: 'RouterAdvertisements' | 'NeighborAdvertisements' | 'Redirects'): number => Number(new RegExp(`Icmp6In${kind}\\s+(\\d+)`).exec(victim.exec('cat', '/proc/net/snmp6'))![1]);
   const meet = async (): Promise<void> => {
     for (const space of [host, victim, attacker]) space.ip('neighbour', 'flush', 'all');
     victim.exec('ping', '-c', '1', '-W', '2', evil.gateway);
@@ -58,37 +60,39 @@ describe('what a container says on the bridge', () => {
     await pause(10);
   };
   /** All attacks; what came of them. */
-  const attack = async (): Promise<{ gateway: string; victim: string; routers: number; dhcp: string }> => {
+  const attack = async (): Promise<{ gateway: string; victim: string; routers: number; redirects: number; dhcp: string; dhcp6: string }> => {
     await meet();
     claim(evil.gateway);
     claim(good.address);
-    const before = advertisements();
+    const routers = told('RouterAdvertisements'), redirects = told('Redirects');
     attacker.within(() => sendRouterAdvertisement(index));
+    // "To get to 2001:db8::1 there is somebody better than I"
+    attacker.within(() => sendFrame(index, toAllNodes(evil.mac, evil.ipv6, `89 00 0000 00000000 ${groups(evil.ipv6)} ${groups('2001:db8::1')}`)));
+    const dhcp6 = await peers.attacker.ask('udp', good.ipv6, 546, { localPort: 547, timeoutMs: 300 });
     const dhcp = await peers.attacker.ask('udp', good.address, 68, { localPort: 67, timeoutMs: 300 });
     await pause(50);
-    return { gateway: neighbour(victim, evil.gateway), victim: neighbour(host, good.address), routers: advertisements() - before, dhcp };
+    return { gateway: neighbour(victim, evil.gateway), victim: neighbour(host, good.address), routers: told('RouterAdvertisements') - routers, redirects: told('Redirects') - redirects, dhcp, dhcp6 };
   };
 
-  test('ARP in another\'s name, router advertisements and DHCP answers reach nobody; without the guard they would', async () => {
+  test('ARP in another\'s name, router advertisements, redirects and answers of DHCP and DHCPv6 reach nobody; without the guard they would', async () => {
     const gateway = /ether (\S+)/.exec(host.ip('link', 'show', 'nrlink0'))![1]!;
-    assert.deepEqual(await attack(), { gateway, victim: good.mac, routers: 0, dhcp: 'timeout' });
+    assert.deepEqual(await attack(), { gateway, victim: good.mac, routers: 0, redirects: 0, dhcp: 'timeout', dhcp6: 'timeout' });
     host.exec('nft', 'delete', 'table', 'bridge', 'nrlink0');
-    assert.deepEqual(await attack(), { gateway: evil.mac, victim: evil.mac, routers: 1, dhcp: `client ${evil.address}` });
+    assert.deepEqual(await attack(), { gateway: evil.mac, victim: evil.mac, routers: 1, redirects: 1, dhcp: `client ${evil.address}`, dhcp6: `client6 ${evil.ipv6}` });
     await host.within(() => service.reconcile([], [[evil], [good]]));
-    assert.deepEqual(await attack(), { gateway, victim: good.mac, routers: 0, dhcp: 'timeout' });
+    assert.deepEqual(await attack(), { gateway, victim: good.mac, routers: 0, redirects: 0, dhcp: 'timeout', dhcp6: 'timeout' });
   });
 
   test('a neighbour advertisement for another\'s IPv6 address is dropped, for one\'s own it is not', async () => {
     const spoof = (target: string): void => attacker.within(() => sendFrame(index, neighbourAdvertisement(evil.mac, evil.ipv6, target)));
-    const told = (): number => Number(/Icmp6InNeighborAdvertisements\s+(\d+)/.exec(victim.exec('cat', '/proc/net/snmp6'))![1]);
-    const before = told();
+    const before = told('NeighborAdvertisements');
     spoof(evil.ipv6Gateway);
     spoof(good.ipv6);
     await pause(50);
-    assert.equal(told(), before);
+    assert.equal(told('NeighborAdvertisements'), before);
     spoof(evil.ipv6);
     await pause(50);
-    assert.equal(told(), before + 1);
+    assert.equal(told('NeighborAdvertisements'), before + 1);
   });
 
   test('addresses that nobody was given are a container\'s own affair, and its own are', () => {
@@ -106,13 +110,16 @@ const groups = (address: string): string => {
 };
 
 /** To all nodes, overriding what they know. */
-function neighbourAdvertisement(mac: string, source: string, target: string): Uint8Array {
+const neighbourAdvertisement = (mac: string, source: string, target: string): Uint8Array => toAllNodes(mac, source, `88 00 0000 20000000 ${groups(target)} 02 01 ${mac}`);
+
+/** An ICMPv6 message, written with a checksum of zeros. */
+function toAllNodes(mac: string, source: string, message: string): Uint8Array {
   const all = 'ff020000000000000000000000000001';
-  const body = `88 00 0000 20000000 ${groups(target)} 02 01 ${mac}`;
-  const checked = Buffer.from(hex(`${groups(source)} ${all} 00000020 0000003a ${body}`));
+  const body = hex(message), length = body.byteLength.toString(16).padStart(4, '0');
+  const checked = Buffer.concat([hex(`${groups(source)} ${all} 0000${length} 0000003a`), body]);
   let sum = 0;
   for (let at = 0; at < checked.byteLength; at += 2) sum += checked.readUInt16BE(at);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  const checksum = (~sum & 0xffff).toString(16).padStart(4, '0');
-  return hex(`333300000001 ${mac} 86dd 60000000 0020 3a ff ${groups(source)} ${all} ${body.replace('88 00 0000', `88 00 ${checksum}`)}`);
+  new DataView(body.buffer, body.byteOffset).setUint16(2, ~sum & 0xffff);
+  return Buffer.concat([hex(`333300000001 ${mac} 86dd 60000000 ${length} 3a ff ${groups(source)} ${all}`), body]);
 }
