@@ -1,7 +1,7 @@
 import type { BenchEngine } from './engines.ts';
 import type { Bench } from './net.ts';
 
-const SECONDS = 2, RUNS = 3;
+const SECONDS = 1, RUNS = 3;
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 /** Answers per second that one container gets for the name of another: one question at a time, and 32 under way. */

@@ -12,7 +12,7 @@ export interface Bench {
   readonly programs: string;
 }
 
-const SECONDS = 3;
+const SECONDS = 1, ROUNDS = 5;
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 /** The machine's own iperf3, whose libraries a container gets with /usr. */
@@ -24,26 +24,58 @@ function loader(): string[] {
   return [`/usr/lib/${directory}/${program}`, '--library-path', `/usr/lib/${directory}`];
 }
 
-/** Throughput through each engine's network: between containers, and to a port that is published on 127.0.0.1. */
-export async function throughput(engine: BenchEngine, { record, call, programs }: Bench): Promise<void> {
-  call(engine, 'network', 'create', 'bench-net');
-  call(engine, 'run', '-d', '--name', 'bench-iperf', '--network', 'bench-net', '-p', '127.0.0.1:5299:5201', ...IPERF, '-s');
-  call(engine, 'run', '-d', '--name', 'bench-web', '-p', '127.0.0.1:8089:8080', '-v', `${programs}:/b:ro`, 'busybox', '/b/tiny-http', '8080');
-  await wait(500);
-  const address = call(engine, 'inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', 'bench-iperf');
+/** Of one engine while all are measured in turn. */
+interface Flow {
+  readonly engine: BenchEngine;
+  readonly address: string;
+  /** Published on 127.0.0.1: iperf3 and HTTP. */
+  readonly ports: readonly [iperf: number, http: number];
+  readonly names: boolean;
+}
+
+/**
+ * Throughput through each engine's network: between containers, and to a port that is published on 127.0.0.1. All engines are up at
+ * the same time and measured in turn, round by round: what else happens on the machine meets all of them.
+ */
+export async function throughput(engines: readonly BenchEngine[], { record, call, programs }: Bench): Promise<void> {
+  const values = new Map<string, { unit: string; of: Map<string, number[]> }>();
+  const note = (metric: string, unit: string, engine: BenchEngine, value: number): void => {
+    const row = values.get(metric) ?? { unit, of: new Map() };
+    values.set(metric, row);
+    row.of.set(engine.name, [...(row.of.get(engine.name) ?? []), value]);
+  };
   const gbits = (text: string): number => (JSON.parse(text) as { end: { sum_received: { bits_per_second: number } } }).end.sum_received.bits_per_second / 1e9;
-  const between = (host: string): number => gbits(call(engine, 'run', '--rm', '--network', 'bench-net', ...IPERF, '-J', '-t', String(SECONDS), '-c', host));
-  record('container to container, by address', 'Gbit/s', engine.name, between(address));
+  const between = ({ engine }: Flow, host: string): number => gbits(call(engine, 'run', '--rm', '--network', 'bench-net', ...IPERF, '-J', '-t', String(SECONDS), '-c', host));
+  const flows: Flow[] = [];
   try {
-    record('container to container, by name', 'Gbit/s', engine.name, between('bench-iperf'));
-  } catch {
-    console.error(`  ${engine.name}: no names here`); // podman without its resolver
+    for (const [i, engine] of engines.entries()) {
+      const [iperf, http] = [5299 + i, 8089 + i];
+      call(engine, 'network', 'create', 'bench-net');
+      call(engine, 'run', '-d', '--name', 'bench-iperf', '--network', 'bench-net', '-p', `127.0.0.1:${iperf}:5201`, ...IPERF, '-s');
+      call(engine, 'run', '-d', '--name', 'bench-web', '--network', 'bench-net', '-p', `127.0.0.1:${http}:8080`, '-v', `${programs}:/b:ro`, 'busybox', '/b/tiny-http', '8080');
+      const address = call(engine, 'inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', 'bench-iperf');
+      // podman has none without its resolver
+      const names = spawnSync(engine.cli[0]!, [...engine.cli.slice(1), 'run', '--rm', '--network', 'bench-net', 'busybox', 'nslookup', 'bench-iperf']).status === 0;
+      flows.push({ engine, address, ports: [iperf, http], names });
+    }
+    await wait(500);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const flow of round % 2 === 0 ? flows : flows.toReversed()) {
+        const { engine, ports: [iperf, http] } = flow;
+        note('container to container, by address', 'Gbit/s', engine, between(flow, flow.address));
+        if (flow.names) note('container to container, by name', 'Gbit/s', engine, between(flow, 'bench-iperf'));
+        note('published on 127.0.0.1', 'Gbit/s', engine, gbits(spawnSync('iperf3', ['-J', '-t', String(SECONDS), '-c', '127.0.0.1', '-p', String(iperf)], { encoding: 'utf8' }).stdout));
+        const wrk = spawnSync('wrk', ['-t1', '-c32', `-d${SECONDS}s`, `http://127.0.0.1:${http}/`], { encoding: 'utf8' }).stdout;
+        note('published on 127.0.0.1, HTTP', 'req/s', engine, Number(/Requests\/sec:\s+([\d.]+)/.exec(wrk)?.[1]));
+      }
+    }
+    for (const [metric, { unit, of }] of values) for (const [engine, list] of of) record(metric, unit, engine, median(list));
+  } finally {
+    for (const { engine } of flows) {
+      call(engine, 'rm', '-f', 'bench-iperf', 'bench-web');
+      call(engine, 'network', 'rm', 'bench-net');
+    }
   }
-  record('published on 127.0.0.1', 'Gbit/s', engine.name, gbits(spawnSync('iperf3', ['-J', '-t', String(SECONDS), '-c', '127.0.0.1', '-p', '5299'], { encoding: 'utf8' }).stdout));
-  const wrk = spawnSync('wrk', ['-t1', '-c32', `-d${SECONDS}s`, 'http://127.0.0.1:8089/'], { encoding: 'utf8' }).stdout;
-  record('published on 127.0.0.1, HTTP', 'req/s', engine.name, Number(/Requests\/sec:\s+([\d.]+)/.exec(wrk)?.[1]));
-  call(engine, 'rm', '-f', 'bench-iperf', 'bench-web');
-  call(engine, 'network', 'rm', 'bench-net');
 }
 
 /** Networks and a container on them, through the API. */
@@ -62,6 +94,21 @@ export async function networkCycle(engine: BenchEngine, { record, call, api }: B
   record('network create+connect+disconnect+rm', 'ms', engine.name, median(times));
   connection.close();
   call(engine, 'rm', '-f', id);
+}
+
+/** What the engine's processes take once they are idle: a daemon that trims itself does so when it has done something since. In MiB. */
+async function settledMemory(engine: BenchEngine, connection: ReturnType<Bench['api']>): Promise<number> {
+  if (engine.name !== 'naru') {
+    await wait(500);
+    return memory(engine.processes);
+  }
+  for (let i = 0; i < 300; i++) await connection.send('GET', '/version');
+  let least = Infinity;
+  for (let i = 0; i < 10; i++) {
+    await wait(250);
+    least = Math.min(least, proportionalSize(engine.pid?.() ?? 0));
+  }
+  return least;
 }
 
 /** Many ports of one container: the time and memory that they add, and the processes. */
@@ -85,8 +132,7 @@ export async function manyPorts(engine: BenchEngine, { record, call, api }: Benc
     const start = performance.now();
     await connection.send('POST', `/containers/${Id}/start`);
     const ms = performance.now() - start;
-    await wait(engine.name === 'naru' ? 2500 : 500);
-    const result = { ms, mib: engine.name === 'naru' ? proportionalSize(engine.pid?.() ?? 0) : memory(engine.processes), processes: processes() };
+    const result = { ms, mib: await settledMemory(engine, connection), processes: processes() };
     await connection.send('DELETE', `/containers/${Id}?force=1`);
     return result;
   };

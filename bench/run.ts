@@ -225,7 +225,7 @@ try {
   }
   const naru = engines.filter((engine) => engine.name === 'naru');
   const withApi = engines.filter((engine) => engine.socket !== '');
-  if (selected('flow')) for (const engine of engines) await throughput(engine, bench);
+  if (selected('flow')) await throughput(engines, bench);
   if (selected('cycle')) for (const engine of withApi) await networkCycle(engine, bench);
   if (selected('ports')) for (const engine of withApi) await manyPorts(engine, bench);
   if (selected('dns')) for (const engine of withApi) dnsAnswers(engine, bench);

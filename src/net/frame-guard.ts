@@ -15,7 +15,7 @@ import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 const ENOENT = 2, EEXIST = 17;
 const PRIORITY = -400;
-const ETHERTYPE_ARP = Uint8Array.of(0x08, 0x06), ICMPV6 = Uint8Array.of(58), UDP = Uint8Array.of(17);
+const ETHERTYPE_ARP = Uint8Array.of(0x08, 0x06), TCP = Uint8Array.of(6), ICMPV6 = Uint8Array.of(58), UDP = Uint8Array.of(17);
 const ROUTER_ADVERTISEMENT = Uint8Array.of(134), NEIGHBOUR_ADVERTISEMENT = Uint8Array.of(136), REDIRECT = Uint8Array.of(137);
 const DHCP_ANSWER = Uint8Array.of(0, 67, 0, 68), DHCPV6_ANSWER = Uint8Array.of(2, 35, 2, 34);
 const R = (n: number): number => NFT_REG32 + n;
@@ -145,6 +145,8 @@ function addTable(batch: NftBatch, flags: number): void {
   const protocol = (number: Uint8Array): Expression[] => [meta(NFT_META_L4PROTO), compare(number)];
   const type = (number: Uint8Array): Expression[] => [payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1), compare(number)];
   const ports = payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4);
+  // Nearly all frames: no other rule is asked
+  rule('TCP says none of it', protocol(TCP), verdict(NF_ACCEPT));
   rule('only what containers send', meta(NFT_META_IIFNAME), isNotIn('guarded'), verdict(NF_ACCEPT));
   rule('ARP: no address of somebody else', meta(NFT_META_PROTOCOL), compare(ETHERTYPE_ARP), address, isIn('taken', R(6)), meta(NFT_META_IIFNAME), sender, isNotIn('own'), drop);
   rule('no container is a router', protocol(ICMPV6), type(ROUTER_ADVERTISEMENT), drop);

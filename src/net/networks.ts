@@ -36,7 +36,7 @@ const MAX_MTU = 1500;
 const CHECK_MS = 5000;
 
 interface Network { readonly record: NetworkRecord; readonly addresses: NetworkAddresses }
-interface Sandbox { endpoints: readonly EndpointRecord[]; holds: Map<PortHold, string>; published: Elements | undefined }
+interface Sandbox { endpoints: readonly EndpointRecord[]; holds: PortHold[]; published: Elements | undefined }
 
 /**
  * All networks with their addresses, the nftables table and the endpoints. What is in memory is the truth: the kernel's table is made
@@ -148,7 +148,7 @@ export class Networks implements NetworkService {
     try {
       for (const wish of request.networks) bare.push(this.#reserveOne(request, wish, bare));
       const routed = withDefaultRoutes(bare, this.#find);
-      const holds = new Map<PortHold, string>();
+      const holds: PortHold[] = [];
       const endpoints = this.#withPorts(request, routed, holds);
       this.#sandboxes.set(request.containerId, { endpoints, holds, published: undefined });
       this.#guards({ add: endpoints });
@@ -338,12 +338,12 @@ export class Networks implements NetworkService {
   }
 
   /** The endpoints with the ports that are published through each. */
-  #withPorts(request: Pick<SandboxRequest, 'containerId' | 'containerName' | 'ports'> & { lenient?: boolean }, endpoints: readonly EndpointRecord[], holds: Map<PortHold, string>): EndpointRecord[] {
+  #withPorts(request: Pick<SandboxRequest, 'containerId' | 'containerName' | 'ports'> & { lenient?: boolean }, endpoints: readonly EndpointRecord[], holds: PortHold[]): EndpointRecord[] {
     if (request.ports.length === 0) return endpoints.map((each) => (each.ports.length === 0 ? each : { ...each, ports: [] }));
     try {
       const owner = request.containerName ?? request.containerId.slice(0, 12);
       const held = takePorts(this.#ports, request.ports, { owner, endpoints, find: this.#find, lenient: request.lenient === true });
-      for (const { hold, endpointId } of held) if (hold !== undefined) holds.set(hold, endpointId);
+      for (const { hold } of held) if (hold !== undefined) holds.push(hold);
       const byEndpoint = Map.groupBy(held, (port) => port.endpointId);
       return endpoints.map((each) => ({ ...each, ports: (byEndpoint.get(each.endpointId) ?? []).map(({ port }) => port) }));
     } catch (error) {
@@ -363,8 +363,8 @@ export class Networks implements NetworkService {
     const ports = before.flatMap((each) => each.ports);
     let endpoints = [...next];
     if (carriers(before) !== carriers(next) && (ports.length > 0 || request.ports.length > 0)) {
-      for (const hold of sandbox.holds.keys()) this.#ports.give(hold);
-      sandbox.holds = new Map();
+      for (const hold of sandbox.holds) this.#ports.give(hold);
+      sandbox.holds = [];
       endpoints = this.#withPorts({ ...request, lenient: true, ports: ports.length > 0 ? portWishes(ports) : request.ports }, next, sandbox.holds);
     }
     const published = this.#elementsOf(endpoints);
@@ -377,13 +377,13 @@ export class Networks implements NetworkService {
 
   #sandboxOf({ containerId, endpoints }: RunningSandbox): Sandbox {
     let sandbox = this.#sandboxes.get(containerId);
-    if (sandbox === undefined) this.#sandboxes.set(containerId, (sandbox = { endpoints, holds: new Map(), published: undefined }));
+    if (sandbox === undefined) this.#sandboxes.set(containerId, (sandbox = { endpoints, holds: [], published: undefined }));
     return sandbox;
   }
 
   /** Endpoints of an earlier life of this daemon. What is in the way is only told: the container runs already. */
   #adopt(endpoints: readonly EndpointRecord[]): void {
-    const holds = new Map<PortHold, string>();
+    const holds: PortHold[] = [];
     const attempt = (work: () => void): void => {
       try {
         work();
@@ -398,7 +398,7 @@ export class Networks implements NetworkService {
       const routed = this.#find(endpoint.networkId);
       for (const { protocol, hostIp, hostPort, containerPort } of endpoint.ports) {
         if (routed !== undefined && networkFacts(routed).gatewayMode[hostIp.includes(':') ? 6 : 4] === 'routed') continue;
-        attempt(() => holds.set(this.#ports.take({ protocol, hostIp, first: hostPort, last: hostPort, owner: endpoint.containerId.slice(0, 12), target: `${endpoint.address}:${containerPort}` }), endpoint.endpointId));
+        attempt(() => holds.push(this.#ports.take({ protocol, hostIp, first: hostPort, last: hostPort, owner: endpoint.containerId.slice(0, 12), target: { address: endpoint.address, port: containerPort } })));
       }
     }
     this.#sandboxes.set(endpoints[0]!.containerId, { endpoints, holds, published: undefined });
@@ -407,7 +407,7 @@ export class Networks implements NetworkService {
   #forgetSandbox(id: string, sandbox: Sandbox): void {
     this.#sandboxes.delete(id);
     this.#guards({ remove: sandbox.endpoints });
-    for (const hold of sandbox.holds.keys()) this.#ports.give(hold);
+    for (const hold of sandbox.holds) this.#ports.give(hold);
     for (const endpoint of sandbox.endpoints) {
       this.#giveAddresses(endpoint);
       if (endpoint.hostInterface !== '') this.#stragglers.add(endpoint.hostInterface);

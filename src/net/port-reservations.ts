@@ -3,7 +3,7 @@ import { NaruError } from '#spec/errors.ts';
 import { closeQuietly } from '#sys/descriptors.ts';
 import { errnoText } from '#sys/errno.ts';
 import { NR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM } from '#sys/numbers.ts';
-import { syscall } from '#sys/syscalls.ts';
+import { pointerOf, rawSyscall, syscall } from '#sys/syscalls.ts';
 import { ipBytes, tryParseIp } from './ip.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
@@ -14,8 +14,8 @@ export interface PortWish {
   readonly hostIp: string;
   readonly first: number;
   readonly last: number;
-  /** `172.17.0.2:80`, for the error. */
-  readonly target: string;
+  /** The container's, for the error: `172.17.0.2` and 80. */
+  readonly target: { readonly address: string; readonly port: number };
   /** Who wants it, for the error of the next one. */
   readonly owner: string;
 }
@@ -32,6 +32,7 @@ export interface PortHold {
 
 const AF_INET = 2, AF_INET6 = 10, IPPROTO_SCTP = 132, IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26, SOL_SOCKET = 1, SO_REUSEADDR = 2, SHUT_RD = 0;
 const EMFILE = 24, ENFILE = 23, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94, EADDRINUSE = 98;
+const PROTOCOL_KEY: Readonly<Record<Protocol, number>> = { tcp: 0, udp: 1, sctp: 2 };
 const isAny = (hostIp: string): boolean => hostIp === '0.0.0.0' || hostIp === '::';
 const sameFamily = (a: string, b: string): boolean => a.includes(':') === b.includes(':');
 
@@ -41,9 +42,12 @@ const sameFamily = (a: string, b: string): boolean => a.includes(':') === b.incl
  * we when they were first.
  */
 export class PortReservations {
-  readonly #held = new Map<string, PortHold[]>();
+  /** By protocol and port. Mostly one holds a number: a list is for several addresses. A thousand ports are taken one by one while a
+   *  container waits for its start, so nothing is made here that is not kept. */
+  readonly #held = new Map<number, PortHold | PortHold[]>();
   #nextEphemeral = 0;
-  #address: { text: string; bytes: Uint8Array } = { text: '', bytes: new Uint8Array() };
+  /** Of the address asked last: a thousand ports have the same. */
+  #name = new SocketName('0.0.0.0');
 
   /** Throws conflict, in Docker's words, when no port of the wish is free. */
   take(wish: PortWish): PortHold {
@@ -58,17 +62,16 @@ export class PortReservations {
   }
 
   give(hold: PortHold): void {
-    const key = `${hold.protocol}:${hold.port}`;
-    const holds = this.#held.get(key);
-    if (holds === undefined || !holds.includes(hold)) return;
+    const key = keyOf(hold.protocol, hold.port);
+    const held = this.#held.get(key);
+    if (held === hold) this.#held.delete(key);
+    else if (Array.isArray(held) && held.includes(hold)) this.#held.set(key, held.filter((each) => each !== hold));
+    else return;
     closeQuietly(hold.descriptor);
-    const rest = holds.filter((each) => each !== hold);
-    if (rest.length === 0) this.#held.delete(key);
-    else this.#held.set(key, rest);
   }
 
   closeAll(): void {
-    for (const holds of this.#held.values()) for (const hold of holds) closeQuietly(hold.descriptor);
+    for (const held of this.#held.values()) for (const { descriptor } of asList(held)) closeQuietly(descriptor);
     this.#held.clear();
   }
 
@@ -88,50 +91,65 @@ export class PortReservations {
     throw new NaruError('conflict', `all ports are allocated: none of ${low}-${high} is free for ${wish.hostIp} (${wish.protocol})`);
   }
 
-  /** Of the address asked last: a thousand ports have the same. */
-  #bytes(hostIp: string): Uint8Array {
-    if (this.#address.text !== hostIp) this.#address = { text: hostIp, bytes: ipBytes(tryParseIp(hostIp)!) };
-    return this.#address.bytes;
-  }
-
   #try(wish: PortWish, port: number): PortHold | NaruError {
-    const key = `${wish.protocol}:${port}`;
-    const holds = this.#held.get(key) ?? [];
-    const holder = holds.find((hold) => sameFamily(hold.hostIp, wish.hostIp) && (hold.hostIp === wish.hostIp || isAny(hold.hostIp) || isAny(wish.hostIp)));
+    const { protocol, hostIp, owner } = wish;
+    const key = keyOf(protocol, port);
+    const held = this.#held.get(key);
+    const holder = held === undefined ? undefined : asList(held).find((hold) => sameFamily(hold.hostIp, hostIp) && (hold.hostIp === hostIp || isAny(hold.hostIp) || isAny(hostIp)));
     if (holder !== undefined) {
-      return new NaruError('conflict', `Bind for ${wish.hostIp}:${port} failed: port is already allocated`, {
+      return new NaruError('conflict', `Bind for ${hostIp}:${port} failed: port is already allocated`, {
         errno: EADDRINUSE, hint: holder.owner === '' ? 'another container of this daemon publishes it: `naru ps` shows which' : `container ${holder.owner} publishes it`,
       });
     }
-    const descriptor = bindPort(wish.protocol, this.#bytes(wish.hostIp), port);
+    if (this.#name.hostIp !== hostIp) this.#name = new SocketName(hostIp);
+    const descriptor = bindPort(protocol, this.#name, port);
     if (descriptor < -1) {
-      const what = `failed to bind host port for ${wish.hostIp}:${port}:${wish.target}/${wish.protocol}`;
+      const { address, port: containerPort } = wish.target;
+      const what = `failed to bind host port for ${hostIp}:${port}:${address.includes(':') ? `[${address}]` : address}:${containerPort}/${protocol}`;
       return new NaruError('conflict', `${what}: ${errnoText(-descriptor)}`, { errno: -descriptor, hint: bindHint(-descriptor, port) });
     }
-    const hold: PortHold = { protocol: wish.protocol, hostIp: wish.hostIp, port, owner: wish.owner, descriptor };
-    this.#held.set(key, [...holds, hold]);
+    const hold: PortHold = { protocol, hostIp, port, owner, descriptor };
+    this.#held.set(key, held === undefined ? hold : [...asList(held), hold]);
     return hold;
   }
 }
 
+const keyOf = (protocol: Protocol, port: number): number => PROTOCOL_KEY[protocol] * 65536 + port;
+const asList = (held: PortHold | PortHold[]): readonly PortHold[] => (Array.isArray(held) ? held : [held]);
+
+/** sockaddr_in, sockaddr_in6 of one address, for every port: the latter has a flow label before its address. */
+class SocketName {
+  readonly hostIp: string;
+  readonly family: number;
+  readonly bytes: Uint8Array;
+  readonly pointer: number;
+
+  constructor(hostIp: string) {
+    const address = ipBytes(tryParseIp(hostIp)!);
+    this.hostIp = hostIp;
+    this.family = address.byteLength === 16 ? AF_INET6 : AF_INET;
+    this.bytes = new Uint8Array(this.family === AF_INET ? 16 : 28);
+    this.bytes[0] = this.family;
+    this.bytes.set(address, this.family === AF_INET ? 4 : 8);
+    this.pointer = pointerOf(this.bytes);
+  }
+}
+
 /** A bound descriptor; -1: no such protocol here; otherwise -errno. */
-function bindPort(protocol: Protocol, address: Uint8Array, port: number): number {
-  const [type, number] = protocol === 'udp' ? [SOCK_DGRAM, 0] : [SOCK_STREAM, protocol === 'sctp' ? IPPROTO_SCTP : 0];
-  const family = address.byteLength === 16 ? AF_INET6 : AF_INET;
-  const fd = syscall(NR.socket, family, type | SOCK_CLOEXEC, number);
+function bindPort(protocol: Protocol, name: SocketName, port: number): number {
+  const fd = rawSyscall(NR.socket, name.family, (protocol === 'udp' ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, protocol === 'sctp' ? IPPROTO_SCTP : 0, 0, 0, 0);
   if (fd === -EPROTONOSUPPORT || fd === -ESOCKTNOSUPPORT) return -1;
   if (fd < 0) return fd;
-  // sockaddr_in, sockaddr_in6: the latter has a flow label before its address
-  const name = new Uint8Array(family === AF_INET ? 16 : 28);
-  name.set([family, 0, port >> 8, port & 255]);
-  name.set(address, family === AF_INET ? 4 : 8);
-  if (family === AF_INET6) syscall(NR.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, new Int32Array([1]), 4);
-  let result = syscall(NR.bind, fd, name, name.byteLength);
+  name.bytes[2] = port >> 8;
+  name.bytes[3] = port & 255;
+  if (name.family === AF_INET6) syscall(NR.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, new Int32Array([1]), 4);
+  const bind = (): number => rawSyscall(NR.bind, fd, name.pointer, name.bytes.byteLength, 0, 0, 0);
+  let result = bind();
   if (result === -EADDRINUSE && protocol === 'tcp') {
     // Connections that the port's last owner closed linger for a minute: they are in nobody's way. With SO_REUSEADDR they are overlooked,
     // and so is whoever else binds like that; listening tells, and keeps the port when it ends.
     syscall(NR.setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([1]), 4);
-    result = syscall(NR.bind, fd, name, name.byteLength);
+    result = bind();
     if (result === 0) result = syscall(NR.listen, fd, 0);
     if (result === 0) syscall(NR.shutdown, fd, SHUT_RD);
     syscall(NR.setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([0]), 4);

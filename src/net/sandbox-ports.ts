@@ -59,7 +59,7 @@ function takeOne(reservations: PortReservations, request: PortRequest, { context
     }
     const { endpointId, address, routed } = way;
     if (routed) return { port: { containerPort, protocol, hostIp, hostPort: containerPort }, hold: undefined, endpointId };
-    const hold = reservations.take({ protocol, hostIp, ...wish, owner: context.owner, target: `${family === 6 ? `[${address}]` : address}:${containerPort}` });
+    const hold = reservations.take({ protocol, hostIp, ...wish, owner: context.owner, target: { address, port: containerPort } });
     return { port: { containerPort, protocol, hostIp: hold.hostIp, hostPort: hold.port }, hold, endpointId };
   };
   const wish = { first: request.hostPort, last: request.hostPortEnd };
