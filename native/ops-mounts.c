@@ -60,10 +60,51 @@ int op_open_tree(struct task *task, const struct op *op) {
   return fill_slot(task, op, 0, (int)sys(open_tree, at, arg_str(op, 2), arg_int(op, 3) | O_CLOEXEC));
 }
 
+/* Kernels before 5.12 have no mount_setattr: mount(2) on what is attached already, keeping its other flags. Not below it. */
+static int remount(int mount, u64 set, u64 clear, u64 propagation, u64 recursive) {
+  u64 st[32];
+  char path[40] = "/proc/self/fd/";
+  decimal(path + 14, (u64)mount);
+  if (set | clear) {
+    int error = (int)sys(fstatfs, mount, st);
+    if (error < 0) return error;
+    /* f_flags; the low bits are those of mount_attr too, the times have values of their own here, there and in mount(2). */
+    enum { LOW = 15, MS_NOATIME = 1 << 10, MS_NODIRATIME = 1 << 11, ST_RELATIME = 1 << 12, MS_RELATIME = 1 << 21, MS_STRICTATIME = 1 << 24 };
+    u64 now = st[10], flags = ((now & LOW) & ~clear) | (set & LOW);
+    if (clear & MOUNT_ATTR__ATIME) {
+      u64 time = set & MOUNT_ATTR__ATIME;
+      flags |= time == MOUNT_ATTR_NOATIME ? MS_NOATIME : time == MOUNT_ATTR_STRICTATIME ? MS_STRICTATIME : MS_RELATIME;
+    } else flags |= now & MS_NOATIME ? MS_NOATIME : now & ST_RELATIME ? MS_RELATIME : MS_STRICTATIME;
+    if (set & MOUNT_ATTR_NODIRATIME || (now & MS_NODIRATIME && !(clear & MOUNT_ATTR_NODIRATIME))) flags |= MS_NODIRATIME;
+    if ((error = (int)sys(mount, 0, path, 0, MS_REMOUNT | MS_BIND | flags, 0)) < 0) return error;
+  }
+  return propagation ? (int)sys(mount, 0, path, 0, propagation | (recursive ? MS_REC : 0), 0) : 0;
+}
+
 int op_mount_setattr(struct task *task, const struct op *op) {
-  int userns = arg_slot(task, op, 5, -1);
+  int userns = arg_slot(task, op, 5, -1), mount = arg_slot(task, op, 0, -1);
   struct mount_attr attr = {arg_int(op, 2), arg_int(op, 3), arg_int(op, 4), userns < 0 ? 0 : (u64)userns};
-  return (int)sys(mount_setattr, arg_slot(task, op, 0, -1), "", AT_EMPTY_PATH | arg_int(op, 1), &attr, sizeof attr);
+  u64 recursive = arg_int(op, 1) & AT_RECURSIVE;
+  int error = (int)sys(mount_setattr, mount, "", AT_EMPTY_PATH | arg_int(op, 1), &attr, sizeof attr);
+  /* Ids, and attributes of mounts below, cannot be had in another way. */
+  if (error != -ENOSYS || userns >= 0 || (recursive && (attr.set | attr.clear)) || ((attr.set | attr.clear) & ~MOUNT_ATTR_KNOWN)) return error;
+  error = remount(mount, attr.set, attr.clear, attr.propagation, recursive);
+  if (error != -EINVAL || task->laters == MAX_LATER) return error;
+  /* It is attached nowhere yet. */
+  task->later[task->laters++] = (struct later){arg_int(op, 0), attr.set, attr.clear, attr.propagation, recursive};
+  return 0;
+}
+
+static int remount_later(struct task *task, u64 slot) {
+  u32 kept = 0;
+  int error = 0;
+  for (u32 i = 0; i < task->laters; i++) {
+    struct later later = task->later[i];
+    if (later.slot != slot) task->later[kept++] = later;
+    else if (error == 0) error = remount(task->slots[slot], later.set, later.clear, later.propagation, later.flags);
+  }
+  task->laters = kept;
+  return error;
 }
 
 int op_attach(struct task *task, const struct op *op) {
@@ -73,7 +114,8 @@ int op_attach(struct task *task, const struct op *op) {
   /* A link may lead into /proc: over a directory of procfs goes procfs alone, or programs would believe what another says
    * of them (CVE-2019-16884). Looked at through the descriptor, which nobody can exchange. */
   if (is_directory(target) > 0 && on_procfs(target) && !on_procfs(mount)) return -EPERM;
-  return move_to(mount, target);
+  int error = move_to(mount, target);
+  return error < 0 || task->laters == 0 ? error : remount_later(task, arg_int(op, 0));
 }
 
 int op_target(struct task *task, const struct op *op) {
@@ -127,18 +169,6 @@ int op_mask(struct task *task, const struct op *op) {
   return error;
 }
 
-/* Kernels before 5.12 have no mount_setattr: remount what was just attached, keeping its other flags. */
-static int remount_readonly(int mount) {
-  u64 st[32];
-  char path[40] = "/proc/self/fd/";
-  decimal(path + 14, (u64)mount);
-  int error = (int)sys(fstatfs, mount, st);
-  if (error < 0) return error;
-  /* f_flags; ST_RELATIME alone has another value than MS_RELATIME. */
-  u64 keep = st[10], flags = (keep & 0xc0f) | (keep & 0x1000 ? 1u << 21 : 0);
-  return (int)sys(mount, 0, path, 0, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, 0);
-}
-
 int op_readonly(struct task *task, const struct op *op) {
   AUTO_FD target = in_root(arg_slot(task, op, 0, AT_FDCWD), arg_str(op, 1), O_PATH);
   if (target == -ENOENT || target == -ENOTDIR) return 0;
@@ -148,9 +178,9 @@ int op_readonly(struct task *task, const struct op *op) {
   struct mount_attr attr = {MOUNT_ATTR_RDONLY, 0, 0, 0};
   u64 flags = AT_EMPTY_PATH | (arg_int(op, 2) ? AT_RECURSIVE : 0);
   int set = (int)sys(mount_setattr, mount, "", flags, &attr, sizeof attr);
-  if (set < 0 && (set != -ENOSYS || arg_int(op, 2))) return set;
+  if (set < 0 && set != -ENOSYS) return set;
   int error = move_to(mount, target);
-  return error < 0 || set == 0 ? error : remount_readonly(mount);
+  return error < 0 || set == 0 ? error : remount(mount, MOUNT_ATTR_RDONLY, 0, 0, 0);
 }
 
 int op_mknod(struct task *task, const struct op *op) {

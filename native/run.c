@@ -87,6 +87,33 @@ void run_cleanup(struct task *task, const struct op *op, const u32 *index, u32 c
   }
 }
 
+/* The child goes on once it has been put into the group: from outside, where the right to do so is. */
+static i32 clone_then_join(u64 flags, int cgroup, int *pidfd) {
+  int gate[2];
+  u8 byte = 1;
+  int error = (int)sys(pipe2, gate, O_CLOEXEC);
+  if (error < 0) return error;
+  i32 pid = (i32)sys(clone, flags, 0, pidfd, 0, 0);
+  if (pid == 0) {
+    sys(close, gate[1]);
+    if (sys(read, gate[0], &byte, 1) != 1) quit(1);
+    sys(close, gate[0]);
+    return 0;
+  }
+  sys(close, gate[0]);
+  if (pid > 0) {
+    char text[24];
+    AUTO_FD procs = (int)sys(openat, cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC, 0);
+    error = procs < 0 ? procs : write_once(procs, text, decimal(text, (u64)pid));
+    if (error == 0) sys(write, gate[1], &byte, 1);
+  }
+  sys(close, gate[1]);
+  if (pid < 0 || error == 0) return pid;
+  sys(wait4, pid, 0, 0, 0); /* it ended at the gate */
+  if (pidfd) sys(close, *pidfd);
+  return error;
+}
+
 i32 clone_process(u64 flags, int cgroup, int exit_signal, int *pidfd) {
   struct clone_args args = {0};
   if (pidfd) {
@@ -101,8 +128,9 @@ i32 clone_process(u64 flags, int cgroup, int exit_signal, int *pidfd) {
   args.exit_signal = (u64)exit_signal;
   long pid = sys(clone3, &args, sizeof args);
   /* Some seccomp profiles answer ENOSYS so that libc falls back; the old call cannot say more than 32 bits of flags. */
-  if (pid == -ENOSYS && flags >> 32 == 0 && (flags & 0xff) == 0) pid = sys(clone, flags | (u64)exit_signal, 0, pidfd, 0, 0);
-  return (i32)pid;
+  if (pid != -ENOSYS || (flags & ~CLONE_INTO_CGROUP) >> 32 || flags & 0xff) return (i32)pid;
+  flags = (flags & ~CLONE_INTO_CGROUP) | (u64)exit_signal;
+  return cgroup < 0 ? (i32)sys(clone, flags, 0, pidfd, 0, 0) : clone_then_join(flags, cgroup, pidfd);
 }
 
 int sync_send(struct task *task, enum sync_kind kind, u32 value, int fd) {

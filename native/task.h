@@ -37,6 +37,7 @@ enum stdio_mode { STDIO_NULL, STDIO_PIPES, STDIO_PTY, STDIO_INHERIT };
 enum stdin_mode { STDIN_NONE, STDIN_OPEN, STDIN_ONCE };
 
 #define MAX_INHERIT 32
+#define MAX_LATER 8
 
 struct task {
   struct plan plan;
@@ -71,6 +72,10 @@ struct task {
 
   u32 inherits;
   struct { int fd, number; } inherit[MAX_INHERIT];
+
+  /* Attributes that this kernel cannot give to a mount before it is attached. */
+  u32 laters;
+  struct later { u64 slot, set, clear, propagation, flags; } later[MAX_LATER];
 };
 
 typedef int op_function(struct task *task, const struct op *op);

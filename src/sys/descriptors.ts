@@ -3,6 +3,7 @@ import {
   AF_UNIX, AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFL, F_SEAL_ALL, F_SETFL, MFD_ALLOW_SEALING, MFD_CLOEXEC,
   MSG_NOSIGNAL, NR, O_CLOEXEC, SIOCOUTQ, O_NONBLOCK, SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
 } from './numbers.ts';
+import { NaruError } from '#spec/errors.ts';
 import { check, cstring, syscall } from './syscalls.ts';
 import { ptr } from 'bun:ffi';
 
@@ -95,6 +96,8 @@ export function sendWithDescriptors(fd: number, message: Uint8Array, descriptors
   return result + 0 * (message.byteLength + iov.byteLength + control.byteLength);
 }
 
+const ENOSYS = 38;
+
 export function pidfdOpen(pid: number): number {
   return check(syscall(NR.pidfd_open, pid, 0), `pidfd_open ${pid}`);
 }
@@ -108,14 +111,11 @@ export function pidfdSignal(pidfd: number, signal: number): boolean {
 }
 
 /** Signals the process that has the number, if `isMeant` says so once its pidfd is held: a number that was given to another process
- *  meanwhile is never signalled. False when it is gone, or another. */
+ *  meanwhile is never signalled. False when it is gone, or another. Throws where there are no pidfds. */
 export function signalIf(pid: number, signal: number, isMeant: () => boolean): boolean {
-  let pidfd: number;
-  try {
-    pidfd = pidfdOpen(pid);
-  } catch {
-    return false;
-  }
+  const pidfd = syscall(NR.pidfd_open, pid, 0);
+  if (pidfd === -ENOSYS) throw new NaruError('unsupported', `cannot signal process ${pid}: the kernel, or a filter of system calls around naru, has no pidfd_open (Linux 5.3)`);
+  if (pidfd < 0) return false;
   try {
     return isMeant() && pidfdSignal(pidfd, signal);
   } finally {

@@ -1,5 +1,6 @@
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { type ErrorKind, NaruError } from '#spec/errors.ts';
+import type { OpName } from '#runtime/plan/ops.ts';
 import type { Plan, PlanOp } from '#runtime/plan/plan.ts';
 import { ERRNO, errnoName, errnoText } from '#sys/errno.ts';
 
@@ -59,9 +60,17 @@ const FRAMES: Readonly<Record<StartVerb, { readonly before: string; readonly aft
 const hintOf = (op: PlanOp, { op: index, errno }: StartFailure): string =>
   `operation ${index} of the plan (${op.section}: ${op.name}, "${op.why}")${op.source === undefined ? '' : `, from ${op.source}`} failed with ${errnoName(errno)}`;
 
+/** The call behind an operation, with the kernel that brought it: said when it is not there. */
+const NEEDED: Readonly<Partial<Record<OpName, string>>> = {
+  clone: 'clone3 (Linux 5.3)', mount_setattr: 'mount_setattr (Linux 5.12)', userns: 'mount_setattr (Linux 5.12)', fs_mount: 'fsopen (Linux 5.2)', open_tree: 'open_tree (Linux 5.2)',
+  ...Object.fromEntries(['open', 'write_at', 'attach', 'target', 'mask', 'readonly', 'mknod', 'symlink', 'copy_up', 'copy_mode', 'pty'].map((name) => [name, 'openat2 (Linux 5.6)'])),
+};
+
 /** One entry for each operation whose failure has words of its own. */
 function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciSpec; verb: StartVerb }): Explained {
   const { errno } = failure;
+  const needed = errno === ERRNO.ENOSYS ? NEEDED[op.name] : undefined;
+  if (needed !== undefined) return { text: `${op.why}: the kernel, or a filter of system calls around naru, has no ${needed}`, kind: 'unsupported', exitCode: FAILED };
   const reason = errnoText(errno);
   switch (op.name) {
     case 'exec':
