@@ -10,7 +10,7 @@ export const NR = {
   symlinkat: x64 ? 266 : 36, readlinkat: x64 ? 267 : 78, fchmodat: x64 ? 268 : 53, utimensat: x64 ? 280 : 88,
   newfstatat: x64 ? 262 : 79, statx: x64 ? 332 : 291, getdents64: x64 ? 217 : 61, openat: x64 ? 257 : 56,
   fchmod: x64 ? 91 : 52, fchown: x64 ? 93 : 55, setns: x64 ? 308 : 268, unshare: x64 ? 272 : 97, mount: x64 ? 165 : 40,
-  umount2: x64 ? 166 : 39, pivot_root: x64 ? 155 : 41, getpid: x64 ? 39 : 172, kill: x64 ? 62 : 129, dup3: x64 ? 292 : 24,
+  umount2: x64 ? 166 : 39, chroot: x64 ? 161 : 51, pivot_root: x64 ? 155 : 41, getpid: x64 ? 39 : 172, kill: x64 ? 62 : 129, dup3: x64 ? 292 : 24,
   pipe2: x64 ? 293 : 59, memfd_create: x64 ? 319 : 279, lgetxattr: x64 ? 192 : 9, fgetxattr: x64 ? 193 : 10,
   lsetxattr: x64 ? 189 : 6, fsetxattr: x64 ? 190 : 7, flistxattr: x64 ? 196 : 13, llistxattr: x64 ? 195 : 12,
   fsync: x64 ? 74 : 82, madvise: x64 ? 28 : 233, fdatasync: x64 ? 75 : 83, prctl: x64 ? 157 : 167, wait4: x64 ? 61 : 260, bpf: x64 ? 321 : 280,

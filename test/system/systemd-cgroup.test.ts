@@ -85,6 +85,17 @@ test('--systemd-cgroup: what systemd writes again at its reload is what was aske
   assert.equal(ok(`cat /sys/fs/cgroup/memory${SCOPE}/memory.limit_in_bytes`), '134217728');
 });
 
+test('--systemd-cgroup: restore puts what criu makes into a new scope, with its limits', () => {
+  const fake = join(import.meta.dirname, '../support/fake-criu.ts');
+  ok(`printf '#!/bin/sh\nexec ${process.execPath} ${fake} /srv/asked "$@"\n' >/srv/criu && chmod +x /srv/criu && ${RUNTIME} --criu /srv/criu checkpoint --image-path /srv/image box`);
+  assert.deepEqual(shown('ActiveState', 'LoadState'), ['ActiveState=inactive', 'LoadState=not-found']);
+  ok(`${RUNTIME} --criu /srv/criu restore -d -b /srv/bundle --image-path /srv/image box </dev/null >/dev/null 2>/srv/err || { cat /srv/err >&2; exit 1; }`);
+  const { cgroup } = JSON.parse(ok('cat /srv/asked')) as { cgroup: string };
+  for (const line of cgroup.trim().split('\n')) assert.ok(line.endsWith(`:${SCOPE}`), line);
+  assert.deepEqual(shown('ActiveState', 'MemoryLimit', 'TasksMax'), ['ActiveState=active', 'MemoryLimit=67108864', 'TasksMax=33']);
+  assert.equal(ok(`cat /sys/fs/cgroup/pids${SCOPE}/cgroup.procs | wc -l`), '1');
+});
+
 test('--systemd-cgroup: delete leaves no scope and no group; the name can be taken again, over the bus as well', () => {
   ok(`${RUNTIME} delete --force box`);
   assert.deepEqual(shown('ActiveState', 'LoadState'), ['ActiveState=inactive', 'LoadState=not-found']);

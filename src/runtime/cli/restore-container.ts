@@ -45,21 +45,23 @@ export async function restoreContainer(word: string, flags: RestoreFlags, contex
   const { spec } = bundle;
   const terminal = spec.process?.terminal === true;
   if (terminal && flags['console-socket'] === undefined && !flags['shell-job']) throw new NaruError('invalid', '/process/terminal: restore needs --console-socket, to which the terminal goes, or --shell-job');
-  if (context.systemdCgroup) throw new NaruError('unsupported', 'restore: not together with --systemd-cgroup');
   // Before anything is opened: criu mounts below its work directory, which must lie in the namespace that it is in.
   enterPrivateMounts();
+  if (flags['no-pivot']) leaveRamdisk();
   const setup = criuSetup(flags, context, 'restore.log');
   const [streams, kernel] = [STREAMS_FILE, MOUNTS_FILE].map((name) => readImage(setup.imagePath, name)) as [string[], ExternalMount[]];
   const cgroups = detectCgroups();
-  const cgroupPath = runtimeCgroupPath(id, spec.linux?.cgroupsPath);
+  const scope = context.systemdCgroup ? await (await import('./systemd-scope.ts')).prepareScope(id, spec, { helper: context.helper(), cgroups }) : undefined;
+  const cgroupPath = scope?.cgroupPath ?? runtimeCgroupPath(id, spec.linux?.cgroupsPath);
   const first: ContainerRecord = {
-    id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup: existingGroup(cgroups, cgroupPath), rootless: context.rootless,
-    noNewKeyring: true, layout: {}, creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
+    id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup: scope === undefined && existingGroup(cgroups, cgroupPath), rootless: context.rootless,
+    ...(scope !== undefined && { systemdUnit: scope.unit }), noNewKeyring: true, layout: {}, creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
   };
   const directory = claimContainer(context.root, first, bundle.config);
   const consoleSocket = flags['console-socket'] === undefined ? -1 : connectConsole(resolve(flags['console-socket']));
   let record = first;
   try {
+    await scope?.start();
     await prepareGround(first, bundle, { context, cgroups });
     const mounts = [...boundMounts(spec), ...kernel.filter((k) => !boundMounts(spec).some((bound) => bound.destination === k.destination))];
     const options: ProtoField[] = [
@@ -67,6 +69,7 @@ export async function restoreContainer(word: string, flags: RestoreFlags, contex
       ...mounts.map(({ destination, source }): ProtoField => [OPTION.extMnt, [[1, destination], [2, source]]]),
       ...cgroupRoots(cgroups, cgroupPath), ...inheritedStreams(streams, setup.descriptors), ...joinedNetwork(bundle, setup.descriptors),
       ...(flags['lsm-profile'] === undefined ? [] : [[OPTION.lsmProfile, flags['lsm-profile']] as const]),
+      ...(flags['lsm-mount-context'] === undefined ? [] : [[OPTION.lsmMountContext, flags['lsm-mount-context']] as const]),
     ];
     const written = (pid: number): void => {
       record = { ...first, init: { pid, startTime: readProcessStat(pid)?.startTime ?? 0 } };
@@ -91,6 +94,7 @@ export async function restoreContainer(word: string, flags: RestoreFlags, contex
     await removeContainer(record, { ...context, warn() {} });
     throw error;
   } finally {
+    scope?.settle();
     unmountRoot(directory);
     for (const fd of [...setup.directories, ...setup.descriptors, consoleSocket]) closeQuietly(fd);
   }
@@ -113,11 +117,12 @@ function readImage(imagePath: string, name: string): unknown {
 
 /** The container's groups with their limits, and the mount points in its rootfs: by a plan, as create makes them. */
 async function prepareGround(record: ContainerRecord, { spec, rootfs }: Bundle, { context, cgroups }: { context: RuntimeContext; cgroups: CgroupHost }): Promise<void> {
-  const { cgroupPath, foreignCgroup } = record;
-  ensureParents(cgroups, cgroupPath, { andItself: foreignCgroup && cgroups.version === 1 });
+  const { cgroupPath } = record;
+  const there = record.foreignCgroup || record.systemdUnit !== undefined;
+  ensureParents(cgroups, cgroupPath, { andItself: there && cgroups.version === 1 });
   const plan = planBuilder(undefined);
   plan.add('prepare', 'stdio', { mode: 0, stdin: 0 }, { why: 'restore' });
-  plan.splice(cgroupPlan(cgroups, { path: cgroupPath, resources: spec.linux?.resources ?? {}, parentsReady: true, mayExist: foreignCgroup }).prepare);
+  plan.splice(cgroupPlan(cgroups, { path: cgroupPath, resources: spec.linux?.resources ?? {}, parentsReady: true, mayExist: there }).prepare);
   plan.add('prepare', 'open', { slot: SLOT.root, at: SLOT.none, path: rootfs, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }, { why: 'the rootfs', pointer: '/root/path' });
   plan.add('prepare', 'clone', { flags: 0, cgroup: SLOT.none }, { why: 'who makes mount points' });
   boundMounts(spec).forEach(({ destination, source }) => {
@@ -138,6 +143,16 @@ async function prepareGround(record: ContainerRecord, { spec, rootfs }: Bundle, 
 function enterPrivateMounts(): void {
   check(syscall(NR.unshare, CLONE_NEWNS), 'unshare a mount namespace');
   check(syscall(NR.mount, null, '/', null, MS_REC | MS_PRIVATE, null), 'mount / private');
+}
+
+/** --no-pivot: criu, which pivots, cannot where "/" is the ramdisk that the machine started from. So for it "/" is a mount on top. */
+function leaveRamdisk(): void {
+  const here = process.cwd();
+  check(syscall(NR.mount, '/', '/', null, MS_BIND | MS_REC, null), 'bind / over itself');
+  // The new mount lies over "/", and only a lookup from above leads into it.
+  process.chdir('/..');
+  check(syscall(NR.chroot, '.'), 'chroot into the mount over /');
+  process.chdir(here);
 }
 
 /** criu wants the root to be a mount point. */

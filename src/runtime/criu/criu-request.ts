@@ -12,7 +12,7 @@ export const CRIU = { dump: 1, restore: 2, preDump: 4, notify: 6 } as const;
 export const OPTION = {
   imagesDirFd: 1, pid: 2, leaveRunning: 3, extUnixSk: 4, tcpEstablished: 5, shellJob: 7, fileLocks: 8, logLevel: 9, logFile: 10, pageServer: 11,
   notifyScripts: 12, root: 13, parentImg: 14, trackMem: 15, autoDedup: 16, workDirFd: 17, linkRemap: 18, extMnt: 23, manageCgroups: 24, cgRoot: 25, rstSibling: 26,
-  inheritFd: 27, manageCgroupsMode: 34, external: 37, emptyNs: 38, freezeCgroup: 44, tcpSkipInFlight: 46, lazyPages: 48, statusFd: 49, orphanPtsMaster: 50, lsmProfile: 53,
+  inheritFd: 27, manageCgroupsMode: 34, external: 37, emptyNs: 38, freezeCgroup: 44, tcpSkipInFlight: 46, lazyPages: 48, statusFd: 49, orphanPtsMaster: 50, lsmProfile: 53, lsmMountContext: 63,
 } as const;
 /** criu_cg_mode, by the names that --manage-cgroups-mode takes. */
 export const CGROUP_MODES: Readonly<Record<string, number>> = { ignore: 0, soft: 3, full: 4, strict: 5 };

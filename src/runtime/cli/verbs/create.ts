@@ -16,6 +16,7 @@ export const create: Verb = async (words, context) => {
 
 /** `run [options] ID`: create, start, and (in the foreground) wait and delete; exits as the program did. */
 export const run: Verb = async (words, context) => {
+  // --no-subreaper turns off what is never on: orphans of a container are nobody's of ours.
   const { flags, rest } = parseFlags(words, { ...COMMON, detach: { kind: 'bool', short: 'd' }, 'no-subreaper': bool, keep: bool });
   const options = { ...optionsOf(flags, context), id: onlyId(rest, 'run') };
   if (flags.detach) {

@@ -4,6 +4,7 @@ import { CRIU_FLAGS } from '../criu-flags.ts';
 import { restoreContainer } from '../restore-container.ts';
 import { onlyId } from '../words.ts';
 
+// --no-subreaper turns off what is never on: orphans of a container are nobody's of ours.
 const FLAGS = {
   ...CRIU_FLAGS, bundle: { kind: 'text', short: 'b' }, detach: { kind: 'bool', short: 'd' }, 'console-socket': text, 'pid-file': text, 'no-subreaper': bool, 'no-pivot': bool,
   'lsm-profile': text, 'lsm-mount-context': text,
