@@ -151,13 +151,13 @@ export function podmanEngine(root: string): BenchEngine | undefined {
 }
 
 /** Proportional set size of all processes whose command name matches, in MiB. */
-export function memory(processes: RegExp): number {
+export function memory(processes: RegExp, what: Share = 'Pss'): number {
   let kib = 0;
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     try {
       if (!processes.test(readFileSync(`/proc/${pid}/comm`, 'utf8').trim())) continue;
-      kib += proportionalSize(Number(pid)) * 1024;
+      kib += proportionalSize(Number(pid), what) * 1024;
     } catch {
       // it ended while we looked
     }
@@ -165,5 +165,9 @@ export function memory(processes: RegExp): number {
   return kib / 1024;
 }
 
+/** All of it, or what is no file's. */
+type Share = 'Pss' | 'Pss_Anon';
+
 /** Of one process, in MiB. */
-export const proportionalSize = (pid: number): number => Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
+export const proportionalSize = (pid: number, what: Share = 'Pss'): number =>
+  Number(new RegExp(`^${what}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;

@@ -78,35 +78,44 @@ export async function throughput(engines: readonly BenchEngine[], { record, call
   }
 }
 
-/** Networks and a container on them, through the API. */
+/**
+ * Networks and a container on them, through the API: one after another, where each waits for what the kernel does after the removal of
+ * the one before, and with a pause in between.
+ */
 export async function networkCycle(engine: BenchEngine, { record, call, api }: Bench): Promise<void> {
   const id = call(engine, 'run', '-d', 'busybox', 'sleep', '1000');
   const connection = api(engine);
-  const times: number[] = [];
-  for (let i = 0; i < 12; i++) {
-    const start = performance.now();
-    await connection.send('POST', '/networks/create', { Name: `bench-n${i}` });
-    await connection.send('POST', `/networks/bench-n${i}/connect`, { Container: id });
-    await connection.send('POST', `/networks/bench-n${i}/disconnect`, { Container: id });
-    await connection.send('DELETE', `/networks/bench-n${i}`);
-    if (i >= 2) times.push(performance.now() - start);
-  }
-  record('network create+connect+disconnect+rm', 'ms', engine.name, median(times));
+  const cycles = async (pause: number): Promise<number> => {
+    const times: number[] = [];
+    for (let i = 0; i < 12; i++) {
+      await wait(pause);
+      const start = performance.now();
+      await connection.send('POST', '/networks/create', { Name: `bench-n${i}` });
+      await connection.send('POST', `/networks/bench-n${i}/connect`, { Container: id });
+      await connection.send('POST', `/networks/bench-n${i}/disconnect`, { Container: id });
+      await connection.send('DELETE', `/networks/bench-n${i}`);
+      if (i >= 2) times.push(performance.now() - start);
+    }
+    return median(times);
+  };
+  record('network create+connect+disconnect+rm', 'ms', engine.name, await cycles(100));
+  record('  the same, no pause after the one before', 'ms', engine.name, await cycles(0));
   connection.close();
   call(engine, 'rm', '-f', id);
 }
 
-/** What the engine's processes take once they are idle: a daemon that trims itself does so when it has done something since. In MiB. */
+/** What is the engine's own (anonymous memory: program text comes and goes with what runs) once it is idle: a daemon that trims itself
+ *  does so when it has done something since. In MiB. */
 async function settledMemory(engine: BenchEngine, connection: ReturnType<Bench['api']>): Promise<number> {
   if (engine.name !== 'naru') {
     await wait(500);
-    return memory(engine.processes);
+    return memory(engine.processes, 'Pss_Anon');
   }
   for (let i = 0; i < 300; i++) await connection.send('GET', '/version');
   let least = Infinity;
   for (let i = 0; i < 10; i++) {
     await wait(250);
-    least = Math.min(least, proportionalSize(engine.pid?.() ?? 0));
+    least = Math.min(least, proportionalSize(engine.pid?.() ?? 0, 'Pss_Anon'));
   }
   return least;
 }
@@ -141,7 +150,7 @@ export async function manyPorts(engine: BenchEngine, { record, call, api }: Benc
   const withPorts = engine.name === 'naru' ? [await one(count), await one(count), await one(count)] : [await one(count)];
   const added = (of: (each: { ms: number; mib: number; processes: number }) => number): number => median(withPorts.map(of)) - median(without.map(of));
   record(`${count} published ports: added to the start`, 'ms', engine.name, added((each) => each.ms));
-  record(`${count} published ports: added memory (PSS)`, 'MiB', engine.name, added((each) => each.mib));
+  record(`${count} published ports: added memory`, 'MiB', engine.name, added((each) => each.mib));
   record(`${count} published ports: added processes`, '', engine.name, added((each) => each.processes));
   connection.close();
 }

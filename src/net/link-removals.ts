@@ -1,11 +1,12 @@
 import { NaruError } from '#spec/errors.ts';
 import { MessageWriter } from '#sys/netlink/message-writer.ts';
 import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
-import { writeDeleteLink } from '#sys/netlink/route-messages.ts';
+import { writeDeleteLink, writeGetLink } from '#sys/netlink/route-messages.ts';
 import { NETLINK_ROUTE } from '#sys/numbers.ts';
 
 const ENODEV = 19;
 const LOOK_MS = 1;
+const LOOPBACK = 1;
 
 /**
  * Deletes interfaces of the host. The kernel takes one off its lists within a millisecond (a veth pair) or twenty (a bridge), and
@@ -14,6 +15,8 @@ const LOOK_MS = 1;
 export class LinkRemovals {
   readonly #pending = new Map<string, Promise<void>>();
   readonly #log: (message: string) => void;
+  /** Those that the kernel has not answered yet. */
+  #working = 0;
 
   constructor(log: (message: string) => void) {
     this.#log = log;
@@ -33,13 +36,31 @@ export class LinkRemovals {
     return this.#pending.get(name)?.catch(() => {});
   }
 
-  async #remove(name: string): Promise<void> {
+  /**
+   * Resolves when the kernel takes requests again; undefined: it does. While it takes a bridge off (rcu_barrier, with the lock of all links
+   * held: 20 ms and more), every request about links waits: here a thread of the pool does, and not all whom this process serves.
+   */
+  kernelIsFree(): Promise<void> | undefined {
+    if (this.#working === 0) return undefined;
     const socket = new NetlinkSocket(NETLINK_ROUTE);
     const w = new MessageWriter();
-    writeDeleteLink(w, { name });
+    writeGetLink(w, { index: LOOPBACK });
+    return socket.requestElsewhere(w, 'look up the loopback interface').finally(() => socket.close());
+  }
+
+  async #remove(name: string): Promise<void> {
+    const socket = new NetlinkSocket(NETLINK_ROUTE);
+    const index = socket.interfaceIndex(name);
+    if (index === undefined) return socket.close();
+    const w = new MessageWriter();
+    writeDeleteLink(w, { index });
     let over = false;
-    const failed = socket.requestElsewhere(w, `delete interface ${name}`).then(() => undefined, (error: unknown) => error).finally(() => (over = true));
-    for (const start = performance.now(); !over && socket.seesInterface(name);) {
+    this.#working++;
+    const failed = socket.requestElsewhere(w, `delete interface ${name}`).then(() => undefined, (error: unknown) => error).finally(() => {
+      over = true;
+      this.#working--;
+    });
+    for (const start = performance.now(); !over && socket.seesInterface(index);) {
       // Mostly that is a matter of microseconds; a bridge, and whatever waits for the kernel's lock, takes its time
       const soon = performance.now() - start < LOOK_MS;
       await Promise.race([failed, new Promise((resolve) => (soon ? setImmediate(resolve) : setTimeout(resolve, LOOK_MS)))]);

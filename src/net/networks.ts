@@ -119,10 +119,7 @@ export class Networks implements NetworkService {
   }
 
   async make(network: NetworkRecord): Promise<void> {
-    for (const link of [network.link, this.#loop.out]) {
-      const gone = this.#removals.settled(link);
-      if (gone !== undefined) await gone;
-    }
+    for (const gone of [this.#removals.settled(network.link), this.#removals.settled(this.#loop.out), this.#removals.kernelIsFree()]) if (gone !== undefined) await gone;
     try {
       this.#ensureLink(network);
       this.#guards({ addNetwork: network });

@@ -18,7 +18,7 @@ const DEFAULT_SEND_BYTES = 128 * 1024;
 const MAX_DUMP_BYTES = 256 * 1024 * 1024;
 const DUMP_ATTEMPTS = 5;
 const EAGAIN = 11, EINTR = 4, EIO = 5, ENODEV = 19;
-const SIOCGIFINDEX = 0x8933, IFREQ_BYTES = 40, IFNAMSIZ = 16;
+const SIOCGIFNAME = 0x8910, SIOCGIFINDEX = 0x8933, IFREQ_BYTES = 40, IFNAMSIZ = 16;
 
 /**
  * A netlink socket in this process's network namespace. The kernel does the work inside sendto(2), so the answers are there when
@@ -47,11 +47,20 @@ export class NetlinkSocket {
     this.#answers(batch.acknowledged, () => what);
   }
 
-  /** Whether this namespace has an interface of that name. Takes none of the kernel's network locks. */
-  seesInterface(name: string): boolean {
+  /** The number of the interface of that name in this namespace; undefined: there is none. Takes none of the kernel's network locks,
+   *  but a kernel with modules looks for one that could make an interface that is missing, which takes milliseconds. */
+  interfaceIndex(name: string): number | undefined {
     const request = new Uint8Array(IFREQ_BYTES);
     request.set(new TextEncoder().encode(name).subarray(0, IFNAMSIZ - 1));
-    return syscall(NR.ioctl, this.#fd, SIOCGIFINDEX, request) !== -ENODEV;
+    if (syscall(NR.ioctl, this.#fd, SIOCGIFINDEX, request) === -ENODEV) return undefined;
+    return new DataView(request.buffer).getInt32(IFNAMSIZ, true);
+  }
+
+  /** Whether this namespace has an interface of that number. Takes none of the kernel's network locks, and looks for nothing that is missing. */
+  seesInterface(index: number): boolean {
+    const request = new Uint8Array(IFREQ_BYTES);
+    new DataView(request.buffer).setInt32(IFNAMSIZ, index, true);
+    return syscall(NR.ioctl, this.#fd, SIOCGIFNAME, request) !== -ENODEV;
   }
 
   /** Send the batch and read until the last message that asks for an acknowledgement has it (the very last one, when none
