@@ -175,7 +175,8 @@ test('exec -t in the foreground: a terminal with the size of the caller’s', ()
   const id = sleeping();
   const quoted = b.command('exec', '-t', id, 'sh', '-c', 'tty; stty size; exit 5').map((word) => `'${word}'`).join(' ');
   const said = spawnSync('script', ['-qec', `stty rows 17 cols 71; ${quoted}`, '/dev/null'], { encoding: 'utf8', timeout: 30_000, input: '' });
-  assert.match(said.stdout, /\/dev\/pts\/\d\r\n17 71\r\n/);
+  // The end of script's own input is a character to a terminal, which may echo it.
+  assert.match(said.stdout.replaceAll('^@', ''), /\/dev\/pts\/\d\r\n17 71\r\n/);
   assert.equal(said.status, 5);
 });
 
