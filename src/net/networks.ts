@@ -24,11 +24,11 @@ import { type Elements, containerElements, networkElements } from './nft-element
 import { type PortHold, PortReservations } from './port-reservations.ts';
 import type { AttachmentRequest, EndpointRecord, IpamPool, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
 import { type LoopUses, PacketLoop } from './packet-loop.ts';
+import { PublishedFlows } from './published-flows.ts';
 import { runSteps } from './run-steps.ts';
 import { freeInterface, withDefaultRoutes } from './sandbox-endpoints.ts';
 import { takePorts } from './sandbox-ports.ts';
 import { LinkRemovals } from './link-removals.ts';
-import { UdpFlows } from './udp-flows.ts';
 import { VethStragglers } from './veth-stragglers.ts';
 
 const MAX_MTU = 1500;
@@ -56,7 +56,7 @@ export class Networks implements NetworkService {
   readonly #pools: readonly SubnetPool[];
   readonly #log: (message: string) => void;
   readonly #stragglers: VethStragglers;
-  readonly #flows: UdpFlows;
+  readonly #flows: PublishedFlows;
   readonly #removals: LinkRemovals;
   readonly #firewall: Firewall;
   readonly #loop: PacketLoop;
@@ -78,7 +78,7 @@ export class Networks implements NetworkService {
     this.bridge = this.#defaultBridge(options, name);
     this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
     this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
-    this.#flows = new UdpFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
+    this.#flows = new PublishedFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     this.#removals = new LinkRemovals(this.#log);
     this.#loop = new PacketLoop({ route: this.#route, netfilter: this.#netfilter }, table);
     this.#guard = new FrameGuard(this.#netfilter, { table, find: this.#find, log: this.#log });
@@ -177,7 +177,7 @@ export class Networks implements NetworkService {
     if (sandbox.published !== undefined) return;
     sandbox.published = this.#elementsOf(endpoints);
     this.#change({ add: sandbox.published });
-    this.#flows.changed(endpoints.flatMap((each) => each.ports));
+    this.#flows.begun(endpoints);
   }
 
   async release(endpoints: readonly EndpointRecord[]): Promise<void> {
@@ -187,7 +187,7 @@ export class Networks implements NetworkService {
     this.#forgetSandbox(id, sandbox);
     if (sandbox.published === undefined || sandbox.published.size === 0) return;
     this.#nat.remove(sandbox.published);
-    this.#flows.changed(sandbox.endpoints.flatMap((each) => each.ports));
+    this.#flows.ended(sandbox.endpoints);
   }
 
   connect(running: RunningSandbox, request: SandboxRequest): EndpointRecord[] {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { inPrefix, parsePrefix, tryParseIp } from '#net/ip.ts';
 
 /** What one daemon may leave on a machine, as sorted lists: two snapshots are compared with deepEqual. */
 export interface Footprint {
@@ -15,7 +16,7 @@ export interface Footprint {
   nftElements: string[];
   /** Bridges of ours (by what they say of themselves), what is on them, their addresses and routes, tables. */
   networkObjects: string[];
-  /** Tracked udp flows to the containers: what was published no more is forgotten. */
+  /** Tracked flows to what containers published: what is published no more is forgotten. */
   flows: string[];
   directories: string[];
   descriptors: number;
@@ -69,7 +70,7 @@ export function footprint(scope: OracleScope): Footprint {
         ...output('ip', family, 'route', 'show', 'dev', bridge, 'scope', 'link').split('\n').filter((route) => route !== '').map((route) => `${bridge} ${route.split(' ')[0]}`),
       ]),
     ])].sort(),
-    flows: flowsTo(bridges.flatMap((bridge) => [...output('ip', '-4', '-o', 'addr', 'show', 'dev', bridge).matchAll(/inet (\S+)/g)].map(([, cidr]) => cidr as string))),
+    flows: flowsTo(bridges.flatMap((bridge) => [...output('ip', '-o', 'addr', 'show', 'dev', bridge, 'scope', 'global').matchAll(/inet6? (\S+)/g)].map(([, cidr]) => cidr as string))),
     directories: [...children(join(scope.dataRoot, 'snapshots')), ...children(join(scope.dataRoot, 'containers')), ...children(join(scope.stateDir, 'containers')), ...children(join(scope.dataRoot, 'tmp'))],
     descriptors: descriptorsOf(scope.daemonPid),
   };
@@ -77,18 +78,13 @@ export function footprint(scope: OracleScope): Footprint {
 
 const output = (command: string, ...args: string[]): string => spawnSync(command, args, { encoding: 'utf8' }).stdout;
 
-/** `dport=5353`: udp flows that were rewritten to an address of these subnets. */
+/** Flows of udp, tcp and sctp that were rewritten to an address of these subnets. */
 function flowsTo(subnets: readonly string[]): string[] {
-  const value = (address: string): number => address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
-  const ranges = subnets.map((cidr) => {
-    const [address = '', length = '32'] = cidr.split('/');
-    const size = 2 ** (32 - Number(length));
-    return { first: Math.floor(value(address) / size) * size, size };
-  });
+  const prefixes = subnets.map(parsePrefix);
   return lines('/proc/net/nf_conntrack').flatMap((line) => {
-    const [, to, port, from] = /^ipv4 .* udp .*?src=\S+ dst=(\S+) sport=\S+ dport=(\S+) .*?src=(\S+) /.exec(line) ?? [];
+    const [, protocol, to, port, from] = /^ipv[46] .* (udp|tcp|sctp) .*?src=\S+ dst=(\S+) sport=\S+ dport=(\S+) .*?src=(\S+) /.exec(line) ?? [];
     if (to === undefined || from === undefined || to === from) return [];
-    return ranges.some(({ first, size }) => value(from) >= first && value(from) < first + size) ? [`udp to ${to}:${port}, by ${from}`] : [];
+    return prefixes.some((prefix) => inPrefix(prefix, tryParseIp(from)!)) ? [`${protocol} to ${to}:${port}, by ${from}`] : [];
   }).sort();
 }
 

@@ -180,19 +180,58 @@ describe('endpoints from reservation to release', () => {
     }
   });
 
-  test('a client that never stops sending UDP gets to the container that publishes the port now', async () => {
-    const client = peer(host);
-    const ask = () => client.ask('udp', '127.0.0.1', 5353, { localPort: 40000, timeoutMs: 100 });
+  for (const family of [4, 6] as const) test(`a client that never stops sending UDP gets to the container that publishes the port now (IPv${family})`, async () => {
+    service.close();
+    host.within(() => removeNetwork(NAMES));
+    service = open(family === 6 ? { ipv6: 'fd0e::/64' } : {});
+    await reconcile();
+    const [address, client, listen] = family === 4 ? ['172.17.0.1', '172.17.0.1', '0.0.0.0'] : ['fd0e::1', 'fd0e::1', '::'];
+    const asker = peer(host);
+    const ask = () => asker.ask('udp', address, 5353, { localPort: 40000, timeoutMs: 100 });
     await ask(); // a flow that is not rewritten: nobody publishes the port yet
     const record = reserve('1', ports([5353, 53, 'udp']));
     await service.publish(record);
     runSteps(service.steps(record), host, a);
-    await peer(a).serve('udp', 53, 'a');
+    await peer(a).serve('udp', 53, 'a', listen);
     await pause(40);
-    assert.equal(await ask(), 'a 172.17.0.1');
+    assert.equal(await ask(), `a ${client}`);
     await service.release(record);
     await pause(40);
-    assert.notEqual(await ask(), 'a 172.17.0.1');
+    assert.notEqual(await ask(), `a ${client}`);
+  });
+
+  test('connections to a container that is gone are forgotten, their clients refused; those to who has its port now go on', async () => {
+    service.close();
+    host.within(() => removeNetwork(NAMES));
+    service = open({ ipv6: 'fd0e::/64' });
+    await reconcile();
+    const tracked = (port: string): number => Number(host.exec('sh', '-c', `grep -cE "^ipv[46] .* tcp .* dport=${port} " /proc/net/nf_conntrack || true`));
+    const forgotten = async (port: string): Promise<void> => {
+      for (const end = Date.now() + 10_000; tracked(port) > 0 && Date.now() < end;) await pause(50);
+      assert.equal(tracked(port), 0, `connections to ${port}`);
+    };
+    host.exec('sysctl', '-q', '-w', 'net.netfilter.nf_conntrack_tcp_loose=0'); // what is forgotten is not picked up again
+    let record = reserve('1', ports([8080, 80], [8081, 81]), { ipv4: '172.17.0.9' });
+    await service.publish(record);
+    runSteps(service.steps(record), host, a);
+    const server = peer(a);
+    await server.serve('tcp', 80, 'echo', '::');
+    await server.serve('tcp', 81, 'a81', '::');
+    const [four, six] = [peer(host), peer(host)];
+    assert.equal(await four.open('127.0.0.1', 8080), 'ok');
+    assert.equal(await six.open('::1', 8080), 'ok');
+    assert.match(await peer(host).ask('tcp', 'fd0e::1', 8081), /^a81/);
+    assert.ok(tracked('808[01]') >= 3);
+    await service.release(record);
+    // The same container comes back at once, as by a restart, with port and address
+    record = reserve('1', ports([8080, 80]), { ipv4: '172.17.0.9' });
+    await service.publish(record);
+    assert.equal(await four.say('still'), 'still');
+    await forgotten('8081');
+    assert.equal(await four.say('now'), 'now');
+    await service.release(record);
+    await forgotten('808[01]');
+    assert.equal(await peer(host).ask('tcp', '127.0.0.1', 8080, { timeoutMs: 1000 }), 'ECONNREFUSED');
   });
 
   test('an address rests before it is used again; a fixed one is given', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { AnswerWriter, RCODE, TYPE, endOfName, lifetimeOf, matches, nameBytes, nameText, newQuestion, readQuestion } from './message.ts';
+import { AnswerWriter, RCODE, TYPE, addressesOf, endOfName, lifetimeOf, matches, nameBytes, nameText, newQuestion, readQuestion } from './message.ts';
 
 const query = (name: string, { id = 7, type = TYPE.a, edns = 0 }: { id?: number; type?: number; edns?: number } = {}): Uint8Array => {
   const opt = edns === 0 ? [] : [0, 0, 41, edns >> 8, edns & 255, 0, 0, 0x80, 0, 0, 0];
@@ -120,7 +120,7 @@ test('every bent question is read or refused, and a good one is answered with it
   }), { numRuns: 2000 });
 });
 
-test('an upstream answer of any bytes has a lifetime or is broken', () => {
+test('an upstream answer of any bytes has a lifetime or is broken; what it names are whole addresses', () => {
   const asked = query('x.test');
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(4), fc.nat(4), (noise, answers, additional) => {
     const message = Uint8Array.from([...asked, ...noise]);
@@ -128,5 +128,26 @@ test('an upstream answer of any bytes has a lifetime or is broken', () => {
     message[11] = additional;
     const seconds = lifetimeOf(message, asked.byteLength - 4, 30);
     assert.ok(seconds === undefined || (seconds >= 0 && seconds <= 30));
+    if (seconds !== undefined) for (const address of addressesOf(message, asked.byteLength - 4)) assert.ok(address.byteLength === 4 || address.byteLength === 16);
   }), { numRuns: 3000 });
+});
+
+test('an upstream answer that is bent or cut anywhere, pointers of names included, is read or broken', () => {
+  const asked = query('x.test');
+  const record = (type: number, data: number[]): number[] => [0xc0, 12, type >> 8, type & 255, 0, 1, 0, 0, 0, 60, data.length >> 8, data.length & 255, ...data];
+  const good = Uint8Array.from([...asked, ...record(TYPE.cname, [1, 0x79, 0xc0, 14]), ...record(TYPE.a, [192, 0, 2, 1]), ...record(TYPE.aaaa, Array<number>(16).fill(1)), ...record(TYPE.soa, [0xc0, 12, 0xc0, 12, ...Array<number>(20).fill(1)])]);
+  good[2] = 0x81;
+  good[7] = 3;
+  good[9] = 1;
+  assert.deepEqual(addressesOf(good, asked.byteLength - 4).map((each) => each.byteLength), [4, 16]);
+  fc.assert(fc.property(fc.array(fc.tuple(fc.nat(good.byteLength - 1), fc.oneof(fc.nat(255), fc.constantFrom(0xc0, 0xff, 0))), { maxLength: 5 }), fc.nat(good.byteLength), fc.boolean(), (changes, length, cut) => {
+    const message = good.slice(0, cut ? Math.max(length, asked.byteLength) : undefined);
+    for (const [at, value] of changes) if (at < message.byteLength) message[at] = value;
+    const end = asked.byteLength - 4;
+    const seconds = lifetimeOf(message, end, 30);
+    assert.ok(seconds === undefined || (seconds >= 0 && seconds <= 30));
+    if (seconds !== undefined) for (const address of addressesOf(message, end)) assert.ok(address.byteLength === 4 || address.byteLength === 16);
+    assert.ok(['yes', 'case', 'no'].includes(matches(asked, message, end)));
+    for (let at = 0; at < message.byteLength; at++) assert.ok(endOfName(message, at, message.byteLength) <= message.byteLength);
+  }), { numRuns: 2000 });
 });

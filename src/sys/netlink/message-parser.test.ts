@@ -62,8 +62,20 @@ describe('netlink messages', () => {
   });
 
   test('a true message with some bytes changed is parsed or refused as corrupt', () => {
-    const w = new MessageWriter();
-    w.message(16, 0, () => {
+    const message = (body: (w: MessageWriter) => void): Uint8Array => {
+      const w = new MessageWriter();
+      w.message(16, 0, () => body(w));
+      return w.finish();
+    };
+    const tuple = (w: MessageWriter, type: number, port: number): void => w.nest(type, () => {
+      w.nest(1, () => [3, 4].forEach((side) => w.attribute(side, new Uint8Array(16).fill(side))));
+      w.nest(2, () => {
+        w.u8(1, 17);
+        w.be16(2, 4242);
+        w.be16(3, port);
+      });
+    });
+    const link = message((w) => {
       w.raw(new Uint8Array(16));
       w.string(3, 'eth0');
       w.nest(18, () => {
@@ -71,12 +83,36 @@ describe('netlink messages', () => {
         w.nest(2, () => w.u32(1, 7));
       });
     });
-    const good = w.finish();
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(good.byteLength - 1), fc.nat(255)), { maxLength: 4 }), (changes) => {
-      const bytes = good.slice();
-      for (const [at, value] of changes) bytes[at] = value;
-      onlyCorrupt(() => parseMessages(bytes).forEach(parseLink));
-    }), { numRuns: 500 });
+    const flow = message((w) => {
+      w.raw(Uint8Array.of(10, 0, 0, 0));
+      tuple(w, 1, 53);
+      tuple(w, 2, 5353);
+      w.be32(12, 99);
+    });
+    const chain = message((w) => {
+      w.raw(Uint8Array.of(1, 0, 0, 0));
+      w.string(1, 'filter');
+      w.string(3, 'FORWARD');
+      w.nest(4, () => {
+        w.be32(1, 2);
+        w.be32(2, 0);
+      });
+      w.be32(5, 0);
+    });
+    const route = message((w) => {
+      w.raw(Uint8Array.of(10, 64, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0));
+      w.attribute(1, new Uint8Array(16));
+      w.u32(4, 3);
+    });
+    const [found] = parseMessages(flow).map(parseFlow);
+    assert.deepEqual([found?.family, found?.destinationPort, found?.destination[0], found?.answerer[0]], [6, 53, 4, 3]);
+    for (const [good, parse] of [[link, parseLink], [flow, parseFlow], [chain, parseBaseChain], [route, parseRoute], [route, parseAddress]] as const) {
+      fc.assert(fc.property(fc.array(fc.tuple(fc.nat(good.byteLength - 1), fc.nat(255)), { maxLength: 4 }), fc.nat(good.byteLength), (changes, length) => {
+        const bytes = good.slice(0, length % 3 === 0 ? length : undefined);
+        for (const [at, value] of changes) if (at < bytes.byteLength) bytes[at] = value;
+        onlyCorrupt(() => parseMessages(bytes).forEach((each) => parse(each)));
+      }), { numRuns: 500 });
+    }
   });
 
   test('lengths that lie are refused', () => {
