@@ -103,6 +103,11 @@ for i in range(1000):
                 if s.recv(999)[3]&15==2: n+=1
         except TimeoutError: pass
         if n: break
+s.settimeout(10)
+try:
+    while not n:
+        if s.recv(999)[3]&15==2: n+=1
+except TimeoutError: pass
 print(n, flush=True)
 `], { stdio: ['ignore', 'pipe', 'inherit'] });
     let said = '';
