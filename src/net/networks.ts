@@ -522,11 +522,11 @@ const normalMac = (mac: string): string => [...macBytes(mac)].map((byte) => byte
 const portWishes = (ports: EndpointRecord['ports']): PortRequest[] =>
   ports.map(({ containerPort, protocol, hostIp, hostPort }) => ({ containerPort, protocol, hostIp, hostPort, hostPortEnd: hostPort }));
 
-/** Docker's whole sentence for a port that cannot be had, when we know whose it would be. */
+/** Docker's whole sentence for a port that cannot be had, when we know whose it would be; and Docker's kind, which is no conflict. */
 function withContainer(error: unknown, request: Pick<SandboxRequest, 'containerName'>, endpointId: string): unknown {
   if (!(error instanceof NaruError) || request.containerName === undefined) return error;
   const message = `failed to set up container networking: driver failed programming external connectivity on endpoint ${request.containerName} (${endpointId}): ${error.message}`;
-  return new NaruError(error.kind, message, {
+  return new NaruError(error.kind === 'conflict' ? 'internal' : error.kind, message, {
     cause: error, ...(error.errno === undefined ? {} : { errno: error.errno }), ...(error.hint === undefined ? {} : { hint: error.hint }),
   });
 }

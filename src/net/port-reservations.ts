@@ -5,6 +5,7 @@ import { errnoText } from '#sys/errno.ts';
 import { NR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM } from '#sys/numbers.ts';
 import { pointerOf, rawSyscall, syscall } from '#sys/syscalls.ts';
 import { ipBytes, tryParseIp } from './ip.ts';
+import { portHolder } from './port-holder.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
@@ -106,7 +107,7 @@ export class PortReservations {
     if (descriptor < -1) {
       const { address, port: containerPort } = wish.target;
       const what = `failed to bind host port for ${hostIp}:${port}:${address.includes(':') ? `[${address}]` : address}:${containerPort}/${protocol}`;
-      return new NaruError('conflict', `${what}: ${errnoText(-descriptor)}`, { errno: -descriptor, hint: bindHint(-descriptor, port) });
+      return new NaruError('conflict', `${what}: ${errnoText(-descriptor)}`, { errno: -descriptor, hint: bindHint(-descriptor, wish.protocol, port) });
     }
     const hold: PortHold = { protocol, hostIp, port, owner, descriptor };
     this.#held.set(key, held === undefined ? hold : [...asList(held), hold]);
@@ -159,8 +160,11 @@ function bindPort(protocol: Protocol, name: SocketName, port: number): number {
   return result;
 }
 
-function bindHint(errno: number, port: number): string {
-  if (errno === EADDRINUSE) return `another program uses it: \`ss -lnp sport = :${port}\` shows which`;
+function bindHint(errno: number, protocol: Protocol, port: number): string {
+  if (errno === EADDRINUSE) {
+    const holder = portHolder(protocol, port);
+    return holder === undefined ? `another program uses it: \`ss -lnp sport = :${port}\` shows which` : `${holder} uses it`;
+  }
   if (errno === EMFILE || errno === ENFILE) return 'the daemon holds a descriptor for each published port: raise its limit of open files';
   return 'the address must be one of this host\'s';
 }

@@ -5,7 +5,7 @@ import { createNetworkService } from '#net/create-network-service.ts';
 import type { NetworkOptions } from '#net/network-options.ts';
 import type { AttachmentRequest, EndpointRecord, PortRequest, NetworkService } from '#net/port.ts';
 import { removeNetwork } from '#net/remove-network.ts';
-import { isKind } from '#spec/errors.ts';
+import { type NaruError, isKind } from '#spec/errors.ts';
 import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
 import { NetPeer } from '#test/system/net-peer.ts';
 
@@ -67,11 +67,12 @@ describe('endpoints from reservation to release', () => {
     await other.serve('tcp', 8080, 'fair');
   });
 
-  test('a port that another program has is a conflict in Docker\'s words', async () => {
+  test('a port that another program has is an error in Docker\'s words and kind, which names the program', async () => {
     const other = peer(host);
     await other.serve('tcp', 8080, 'first');
     assert.throws(() => reserve('1', ports([8080, 80]), { containerName: 'web' }), (error: Error) => {
-      assert.ok(isKind(error, 'conflict'));
+      assert.ok(isKind(error, 'internal'));
+      assert.match((error as NaruError).hint ?? '', /^\S.* \(process \d+\) uses it$/);
       assert.match(error.message, /^failed to set up container networking: driver failed programming external connectivity on endpoint web \([0-9a-f]{64}\): failed to bind host port for 0\.0\.0\.0:8080:172\.17\.0\.2:80\/tcp: address already in use$/);
       return true;
     });

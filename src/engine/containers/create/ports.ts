@@ -1,5 +1,6 @@
 import { NaruError } from '#spec/errors.ts';
 import type { PortMap } from '#spec/engine-api.ts';
+import { tryParseIp } from '#net/ip.ts';
 import type { PortRequest } from '#net/port.ts';
 
 const bad = (text: string): NaruError => new NaruError('invalid', `invalid port specification: ${JSON.stringify(text)}`);
@@ -28,7 +29,9 @@ export function portRequests(bindings: PortMap | null | undefined, exposed: read
     const { port, protocol } = parsePort(key);
     // A port with an empty list: any free one, on all addresses.
     for (const binding of list === null || list.length === 0 ? [{ HostIp: '', HostPort: '' }] : list) {
-      const [from = '', to] = (binding.HostPort ?? '').split('-', 2);
+      const text = binding.HostPort ?? '';
+      if (!/^(\d+(-\d+)?)?$/.test(text)) throw bad(text);
+      const [from = '', to] = text.split('-', 2);
       const hostPort = from === '' ? 0 : parseNumber(from);
       const hostPortEnd = to === undefined ? hostPort : parseNumber(to);
       if (hostPortEnd < hostPort) throw bad(binding.HostPort);
@@ -46,6 +49,6 @@ export function portRequests(bindings: PortMap | null | undefined, exposed: read
 }
 
 function checkAddress(address: string): string {
-  if (address !== '' && !/^\[?[0-9a-fA-F:.]+\]?$/.test(address)) throw new NaruError('invalid', `invalid host IP address: ${address}`);
+  if (address !== '' && tryParseIp(address.replace(/^\[(.*)\]$/, '$1')) === undefined) throw new NaruError('invalid', `invalid host IP address: ${address}`);
   return address;
 }
