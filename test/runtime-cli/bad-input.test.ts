@@ -88,6 +88,7 @@ const CASES: readonly (readonly [name: string, change: Change, pointer: string])
   ['an unknown personality', at('/linux/personality', { domain: 'XENIX' }), '/linux/personality/domain'],
   ['an AppArmor profile that cannot be applied', at('/process/apparmorProfile', 'no-such-profile'), '/process/apparmorProfile'],
   ['a SELinux label that cannot be applied', at('/process/selinuxLabel', 'x'), '/process/selinuxLabel'],
+  ['a SELinux label of mounts that cannot be applied', at('/linux/mountLabel', 'x'), '/linux/mountLabel'],
   ['a configuration for another platform', at('/windows', {}), '/windows'],
   ['a hook that is relative', at('/hooks/prestart', [{ path: 'x' }]), '/hooks/prestart/0/path'],
   ['a hook without time', at('/hooks/prestart', [{ path: '/x', timeout: 0 }]), '/hooks/prestart/0/timeout'],

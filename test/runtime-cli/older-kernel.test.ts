@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, test } from 'node:test';
+import { after, afterEach, test as register } from 'node:test';
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { type Bundle, NARU, RuntimeBundles } from '../support/runtime-bundles.ts';
 
@@ -10,6 +10,12 @@ import { type Bundle, NARU, RuntimeBundles } from '../support/runtime-bundles.ts
 const b = new RuntimeBundles();
 afterEach(() => assert.deepEqual(b.left(), []));
 after(() => b.destroy());
+
+/** On emulated processors only what depends on the kernel's cgroups. */
+const IN_GUEST = /^without (clone3|cgroup\.kill)/;
+function test(name: string, work: () => void): void {
+  if (process.env['NARU_TEST_SLOW'] === undefined || IN_GUEST.test(name)) register(name, work);
+}
 
 const without = (calls: string): string[] => [process.execPath, join(import.meta.dirname, '../support/without-calls.ts'), calls, NARU, 'runtime', '--root', b.root];
 interface Ran { readonly status: number | null; readonly out: string; readonly err: string }

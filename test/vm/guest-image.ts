@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { buildProbe } from '../conformance/runtime/probe.ts';
 import { fixture } from '../fixtures/make-images.ts';
 import type { GuestKernel } from './guest-kernel.ts';
 
 const top = join(import.meta.dirname, '../..');
 /** Programs of this machine that the tests call, with the libraries that they need. */
-const PROGRAMS = ['nft', 'ip', 'curl', 'script', 'bash', 'docker', 'criu', 'tar', 'gzip'];
+const PROGRAMS = ['nft', 'ip', 'curl', 'script', 'bash', 'docker', 'criu', 'tar', 'gzip', 'strace', 'unshare'];
 /** Of the tree, what the tests in the guest read. */
 const TREE = ['src', 'test', 'scripts', 'native', 'package.json', 'tsconfig.json', 'dist/naru', 'node_modules/@oven', 'node_modules/yaml', 'node_modules/jose', 'node_modules/aws4fetch', 'node_modules/bcryptjs', 'node_modules/fast-check', 'node_modules/pure-rand'];
 const IMAGE_MEGABYTES = 1500;
@@ -46,6 +47,7 @@ export function makeGuestImage(options: { readonly kernel: GuestKernel; readonly
   cpSync(kernel.moduleRoot, join(root, 'lib/modules', kernel.version), { recursive: true });
   for (const path of TREE) cpSync(join(top, path), join(root, 'naru', path), { recursive: true });
   writeFileSync(join(root, 'helper/naru-helper'), options.helper);
+  buildProbe(join(root, 'helper/probe'));
   for (const name of ['busybox.tar', 'busybox-rootfs.tar']) copyFileSync(fixture(name), join(root, 'fixtures', name));
   writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n');
   writeFileSync(join(root, 'etc/group'), 'root:x:0:\n');

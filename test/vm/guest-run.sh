@@ -20,7 +20,7 @@ for port in /sys/class/virtio-ports/*; do
   [ "$(cat $port/name)" = results ] && exec >/dev/${port##*/} 2>&1
 done
 tests=$(sed -n 's/.*naru\.tests=\([^ ]*\).*/\1/p' /proc/cmdline | tr , ' ')
-export NARU_TEST_CACHE=/fixtures NARU_TEST_HELPER=/helper/naru-helper NARU_TEST=1 NARU_TEST_SLOW=1
+export NARU_TEST_CACHE=/fixtures NARU_TEST_HELPER=/helper/naru-helper NARU_TEST_PROBE=/helper/probe NARU_TEST=1 NARU_TEST_SLOW=1
 cd /naru || exit
 echo "guest: $(uname -r), up $(cut -d' ' -f1 /proc/uptime) s"
 # shellcheck disable=SC2086

@@ -6,7 +6,12 @@ import { parseFlags } from '../flags.ts';
 import { removeContainer } from '../remove-container.ts';
 import { onlyId } from '../words.ts';
 
-/** `delete [--force] ID`: a stopped or created container; with --force any, and none is no error. */
+/**
+ * `delete [--force] ID`: a stopped or created container; with --force any, and none is no error.
+ *
+ * That a created one goes without --force is runc's behaviour, not runtime.md's ("Delete": stopped alone). containerd's shim calls
+ * `delete` without it for a container whose start never came: refused, its first process and its groups would stay for ever.
+ */
 export const remove: Verb = async (words, context) => {
   const { flags, rest } = parseFlags(words, { force: { kind: 'bool', short: 'f' } });
   const id = onlyId(rest, 'delete');
