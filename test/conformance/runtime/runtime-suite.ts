@@ -96,6 +96,37 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       for (const ns of ['net', 'user', 'uts']) assert.equal(seen[`/proc/self/ns/${ns}`], own(ns), ns);
     });
 
+    test('user and mount namespaces that somebody else holds', async () => {
+      const map = '0 100000 1000';
+      const holder = spawn('unshare', ['-U', '-m', '--propagation', 'private', 'sleep', '100'], { stdio: 'ignore' });
+      try {
+        const at = `/proc/${holder.pid}`;
+        assert.ok(await until(() => readlinkSync(`${at}/ns/user`) !== readlinkSync('/proc/self/ns/user') && readFileSync(`${at}/cmdline`, 'utf8').startsWith('sleep')));
+        for (const file of ['uid_map', 'gid_map']) writeFileSync(`${at}/${file}`, map);
+        const bundleOf = (questions: string[], paths: Readonly<Record<string, string>>): { id: string; path: string } => {
+          const bundle = subject.bundle(questions, (s) => { s.linux!.namespaces = [...s.linux!.namespaces!.filter(({ type }) => paths[type] === undefined), ...Object.entries(paths).map(([type, path]) => ({ type, path }))] as never; });
+          for (const file of [bundle.rootfs, ...(readdirSync(bundle.rootfs, { recursive: true }) as string[]).map((f) => join(bundle.rootfs, f))]) lchownSync(file, 100_000, 100_000);
+          return bundle;
+        };
+        const user = bundleOf([], { user: `${at}/ns/user` });
+        const seen = JSON.parse(subject.bundles.run(['run', '-b', user.path, user.id]).out) as Seen;
+        assert.deepEqual([seen['/proc/self/ns/user'], seen.uidMap.trim().split(/\s+/).join(' '), seen.uid], [readlinkSync(`${at}/ns/user`), map, 0]);
+      } finally {
+        holder.kill('SIGKILL');
+      }
+      const mounts = spawn('unshare', ['-m', '--propagation', 'private', 'sleep', '100'], { stdio: 'ignore' });
+      try {
+        const at = `/proc/${mounts.pid}/ns/mnt`;
+        assert.ok(await until(() => readlinkSync(at) !== readlinkSync('/proc/self/ns/mnt') && readFileSync(`/proc/${mounts.pid}/cmdline`, 'utf8').startsWith('sleep')));
+        const before = readFileSync('/proc/self/mountinfo', 'utf8');
+        const seen = see([], (s) => { s.linux!.namespaces!.find(({ type }) => type === 'mount')!.path = at; });
+        assert.equal(seen['/proc/self/ns/mnt'], readlinkSync(at));
+        assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), before);
+      } finally {
+        mounts.kill('SIGKILL');
+      }
+    });
+
     test('a user namespace: mappings, devices, the owner of what is made', () => {
       const owner = 100_000;
       const { id, path, rootfs } = subject.bundle(['write', '/tmp/x', 'stat', '/dev/null', 'write', '/dev/null'], (s) => {
