@@ -9,15 +9,21 @@ import type { ErrorKind } from '#spec/errors.ts';
  *     layer   stdin: one tar                  the same
  *     commit  an upper directory              the same
  *     save    blobs to write                  stdout: the archive
- *     blob    stdin: lengths of a growing file  lines of JobEvent: a layer is unpacked while it comes (transfers/take-blob.ts)
+ *     blob    lengths of a growing file       the same: a layer is unpacked while it comes (transfers/take-blob.ts)
  *     relay   nothing                         the same: a layer of the store is unpacked once more, to be fitted to other parents
  *     verify  nothing                         the same: one progress line for each layer, with what is wrong with it
  *     sync    nothing                         the same: what was staged before is on disk now
  *     compress  a layer to compress           stdout: its bytes; stderr, at the end: their CompressedBlob
  *
+ * `internal core serve` does one job after another that comes on stdin as a line of JSON (relay, sync, and blob, whose lengths follow
+ * as decimal numbers, one a line); it ends with its first failure, which is its last line on stdout.
+ *
  * A job writes below its `incoming` directory only; it exits 0, or 1 with a JobFailure as JSON on stderr. When the daemon dies,
  * stdin or stdout breaks and so the job ends; the next daemon sweeps what it left.
  */
+/** What `internal core serve` does. */
+export type ServedJob = Extract<Job, { kind: 'blob' | 'relay' | 'sync' }>;
+
 export type Job =
   | { readonly kind: 'load'; readonly incoming: string; /** Take the images of this platform only. */ readonly platform?: { readonly os: string; readonly architecture: string } }
   | { readonly kind: 'layer'; readonly incoming: string }
@@ -44,7 +50,8 @@ export interface CompressedBlob { readonly digest: Digest; readonly size: number
 
 export type JobEvent =
   | { readonly kind: 'progress'; readonly name: string; readonly done: number; readonly total: number; readonly complete: boolean; readonly problem?: string }
-  | { readonly kind: 'result'; readonly result: JobResult };
+  | { readonly kind: 'result'; readonly result: JobResult }
+  | { readonly kind: 'failure'; readonly failure: JobFailure };
 
 /** All staged things are synced to disk. */
 export interface JobResult {

@@ -15,7 +15,7 @@ import { takeBlob } from '../transfers/take-blob.ts';
 import { packChunks } from '../trees/pack-tree.ts';
 import { HashThread } from './hash-thread.ts';
 import { readDescriptor } from './read-descriptor.ts';
-import type { CompressedBlob, Job, JobEvent, JobFailure, JobResult } from './job.ts';
+import type { CompressedBlob, Job, JobEvent, JobFailure, JobResult, ServedJob } from './job.ts';
 
 /** Between two progress lines of a layer, milliseconds. */
 const PROGRESS_EVERY = 100;
@@ -23,17 +23,17 @@ const PROGRESS_EVERY = 100;
 /** `internal core <job>`: does one job and exits. The job is JSON, or `-` when it comes on stdin. */
 export async function runJob(args: readonly string[]): Promise<void> {
   process.umask(0o022);
+  if (args[0] === 'serve') return await serveJobs();
   try {
     const job = JSON.parse(args[0] === '-' ? readFileSync(0, 'utf8') : (args[0] ?? 'null')) as Job;
     if (job.kind === 'save') await save(job);
     else if (job.kind === 'compress') writeAll(Buffer.from(JSON.stringify(await compress(job))), 2);
+    else if (job.kind === 'blob') throw new NaruError('invalid', 'a blob is taken by a helper that serves');
     else say({ kind: 'result', result: await stage(job) });
     process.exit(0);
   } catch (error) {
-    const { kind, message, hint } = asNaruError(error);
-    const failure: JobFailure = { kind, message, ...(hint === undefined ? {} : { hint }) };
     try {
-      writeSync(2, JSON.stringify(failure));
+      writeSync(2, JSON.stringify(failureOf(error)));
     } catch {
       // The daemon is gone.
     }
@@ -41,7 +41,58 @@ export async function runJob(args: readonly string[]): Promise<void> {
   }
 }
 
-async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<JobResult> {
+function failureOf(error: unknown): JobFailure {
+  const { kind, message, hint } = asNaruError(error);
+  return { kind, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** One job after another, until there is no more to do or one fails: what such a one leaves behind is gone with the process. */
+async function serveJobs(): Promise<void> {
+  const lines = linesOf(readDescriptor(0));
+  // Kept for all jobs: a thread costs a start.
+  let threads: readonly [HashThread, HashThread] | undefined;
+  try {
+    for (let line = await lines.next(); line.done !== true; line = await lines.next()) {
+      const job = JSON.parse(line.value) as ServedJob;
+      if (job.kind === 'blob' && job.threads) threads ??= [new HashThread(), new HashThread()];
+      say({ kind: 'result', result: job.kind === 'blob' ? await takeOne(job, lines, threads) : await stage(job) });
+    }
+    process.exit(0);
+  } catch (error) {
+    try {
+      say({ kind: 'failure', failure: failureOf(error) });
+    } catch {
+      // The daemon is gone.
+    }
+    process.exit(1);
+  }
+}
+
+async function takeOne(job: Extract<Job, { kind: 'blob' }>, lines: AsyncIterator<string>, threads: readonly [HashThread, HashThread] | undefined): Promise<JobResult> {
+  const report = progress();
+  const onProgress = (done: number): void => report({ name: 'blob', done, total: job.size, complete: done === job.size });
+  return { images: [], layers: [await takeBlob(lengthsIn(lines, job.size), job, { incoming: job.incoming, onProgress, ...(job.threads && threads !== undefined ? { hashes: threads } : {}) })] };
+}
+
+/** Of one file, until it is whole: the line after that is the next job's. */
+async function* lengthsIn(lines: AsyncIterator<string>, size: number): AsyncGenerator<number, void, undefined> {
+  for (let length = -1; length < size; ) {
+    const line = await lines.next();
+    if (line.done === true) return;
+    yield (length = Number(line.value));
+  }
+}
+
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
+  let rest = '';
+  for await (const chunk of chunks) {
+    const lines = (rest + Buffer.from(chunk).toString('utf8')).split('\n');
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}
+
+async function stage(job: Exclude<Job, { kind: 'save' | 'compress' | 'blob' }>): Promise<JobResult> {
   const { incoming } = job;
   switch (job.kind) {
     case 'load': {
@@ -54,11 +105,6 @@ async function stage(job: Exclude<Job, { kind: 'save' | 'compress' }>): Promise<
       const layer = await stageLayer(decompressed(readDescriptor(0)), { incoming, name: '0', hash: new HashThread() });
       sync(incoming);
       return { images: [], layers: [layer] };
-    }
-    case 'blob': {
-      const report = progress();
-      const onProgress = (done: number): void => report({ name: 'blob', done, total: job.size, complete: done === job.size });
-      return { images: [], layers: [await takeBlob(readDescriptor(0), job, { incoming, onProgress, ...(job.threads ? { hashes: [new HashThread(), new HashThread()] } : {}) })] };
     }
     case 'relay': {
       const layer = await stageLayer(chunksOf(layerTar(job.layer, job.recipe)), { incoming, name: '0', hash: new HashThread() });

@@ -18,6 +18,12 @@ export function command(self: SelfCommand, job: Job | undefined): [string, strin
   return [process.execPath, [new URL('./job-main.ts', import.meta.url).pathname, json]];
 }
 
+/** A process that does one job after another. */
+export function serveCommand(self: SelfCommand): [string, string[]] {
+  if (self !== undefined) return [self[0]!, [...self.slice(1), 'internal', 'core', 'serve']];
+  return [process.execPath, [new URL('./job-main.ts', import.meta.url).pathname, 'serve']];
+}
+
 /** Runs a job that stages layers; yields its progress, returns its result. `input` goes to its stdin. */
 export async function* runStagingJob(self: SelfCommand, job: Job, options: { input?: Readable; signal?: AbortSignal } = {}): AsyncGenerator<Extract<JobEvent, { kind: 'progress' }>, JobResult, undefined> {
   const [program, args] = command(self, job);
@@ -33,7 +39,7 @@ export async function* runStagingJob(self: SelfCommand, job: Job, options: { inp
     for await (const line of createInterface({ input: child.stdout!, crlfDelay: Infinity })) {
       const event = JSON.parse(line) as JobEvent;
       if (event.kind === 'result') result = event.result;
-      else yield event;
+      else if (event.kind === 'progress') yield event;
     }
     const failure = await ended;
     if (options.signal?.aborted === true) throw new NaruError('canceled', 'canceled');

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { Readable } from 'node:stream';
 import { isKind, NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import type { DataRoot } from '../data-root.ts';
 import type { StagedLayer } from '../images/publish-images.ts';
-import { runStagingJob, type SelfCommand } from '../jobs/start-job.ts';
+import { resultOf, type Helpers } from '../jobs/helpers.ts';
+import { download } from './download.ts';
 import type { PartialFiles } from './partial-files.ts';
 import type { Slots } from './slots.ts';
 import type { StageEvent, StageOptions } from './transfer-store.ts';
@@ -34,7 +34,7 @@ interface Coming {
 }
 
 /** Brings blobs and unpacks them, each at most once at a time, however many pulls want it. */
-export function createLayerIntake(context: { root: DataRoot; self: SelfCommand; partials: PartialFiles; slots: Slots }): LayerIntake {
+export function createLayerIntake(context: { root: DataRoot; helpers: Helpers; partials: PartialFiles; slots: Slots }): LayerIntake {
   const { root, partials } = context;
   const coming = new Map<Digest, Coming>();
 
@@ -108,20 +108,18 @@ export function createLayerIntake(context: { root: DataRoot; self: SelfCommand; 
 }
 
 /** Unpacks a layer of the store once more. */
-async function relay(local: LocalLayer, { signal }: StageOptions, { root, self }: { root: DataRoot; self: SelfCommand }): Promise<{ layer: StagedLayer; incoming: string }> {
+async function relay(local: LocalLayer, { signal }: StageOptions, { root, helpers }: { root: DataRoot; helpers: Helpers }): Promise<{ layer: StagedLayer; incoming: string }> {
   const incoming = root.newIncoming();
   try {
-    const job = runStagingJob(self, { kind: 'relay', incoming, ...local }, { signal });
-    let step = await job.next();
-    while (step.done !== true) step = await job.next();
-    return { layer: step.value.layers[0] as StagedLayer, incoming };
+    const { layers } = await resultOf(helpers.run({ kind: 'relay', incoming, ...local }, { signal }));
+    return { layer: layers[0] as StagedLayer, incoming };
   } catch (error) {
     await root.discard(incoming);
     throw error;
   }
 }
 
-async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEvent) => void, { root, self, partials, slots }: { root: DataRoot; self: SelfCommand; partials: PartialFiles; slots: Slots }): Promise<{ layer: StagedLayer; incoming: string }> {
+async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEvent) => void, { root, helpers, partials, slots }: { root: DataRoot; helpers: Helpers; partials: PartialFiles; slots: Slots }): Promise<{ layer: StagedLayer; incoming: string }> {
   const { digest, size } = blob;
   const free = await slots.take(options.signal);
   const incoming = root.newIncoming();
@@ -146,37 +144,31 @@ async function bring(blob: Blob, options: StageOptions, onEvent: (event: StageEv
   }
 
   async function unpack(offset: number, directory: string): Promise<StagedLayer> {
-    let downloaded = false;
+    const stop = new AbortController();
+    const signal = AbortSignal.any([options.signal, stop.signal]);
     const file = partials.open(digest, offset);
-    /** The bytes go to the file; how many there are goes to the helper that reads it. */
-    async function* lengths(): AsyncGenerator<Buffer, void, undefined> {
-      let done = offset;
-      onEvent({ phase: 'downloading', done });
-      yield Buffer.from(`${done}\n`);
-      if (done < size) {
-        for await (const chunk of options.open(offset, options.signal)) {
-          if (done + chunk.byteLength > size) throw new NaruError('corrupt', `more bytes than the ${size} that were announced`);
-          await file.append(chunk);
-          done += chunk.byteLength;
-          onEvent({ phase: 'downloading', done });
-          yield Buffer.from(`${done}\n`);
-        }
-      }
-      downloaded = true;
-      if (done === size) onEvent({ phase: 'downloaded' });
+    onEvent({ phase: 'downloading', done: offset });
+    const coming = download(offset < size ? options.open(offset, signal) : nothing(), file, { offset, size, onLength: (done) => onEvent({ phase: 'downloading', done }) });
+    let downloaded = false;
+    void coming.ended.then((whole) => {
+      downloaded = whole;
+      if (whole) onEvent({ phase: 'downloaded' });
       free(); // the next may come while this is still being unpacked
-    }
-    const input = Readable.from(lengths(), { objectMode: false, highWaterMark: 1 });
+    });
     try {
-      const job = runStagingJob(self, { kind: 'blob', incoming: directory, partial: partials.path(digest), offset, digest, size, threads: options.alone }, { input, signal: options.signal });
+      const job = helpers.run({ kind: 'blob', incoming: directory, partial: partials.path(digest), offset, digest, size, threads: options.alone }, { lengths: coming.lengths(), signal: options.signal });
       let step = await job.next();
       for (; step.done !== true; step = await job.next()) if (downloaded) onEvent({ phase: 'extracting', done: step.value.done });
       return step.value.layers[0] as StagedLayer;
     } finally {
+      stop.abort();
+      await coming.ended;
       file.close();
     }
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { isKind, NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import { chainIds, hexOf } from '../content/digest.ts';
@@ -6,7 +7,7 @@ import type { Database } from '../db/database.ts';
 import type { ImageTable } from '../images/image-table.ts';
 import { parseConfig, publishImages } from '../images/publish-images.ts';
 import type { SelfCommand } from '../jobs/start-job.ts';
-import { runStagingJob } from '../jobs/start-job.ts';
+import { openHelpers, resultOf } from '../jobs/helpers.ts';
 import type { ImageRecord } from '../store.ts';
 import { compressedLayer } from './compressed-layer.ts';
 import { openLayerBlobs } from './layer-blobs.ts';
@@ -34,7 +35,8 @@ const SMALL = 512 << 20;
 export function openTransfers(context: TransfersContext): TransferStore {
   const { db, root, self, images } = context;
   const partials = openPartialFiles(`${root.path}/pulls`);
-  const intake = createLayerIntake({ root, self, partials, slots: createSlots(context.downloads ?? DOWNLOADS) });
+  const helpers = openHelpers(self, Math.max(2, Math.min(DOWNLOADS, availableParallelism())));
+  const intake = createLayerIntake({ root, helpers, partials, slots: createSlots(context.downloads ?? DOWNLOADS) });
   const blobs = openLayerBlobs(db);
 
   function begin({ config, layers }: IncomingImage): PullSession {
@@ -123,8 +125,7 @@ export function openTransfers(context: TransfersContext): TransferStore {
   async function sync(): Promise<void> {
     const incoming = root.newIncoming();
     try {
-      const job = runStagingJob(self, { kind: 'sync', incoming });
-      while ((await job.next()).done !== true);
+      await resultOf(helpers.run({ kind: 'sync', incoming }));
     } finally {
       await root.discard(incoming);
     }

@@ -15,11 +15,11 @@ const LOOK_EVERY = 32 << 20;
 
 /**
  * One layer from a registry, while it comes: the daemon writes what it receives to the partial file and says on `lengths` how
- * many bytes there are by now (decimal numbers, one a line); here the file is read from its start, hashed, decompressed and
+ * many bytes there are by now; here the file is read from its start, hashed, decompressed and
  * unpacked. So a slow disk never holds the connection, nothing is held in memory, and what came before a crash is used. Throws
  * `corrupt` when the digest is not the one that was announced: nothing of it is visible by then.
  */
-export async function takeBlob(lengths: AsyncIterable<Uint8Array>, plan: BlobPlan, { incoming, onProgress, hashes }: { incoming: string; onProgress: (done: number) => void; /** Of the tar, and of the blob. */ hashes?: readonly [Digester, Digester] }): Promise<StagedLayer> {
+export async function takeBlob(lengths: AsyncIterable<number>, plan: BlobPlan, { incoming, onProgress, hashes }: { incoming: string; onProgress: (done: number) => void; /** Of the tar, and of the blob. */ hashes?: readonly [Digester, Digester] }): Promise<StagedLayer> {
   const fd = openSync(plan.partial, 'r');
   try {
     const file = new GrowingFile(fd, plan);
@@ -74,15 +74,10 @@ class GrowingFile {
     return this.#failure !== undefined;
   }
 
-  async listen(lengths: AsyncIterable<Uint8Array>): Promise<void> {
+  async listen(lengths: AsyncIterable<number>): Promise<void> {
     try {
-      let line = '';
-      for await (const chunk of lengths) {
-        const lines = (line + Buffer.from(chunk).toString('latin1')).split('\n');
-        line = lines.pop()!;
-        const last = lines.at(-1);
-        if (last === undefined) continue;
-        this.#length = Math.min(Number(last), this.#size);
+      for await (const length of lengths) {
+        this.#length = Math.min(length, this.#size);
         this.#wake();
       }
       if (this.#length < this.#size) throw new NaruError('unavailable', `the transfer ended after ${this.#length} of ${this.#size} bytes`);

@@ -40,7 +40,7 @@ export type StageEvent =
   | { readonly phase: 'extracting'; readonly done: number };
 
 export interface StageOptions {
-  /** Opens the blob's bytes from `offset` on. Not called when another pull brings the same blob just now. */
+  /** Opens the blob's bytes from `offset` on; a chunk is used until the next is asked for. Not called when another pull brings the same blob just now. */
   open(offset: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   onEvent(event: StageEvent): void;
   readonly signal: AbortSignal;

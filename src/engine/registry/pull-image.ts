@@ -129,7 +129,7 @@ async function stageAll(session: PullSession, { repository, layers, feed, signal
     const id = shortId(layer.digest);
     try {
       await session.stage(position, {
-        open: (offset, aborted) => repository.blob(layer, { offset, signal: aborted }),
+        open: (offset, aborted) => passing(repository.blob(layer, { offset, signal: aborted })),
         onEvent: (event) => showEvent(feed, event, { id, total: layer.size }),
         signal: until,
       });
@@ -148,6 +148,14 @@ function showEvent(feed: ProgressFeed, event: StageEvent, { id, total }: { id: s
   else {
     feed.step(id, 'Verifying Checksum');
     feed.step(id, 'Download complete');
+  }
+}
+
+/** Each chunk's memory is given back once the next is asked for: the collector would wait for dozens of megabytes. */
+async function* passing(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    if (chunk.byteLength === chunk.buffer.byteLength && chunk.buffer instanceof ArrayBuffer) chunk.buffer.transfer(0);
   }
 }
 
