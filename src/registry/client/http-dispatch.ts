@@ -99,12 +99,14 @@ function exchange(message: ClientRequest, request: RegistryRequest, patience: nu
   });
 }
 
+/** Bytes that are sent as one: each write costs as much again as 200 kB of it. */
+const PIECE = 1 << 20;
+
 /** Sends with back-pressure; every step counts as a sign of life. */
 async function send(message: ClientRequest, stream: AsyncIterable<Uint8Array>, alive: () => void): Promise<void> {
-  for await (const chunk of stream) {
+  for await (const piece of pieces(stream, alive)) {
     if (message.destroyed) return;
-    // A copy: the source may use the chunk's memory again while this waits in a queue.
-    if (!message.write(Buffer.from(chunk))) {
+    if (!message.write(piece)) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
           for (const event of ['drain', 'close', 'error', 'response']) message.off(event, done);
@@ -116,6 +118,26 @@ async function send(message: ClientRequest, stream: AsyncIterable<Uint8Array>, a
     alive();
   }
   message.end();
+}
+
+/** Copies, for the source may use a chunk's memory again while a piece waits in a queue: of PIECE bytes each, and what is left. */
+async function* pieces(stream: AsyncIterable<Uint8Array>, alive: () => void): AsyncGenerator<Buffer, void, undefined> {
+  let piece = Buffer.allocUnsafe(PIECE);
+  let used = 0;
+  for await (const chunk of stream) {
+    alive();
+    for (let at = 0; at < chunk.byteLength; ) {
+      const part = chunk.subarray(at, at + PIECE - used);
+      piece.set(part, used);
+      used += part.byteLength;
+      at += part.byteLength;
+      if (used < PIECE) continue;
+      yield piece;
+      piece = Buffer.allocUnsafe(PIECE);
+      used = 0;
+    }
+  }
+  if (used > 0) yield piece.subarray(0, used);
 }
 
 const flat = (response: IncomingMessage): Record<string, string | undefined> =>
