@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +64,27 @@ test('images --tree and the manifests of the API', () => {
   const inspected = d.api('GET', `/v1.51/images/${multi()}/json?manifests=1`).json as { Descriptor: { digest: string; mediaType: string }; Manifests: unknown[] };
   assert.equal(inspected.Manifests.length, 2);
   assert.equal(`${registry.host}/multi@${inspected.Descriptor.digest}`, d.ok('image', 'inspect', '-f', '{{index .RepoDigests 0}}', multi()));
+});
+
+test('push of a tag without a platform: the index with all platforms that are here; its digest stays while it is whole', () => {
+  const copy = `${registry.host}/whole:v1`;
+  d.ok('tag', multi(), copy);
+  const remote = (name: string): string => run('skopeo', ['inspect', '--tls-verify=false', '--raw', `docker://${name}`]).out;
+  assert.match(d.ok('push', copy), /v1: digest: sha256:/);
+  assert.equal(remote(copy), remote(multi()), 'the index that they came by');
+  for (const architecture of ['amd64', 'arm64']) {
+    const config = JSON.parse(run('skopeo', ['--override-arch', architecture, 'inspect', '--tls-verify=false', '--config', `docker://${copy}`]).out) as { architecture: string };
+    assert.equal(config.architecture, architecture);
+  }
+  d.ok('rmi', copy);
+  // Compressed in another way its parts have other digests: a new index, of which the image is known as well.
+  d.ok('tag', multi(), copy);
+  assert.equal(d.naru('push', '--compression', 'zstd', copy).code, 0);
+  const index = JSON.parse(remote(copy)) as { mediaType: string; manifests: { platform: { architecture: string } }[] };
+  assert.equal(index.mediaType, 'application/vnd.oci.image.index.v1+json');
+  assert.deepEqual(index.manifests.map(({ platform }) => platform.architecture).sort(), ['amd64', 'arm64']);
+  assert.match(d.ok('image', 'inspect', '-f', '{{.RepoDigests}}', copy), new RegExp(`whole@sha256:${createHash('sha256').update(remote(copy)).digest('hex')}`));
+  d.ok('rmi', copy);
 });
 
 test('save, load and push of one platform', () => {

@@ -2,7 +2,7 @@ import type { Descriptor } from '#spec/oci-image.ts';
 import type { Slots } from '#core/transfers/slots.ts';
 import type { KnownBlob, OutgoingLayer } from '#core/transfers/transfer-store.ts';
 import { GZIP_LAYER, ZSTD_LAYER } from './compose-manifest.ts';
-import type { Push } from './push-image.ts';
+import type { Push } from './push-one.ts';
 
 /** Repositories of the same registry that are asked for a blob. */
 const MAX_MOUNTS = 3;
