@@ -105,7 +105,7 @@ export class Networks implements NetworkService {
     this.#rebuild();
     this.#rebuildGuard();
     this.#watch();
-    for (const chain of foreignForwardDrops(this.#netfilter, this.#table)) this.#log(forwardDropWarning(chain, this.bridge.link));
+    for (const chain of foreignForwardDrops(this.#netfilter, { ownTable: this.#table, ipv6: [...this.#networks.values()].some(({ record }) => record.ipv6) })) this.#log(forwardDropWarning(chain, this.bridge.link));
   }
 
   design(request: NetworkRequest): NetworkRecord {

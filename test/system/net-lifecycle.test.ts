@@ -159,13 +159,20 @@ describe('endpoints from reservation to release', () => {
     }
   });
 
-  test('another program\'s firewall that drops what is forwarded is told of, with what to do', async () => {
-    host.exec('nft', 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }');
+  for (const family of ['ip', 'ip6']) test(`another program's firewall that drops what is forwarded is told of, with what to do (${family})`, async () => {
+    host.exec('nft', `add table ${family} filter; add chain ${family} filter FORWARD { type filter hook forward priority 0 ; policy drop ; }`);
     await reconcile();
+    if (family === 'ip6') {
+      assert.deepEqual(warnings, [], 'nobody has IPv6');
+      service.close();
+      host.within(() => removeNetwork(NAMES));
+      service = open({ ipv6: 'fd0e::/64' });
+      await reconcile();
+    }
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0]!, /table ip filter, chain FORWARD, policy drop/);
+    assert.match(warnings[0]!, new RegExp(`table ${family} filter, chain FORWARD, policy drop`));
     for (const command of warnings[0]!.matchAll(/nft (insert [^;]*)/g)) host.exec('nft', command[1]!);
-    host.exec('nft', 'delete', 'table', 'ip', 'filter');
+    host.exec('nft', 'delete', 'table', family, 'filter');
   });
 
   test('connections live on while the table is made anew', async () => {
