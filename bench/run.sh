@@ -7,5 +7,6 @@ mkdir -p dist/obj
 cc -O2 -static -Wno-format-truncation -o dist/obj/floor bench/floor.c || exit 1
 cc -O2 -static -o dist/obj/tiny-http bench/tiny-http.c || exit 1
 cc -O2 -static -o dist/obj/dns-client bench/dns-client.c || exit 1
+cc -O2 -static -o dist/obj/dns-floor bench/dns-floor.c || exit 1
 cc -O2 -static -o dist/obj/hide-cgroup2 bench/hide-cgroup2.c || exit 1
 exec "$bun" bench/run.ts "$@"

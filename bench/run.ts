@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture, makeFixtures } from '../test/fixtures/make-images.ts';
 import { dockerEngine, memory, naruEngine, podmanEngine, type BenchEngine } from './engines.ts';
-import { dnsAnswers } from './dns.ts';
+import { dnsAnswers, dnsFloor } from './dns.ts';
 import { type Bench, manyPorts, networkCycle, networkRestart, programsOf, throughput } from './net.ts';
 import { concurrentPulls, pushAndPull } from './registry.ts';
 import { planExecution, runtimeRun } from './runtime.ts';
@@ -228,7 +228,10 @@ try {
   if (selected('flow')) await throughput(engines, bench);
   if (selected('cycle')) for (const engine of withApi) await networkCycle(engine, bench);
   if (selected('ports')) for (const engine of withApi) await manyPorts(engine, bench);
-  if (selected('dns')) for (const engine of withApi) dnsAnswers(engine, bench);
+  if (selected('dns')) {
+    for (const engine of naru) dnsFloor(engine, bench);
+    for (const engine of withApi) dnsAnswers(engine, bench);
+  }
   if (selected('net-restart')) for (const engine of naru) await networkRestart(engine, bench, { containers: Number(process.env['CONTAINERS'] ?? 400), networks: 20 });
 } finally {
   for (const engine of engines) await engine.destroy();
