@@ -11,12 +11,13 @@ import { type Expression, compare, duplicate, hostU32, immediate, inInterface, m
 import { writeAddress, writeCreateLoop, writeLinkUp, writeRoute6, writeNoArp } from '#sys/netlink/route-messages.ts';
 import { deleteLink } from './bridge.ts';
 import { findLink } from './host-network.ts';
-import { ipBytes, tryParseIp } from './ip.ts';
+import { formatIp, ipBytes, ipFromBytes, tryParseIp } from './ip.ts';
 import { GATE_MARK, LOOPBACK6, PRIORITY_DSTNAT, PRIORITY_LAST, PRIORITY_RAW } from './nat-table.ts';
 import { tableExists } from './nat-state.ts';
 
 /** Of the pair, on no other link. */
 const NEIGHBOUR = '169.254.110.97', NEIGHBOUR6 = 'fe80::6e61:7275';
+const EEXIST = 17;
 /** Behind the one that leads to `lo`. */
 const METRIC = 4096;
 
@@ -83,10 +84,10 @@ export class PacketLoop {
       for (const [name, value] of [['rp_filter', '2'], ['forwarding', '1']] as const) writeFileSync(`/proc/sys/net/ipv4/conf/${this.gate}/${name}`, value);
       writeAddress(w, { link: gate, address: ipBytes(tryParseIp(NEIGHBOUR)!), prefixLength: 32 });
     }
-    if (uses.loopback6) writeRoute6(w, { link: gate, address: LOOPBACK6, metric: METRIC, type: 'local' });
-    // The kernel makes one of its own, a second or two after the link is up
-    if (existsSync('/proc/sys/net/ipv6')) writeRoute6(w, { link: { index }, address: ipBytes(tryParseIp(NEIGHBOUR6)!), metric: METRIC, type: 'unicast' });
     this.#route.request(w, () => `let ${this.gate} take packets to this host`);
+    if (uses.loopback6) this.#route6({ link: gate, address: LOOPBACK6, metric: METRIC, type: 'local' });
+    // The kernel makes one of its own, a second or two after the link is up
+    if (existsSync('/proc/sys/net/ipv6')) this.#route6({ link: { index }, address: ipBytes(tryParseIp(NEIGHBOUR6)!), metric: METRIC, type: 'unicast' });
     this.#chains(NFPROTO_IPV4, { index, flags, judge: uses.judge, loopback6: false });
     this.#chains(NFPROTO_IPV6, { index, flags, ...uses });
   }
@@ -103,6 +104,16 @@ export class PacketLoop {
       const batch = new NftBatch(this.#table, family);
       batch.deleteTable();
       this.#netfilter.request(batch.end().writer, batch.describe);
+    }
+  }
+
+  #route6(route: Parameters<typeof writeRoute6>[1]): void {
+    const w = new MessageWriter();
+    writeRoute6(w, route);
+    try {
+      this.#route.request(w, () => `route to ${formatIp(ipFromBytes(route.address))} by ${this.gate}`);
+    } catch (error) {
+      if (!(error instanceof NaruError) || error.errno !== EEXIST) throw error;
     }
   }
 

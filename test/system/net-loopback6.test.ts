@@ -69,6 +69,28 @@ describe('published ports at ::1', () => {
     });
   }
 
+  test('daemons side by side do not take one another\'s answers', async () => {
+    const other = { bridge: 'nrsix1', tableName: 'nrsix1' };
+    const c = new TestNamespace('naru-six-c');
+    const beside = host.within(() => createNetworkService({ ...other, ipv6: 'fd0f::/64' }));
+    const peer = new NetPeer(c);
+    try {
+      await host.within(() => beside.reconcile([], []));
+      const record = host.within(() => beside.reserve({ containerId: 'c'.repeat(64), networks: [{ networkId: beside.bridge.id }], ports: [port(8090, 80)] }));
+      runSteps(beside.steps(record), host, c);
+      await host.within(() => beside.publish(record));
+      await peer.serve('tcp', 80, 'c80', '::');
+      assert.match(await peers.host.ask('tcp', '::1', 8090), /^c80 fd6e:6172:75::/);
+      assert.equal(await peers.host.ask('tcp', '::1', 8080), `a80 ${STAND_IN}`);
+    } finally {
+      peer.close();
+      beside.close();
+      host.within(() => removeNetwork(other));
+      c.remove();
+    }
+    assert.equal(await peers.host.ask('tcp', '::1', 8080), `a80 ${STAND_IN}`);
+  });
+
   test('what nobody published there is as it was', async () => {
     assert.equal(await peers.host.ask('tcp', '::1', 8082), 'ECONNREFUSED');
     assert.equal(await peers.host.ask('tcp', '::1', 9999), 'the host ::1');

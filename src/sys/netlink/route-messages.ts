@@ -1,5 +1,5 @@
 import type { MessageWriter } from './message-writer.ts';
-import { AF_INET, AF_INET6, AF_UNSPEC, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE } from './netlink-constants.ts';
+import { AF_INET, AF_INET6, AF_UNSPEC, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE } from './netlink-constants.ts';
 import * as R from './route-constants.ts';
 
 /** How an interface is named in a message: by index, by name, or by an index that is filled in at run time. */
@@ -194,9 +194,10 @@ export function writeNoDefaultRoute(w: MessageWriter, family: 4 | 6, flags = 0):
   w.message(R.RTM_DELROUTE, flags, () => w.raw(routeHeader(family === 6)));
 }
 
-/** One IPv6 address by an interface: a neighbour there (unicast), or the host itself for what comes in by it (local). Nothing happens when it is there. */
+/** One IPv6 address by an interface: a neighbour there (unicast), or the host itself for what comes in by it (local). Other interfaces may have
+ *  routes to the same address. Fails with EEXIST. */
 export function writeRoute6(w: MessageWriter, { link, address, metric, type }: { link: { readonly index: number }; address: Uint8Array; metric: number; type: 'local' | 'unicast' }, flags = 0): void {
-  w.message(R.RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | flags, () => {
+  w.message(R.RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND | flags, () => {
     const [table, kind] = type === 'local' ? [R.RT_TABLE_LOCAL, R.RTN_LOCAL] : [R.RT_TABLE_MAIN, R.RTN_UNICAST];
     w.raw(new Uint8Array([AF_INET6, 128, 0, 0, table, R.RTPROT_BOOT, R.RT_SCOPE_UNIVERSE, kind, 0, 0, 0, 0]));
     w.attribute(R.RTA_DST, address);
