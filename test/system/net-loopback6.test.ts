@@ -43,10 +43,13 @@ describe('published ports at ::1', () => {
   after(() => {
     for (const peer of Object.values(peers ?? {})) peer.close();
     service?.close();
-    host.within(() => removeNetwork(NAMES));
-    assert.equal(host.exec('nft', 'list', 'ruleset'), '');
-    assert.doesNotMatch(host.ip('link') + host.ip('-6', 'route', 'show', 'table', 'local'), /nrsix0|ng[0-9a-f]{8}/);
-    for (const space of [host, a, b]) space?.remove();
+    try {
+      host.within(() => removeNetwork(NAMES));
+      assert.equal(host.exec('nft', 'list', 'ruleset'), '');
+      assert.doesNotMatch(host.ip('link') + host.ip('-6', 'route', 'show', 'table', 'local'), /nrsix0|ng[0-9a-f]{8}/);
+    } finally {
+      for (const space of [host, a, b]) space?.remove();
+    }
   });
 
   // The module br_netfilter has answers rewritten before the kernel looks at them: it would drop ::1 then
