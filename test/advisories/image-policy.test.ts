@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { OCI_CONFIG, OCI_MANIFEST, repository } from '../registry/harness.ts';
@@ -78,6 +78,25 @@ function refused(pattern: RegExp, ...args: string[]): void {
   assert.notEqual(ran.code, 0, `${args.join(' ')} went through: ${ran.out}`);
   assert.match(ran.err, pattern);
 }
+
+test('containers that were made before the policy, or before it changed, do not start past it; what runs is left to run', () => {
+  const [policy, strict] = [join(d.root, 'policy.json'), readFileSync(join(d.root, 'policy.json'))];
+  const set = (text: string | Uint8Array): void => writeFileSync(policy, text);
+  set('{ "default": "allow" }');
+  const [stopped, running] = [d.ok('create', evil(), 'true'), d.ok('run', '-d', evil(), 'sleep', '1000')];
+  const mounting = d.ok('create', '--mount', `type=image,source=${evil()},target=/x`, 'busybox', 'true');
+  set(strict);
+  for (const container of [stopped, mounting]) {
+    refused(/is not signed as the image policy demands/, 'start', container);
+    assert.equal(d.ok('inspect', '-f', '{{.State.Status}}', container), 'created');
+  }
+  refused(/is not signed as the image policy demands/, 'restart', '-t', '0', running);
+  assert.equal(d.ok('inspect', '-f', '{{.State.Status}}', running), 'running');
+  set('{ "default": "allow" }');
+  d.ok('start', '-a', stopped);
+  set(strict);
+  d.ok('rm', '-f', stopped, running, mounting);
+});
 
 test('a signature for another digest does not make this one good', async () => {
   const payload = payloadOf('team/evil', digests['good']!);

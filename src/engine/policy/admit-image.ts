@@ -8,6 +8,7 @@ import type { Repository } from '#registry/client/repository.ts';
 import type { ResolvedImage } from '#registry/client/resolve-image.ts';
 import { readSignatures } from '#registry/signatures/read-signatures.ts';
 import { verifyClaim, type VerifyKey } from '#registry/signatures/verify-signature.ts';
+import type { Container } from '../containers/container.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { signaturesInRegistry, signaturesInStore, type FoundSignatures } from './collect-signatures.ts';
 import type { Rule } from './image-policy.ts';
@@ -77,15 +78,30 @@ export function admitRun(engine: EngineContext, image: ImageRecord, name: string
   }
 }
 
+/** Before a container that is there starts: the policy may have come, or changed, after it was made. */
+export function admitStart(engine: EngineContext, container: Pick<Container, 'doc'>): void {
+  if (engine.policy.current() === undefined) return;
+  const { imageId, imageName, mounts } = container.doc;
+  const used = [{ id: imageId, name: imageName }, ...mounts.flatMap(({ type, source }) => (type === 'image' ? [{ id: source, name: source }] : []))];
+  for (const { id, name } of used) {
+    const image = id === '' ? undefined : engine.store.images.get(id as Digest);
+    if (image !== undefined) admitRun(engine, image, name);
+  }
+}
+
 /** Digests of manifests and indexes that truly lead to this image. */
 export function digestsOf({ store }: EngineContext, image: ImageRecord): Digest[] {
   const manifests = store.transfers.manifestsOf(image.id).filter(({ digest, bytes }) => {
     const { config } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Manifest>;
     return digestOf(bytes) === digest && config?.digest === image.id;
   }).map(({ digest }) => digest);
-  const indexes = manifests.flatMap((child) => store.documents.parents(child).filter(({ digest, bytes }) => {
-    const { manifests: list } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Index>;
-    return digestOf(bytes) === digest && Array.isArray(list) && list.some((one) => one.digest === child);
-  }).map(({ digest }) => digest));
-  return [...new Set([...manifests, ...indexes])];
+  const leading = new Set<Digest>(manifests);
+  // An index may lie in an index; each is looked at once, so circles end.
+  for (const child of leading) {
+    for (const { digest, bytes } of store.documents.parents(child)) {
+      const { manifests: list } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Index>;
+      if (digestOf(bytes) === digest && Array.isArray(list) && list.some((one) => one.digest === child)) leading.add(digest);
+    }
+  }
+  return [...leading];
 }

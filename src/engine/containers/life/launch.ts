@@ -17,6 +17,7 @@ import { networkNamesOf } from '../network-names.ts';
 import { portRequests } from '../create/ports.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
 import { buildTaskRequest } from '../to-spec/build-task-request.ts';
+import { admitStart } from '../../policy/admit-image.ts';
 import { updateLinkedHosts } from '../to-spec/links.ts';
 import { useVolumes } from '../../volumes/use-volumes.ts';
 import { handleExit } from './handle-exit.ts';
@@ -42,6 +43,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
   container.stopRequested = false;
   let prepared: PreparedTask | undefined;
   try {
+    admitStart(engine, container);
     const endpoints = span('net', 'reserve', () => reserveEndpoints(engine, container));
     state.endpoints = endpoints;
     span('engine', 'write state', () => saveState(engine.store.db, container));
@@ -150,7 +152,8 @@ function makeDirectories(engine: EngineContext, container: Container): void {
   mkdirSync(stateDirectory(engine, container.id), { recursive: true, mode: 0o700 });
   const { hostConfig } = container.doc;
   if (hostConfig.AutoRemove === true && hostConfig.LogConfig?.Type === 'none') return;
-  if (container.state.run === 1) mkdirSync(containerDirectory(engine, container.id), { recursive: true, mode: 0o710 });
+  // Not on the first run alone: that one may have failed before it came here.
+  mkdirSync(containerDirectory(engine, container.id), { recursive: true, mode: 0o710 });
   // The run before has been recorded in the row long ago.
-  else rmSync(exitFile(engine, container, container.state.run - 1), { force: true });
+  if (container.state.run > 1) rmSync(exitFile(engine, container, container.state.run - 1), { force: true });
 }

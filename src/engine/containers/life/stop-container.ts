@@ -5,6 +5,7 @@ import type { Container } from '../container.ts';
 import { saveState } from '../container-rows.ts';
 import { countsAsRunning } from '../container-state.ts';
 import { parseSignal } from '../create/signals.ts';
+import { admitStart } from '../../policy/admit-image.ts';
 import { launch } from './launch.ts';
 import { cancelRestart, KILL_DEADLINE_MS, settleStart, SIGKILL, SIGTERM, stopProcess, thaw, waitForExit } from './stop-process.ts';
 
@@ -25,6 +26,7 @@ export async function restartContainer(engine: EngineContext, container: Contain
   await container.mutex.run('restart', async () => {
     const { status } = container.state;
     if (status === 'removing' || status === 'dead') throw new NaruError('conflict', 'container is marked for removal and cannot be started');
+    admitStart(engine, container); // what may not start again goes on running
     if (countsAsRunning(status)) {
       container.stopRequested = true;
       await stopProcess(engine, container, { signal, timeout: options.timeout ?? container.doc.config.StopTimeout ?? 10 });
