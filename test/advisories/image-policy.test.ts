@@ -3,7 +3,7 @@ import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:cryp
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { OCI_CONFIG, OCI_MANIFEST, repository } from '../registry/harness.ts';
+import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, repository } from '../registry/harness.ts';
 import { TestDaemon } from '../support/daemon.ts';
 import { NaruRegistry } from '../support/naru-registry.ts';
 
@@ -39,13 +39,13 @@ const evil = (): string => `${registry.host}/team/evil:v1`;
 const payloadOf = (name: string, digest: string): string => JSON.stringify({ critical: { identity: { 'docker-reference': `${registry.host}/${name}` }, image: { 'docker-manifest-digest': digest }, type: 'cosign container image signature' }, optional: null });
 const signed = (payload: string, by = key): string => sign('sha256', Buffer.from(payload), { key: by, dsaEncoding: 'der' }).toString('base64');
 
-/** Puts a signature behind cosign's tag of the evil image, whatever it says. */
-async function plant(payload: string, signature: string): Promise<void> {
-  const at = repository(`http://${registry.host}`, 'team/evil');
+/** Puts a signature behind cosign's tag of the evil image, or another, whatever it says. */
+async function plant(payload: string, signature: string, { name, digest }: { name: string; digest: string } = { name: 'team/evil', digest: digests['evil']! }): Promise<void> {
+  const at = repository(`http://${registry.host}`, name);
   await at.put('{}');
   await at.put(payload);
   const sha256 = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
-  const answer = await at.putManifest(`${digests['evil']!.replace(':', '-')}.sig`, {
+  const answer = await at.putManifest(`${digest.replace(':', '-')}.sig`, {
     schemaVersion: 2, mediaType: OCI_MANIFEST, config: { mediaType: OCI_CONFIG, digest: sha256('{}'), size: 2 },
     layers: [{ mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', digest: sha256(payload), size: payload.length, annotations: { 'dev.cosignproject.cosign/signature': signature } }],
   }, OCI_MANIFEST);
@@ -96,6 +96,22 @@ test('containers that were made before the policy, or before it changed, do not 
   d.ok('start', '-a', stopped);
   set(strict);
   d.ok('rm', '-f', stopped, running, mounting);
+});
+
+test('a signature of an index that lists the index of an image is the image\'s, when it is pulled and when it runs', async () => {
+  const at = repository(`http://${registry.host}`, 'team/good');
+  const sha256 = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+  const index = (descriptor: object): string => JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [descriptor] });
+  const manifest = await at.send('GET', `/v2/team/good/manifests/${digests['good']}`);
+  const inner = index({ mediaType: manifest.headers.get('content-type'), digest: digests['good'], size: Number(manifest.headers.get('content-length')) });
+  const outer = index({ mediaType: OCI_INDEX, digest: sha256(inner), size: inner.length });
+  for (const [reference, text] of [[sha256(inner), inner], ['nested', outer]] as const) assert.equal((await at.putManifest(reference, text, OCI_INDEX)).status, 201);
+  const nested = `${registry.host}/team/good:nested`;
+  refused(/is not signed as the image policy demands/, 'pull', nested);
+  const payload = payloadOf('team/good', sha256(outer));
+  await plant(payload, signed(payload), { name: 'team/good', digest: sha256(outer) });
+  d.ok('pull', '-q', nested);
+  d.ok('run', '--rm', nested, 'true');
 });
 
 test('a signature for another digest does not make this one good', async () => {

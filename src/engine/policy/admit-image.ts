@@ -51,12 +51,12 @@ function enforce(rule: Rule, what: { name: string; path: string; found: () => re
 }
 
 /** Before a pull brings anything. Returns the signatures that were looked at, to be kept with the image. */
-export async function admitPull(engine: EngineContext, { repository, reference, resolved, name }: { repository: Repository; reference: { domain: string; path: string }; resolved: Pick<ResolvedImage, 'top' | 'manifest'>; name: string }, signal: AbortSignal): Promise<FoundSignatures[]> {
+export async function admitPull(engine: EngineContext, { repository, reference, resolved, name }: { repository: Repository; reference: { domain: string; path: string }; resolved: Pick<ResolvedImage, 'indexes' | 'manifest'>; name: string }, signal: AbortSignal): Promise<FoundSignatures[]> {
   const rules = engine.policy.current();
   if (rules === undefined) return [];
   const full = `${reference.domain}/${reference.path}`;
   const rule = rules.ruleFor(full);
-  const found = rule.kind === 'keys' ? await signaturesInRegistry(repository, [...new Set([resolved.top.digest, resolved.manifest.digest])], signal) : [];
+  const found = rule.kind === 'keys' ? await signaturesInRegistry(repository, [...resolved.indexes, resolved.manifest].map(({ digest }) => digest), signal) : [];
   enforce(rule, { name, path: rules.path, repository: full, found: () => found });
   return found;
 }

@@ -16,7 +16,7 @@ export async function* pullArtifact(engine: EngineContext, { repository, referen
   const tagOrDigest = reference.digest ?? reference.tag ?? 'latest';
   const full = reference.digest === undefined ? `${familiar}:${tagOrDigest}` : `${familiar}@${tagOrDigest}`;
   const names = [...new Set([full, `${familiar}@${found.digest}`])];
-  const signatures = await admitPull(engine, { repository, reference, resolved: { top: found, manifest: found }, name: full }, signal);
+  const signatures = await admitPull(engine, { repository, reference, resolved: { indexes: [], manifest: found }, name: full }, signal);
   yield { status: `Pulling from ${reference.path}`, id: tagOrDigest };
   const before = documents.find(full)?.digest;
   const stop = new AbortController();

@@ -83,16 +83,16 @@ async function artifactInstead({ repository }: Pull, error: unknown, { tagOrDige
   return found !== undefined && isArtifact(found) ? found : undefined;
 }
 
-/** Keeps what says something of the image: the index that it came by, signatures that were looked at, and all referrers when asked. */
+/** Keeps what says something of the image: the indexes that it came by, signatures that were looked at, and all referrers when asked. */
 async function keepAbout({ engine, repository, referrers }: Pull, { resolved, signatures, feed }: { resolved: ResolvedImage; signatures: FoundSignatures[]; feed: ProgressFeed }, signal: AbortSignal): Promise<void> {
   const { documents } = engine.store;
-  const { top, manifest } = resolved;
+  const { manifest } = resolved;
   await keepSignatures(documents, signatures);
-  const index = top.digest !== manifest.digest && documents.get(top.digest) === undefined;
-  if (!index && !referrers) return;
+  const indexes = resolved.indexes.filter(({ digest }) => documents.get(digest) === undefined);
+  if (indexes.length === 0 && !referrers) return;
   using intake = documents.intake();
-  const about = referrers ? await bringReferrers([top.digest, manifest.digest], intake, { repository, feed, signal }) : [];
-  intake.put([...(index ? [{ ...top, artifactType: undefined, subject: top.parsed.subject, blobs: [], children: top.parsed.manifests.map(({ digest }) => digest) }] : []), ...about]);
+  const about = referrers ? await bringReferrers([...resolved.indexes, manifest].map(({ digest }) => digest), intake, { repository, feed, signal }) : [];
+  intake.put([...indexes.map((index) => ({ ...index, artifactType: undefined, subject: index.parsed.subject, blobs: [], children: index.parsed.manifests.map(({ digest }) => digest) })), ...about]);
 }
 
 async function bring({ engine, repository, reference, platform }: Pull, { resolved, feed, names }: { resolved: ResolvedImage; feed: ProgressFeed; names: { tags: string[]; digests: string[] } }, signal: AbortSignal): Promise<void> {

@@ -9,6 +9,8 @@ import { fitness, formatPlatform } from './platform.ts';
 export interface ResolvedImage {
   /** What the reference names: its digest is the one that `pull` prints. */
   readonly top: FetchedManifest;
+  /** Indexes on the way from there to the manifest, `top` first. */
+  readonly indexes: readonly FetchedManifest[];
   /** The image manifest; the same as `top` unless that is an index. */
   readonly manifest: FetchedManifest;
   readonly config: Descriptor;
@@ -35,9 +37,10 @@ export async function resolveImage(fetch: (reference: string) => Promise<Fetched
   const seen = new Set<Digest>();
   const top = await fetch(reference);
 
-  async function choose(found: FetchedManifest, depth: number): Promise<FetchedManifest | undefined> {
+  /** The way from here to the image's manifest, which is the last. */
+  async function choose(found: FetchedManifest, depth: number): Promise<FetchedManifest[] | undefined> {
     seen.add(found.digest);
-    if (!isIndexType(found.mediaType)) return found;
+    if (!isIndexType(found.mediaType)) return [found];
     if (depth >= MAX_DEPTH) throw new NaruError('corrupt', `invalid index ${found.digest}: indexes are nested deeper than ${MAX_DEPTH}`);
     for (const child of candidates(found, platform)) {
       if (seen.has(child.digest)) throw new NaruError('corrupt', `invalid index ${found.digest}: it leads back to ${child.digest}`);
@@ -46,14 +49,15 @@ export async function resolveImage(fetch: (reference: string) => Promise<Fetched
       if (next.bytes.byteLength !== child.size) throw new NaruError('corrupt', `manifest ${child.digest} has ${next.bytes.byteLength} bytes, its descriptor says ${child.size}`);
       if (next.mediaType !== child.mediaType) throw new NaruError('corrupt', `manifest ${child.digest} is a ${next.mediaType}, its descriptor says ${child.mediaType}`);
       const chosen = await choose(next, depth + 1);
-      if (chosen !== undefined) return chosen;
+      if (chosen !== undefined) return [found, ...chosen];
     }
     return undefined;
   }
 
-  const manifest = await choose(top, 0);
-  if (manifest === undefined) throw new NaruError('not-found', `no matching manifest for ${formatPlatform(platform)} in the manifest list entries`, { hint: offered(top) });
-  return { top, manifest, ...partsOf(manifest, name) };
+  const way = await choose(top, 0);
+  if (way === undefined) throw new NaruError('not-found', `no matching manifest for ${formatPlatform(platform)} in the manifest list entries`, { hint: offered(top) });
+  const manifest = way.at(-1)!;
+  return { top, indexes: way.slice(0, -1), manifest, ...partsOf(manifest, name) };
 }
 
 /** Best first. Attestations and other artifacts among them are skipped; what names no platform comes last. */
