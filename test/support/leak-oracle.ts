@@ -41,42 +41,59 @@ function children(path: string): string[] {
   return existsSync(path) ? readdirSync(path).sort().map((name) => join(path, name)) : [];
 }
 
-/** Shims by the sockets that they listen on below our state directory. */
-function shimsOf(stateDir: string): string[] {
-  return lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path.startsWith(`${stateDir}/`) && path.endsWith('shim.sock')).sort();
-}
-
-const resolversOf = (stateDir: string): string[] => lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path === `${stateDir}/dns.sock`);
-
 /** The veth pair by which packets come in once more, while a network needs it. */
 export const loopOf = ({ nftTable }: OracleScope): string => `ng${createHash('sha256').update(nftTable).digest('hex').slice(0, 8)}o`;
 
+/** `ip -j addr`, as far as it is read. */
+interface Link { readonly ifname: string; readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number; readonly scope: string }[] }
+
+/** Two programs are asked, for everything at once: this runs after every test. */
 export function footprint(scope: OracleScope): Footprint {
-  const tables = output('nft', 'list', 'tables').split('\n').filter((line) => line.endsWith(` ${scope.nftTable}`));
-  const elements = tables.flatMap((table) => [...output('nft', '-j', 'list', ...table.split(' ')).matchAll(/"elem": \[(.*?)\]\}/gs)].map((m) => `${table}: ${m[1]}`)).sort();
-  const bridges = [...output('ip', '-d', 'link').matchAll(/^\d+: ([^:@\s]+)(?:(?!^\d+: )[^])*?alias (\S+)/gm)].filter(([, , alias]) => alias === `${scope.nftTable}:`).map(([, name]) => name as string).sort();
-  const linkNames = spawnSync('ip', ['-o', 'link', 'show', 'master', scope.bridge], { encoding: 'utf8' }).stdout.split('\n').filter((l) => l !== '').map((l) => (l.split(': ')[1] ?? '').split('@')[0] as string).sort();
+  const links = JSON.parse(output('ip', '-j', 'addr')) as Link[];
+  const { tables, elements } = nftables(scope.nftTable);
+  const bridges = links.filter(({ ifname }) => lines(`/sys/class/net/${ifname}/ifalias`)[0]?.split(' ')[0] === `${scope.nftTable}:`);
+  const on = (bridge: string): string[] => links.filter(({ ifname }) => existsSync(`/sys/class/net/${bridge}/lower_${ifname}`)).map(({ ifname }) => ifname);
+  const sockets = lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path.startsWith(`${scope.stateDir}/`));
   return {
     mounts: lines('/proc/self/mountinfo').filter((l) => l.includes(scope.dataRoot) || l.includes(scope.stateDir)),
-    links: linkNames,
+    links: on(scope.bridge).sort(),
     cgroups: cgroupsBelow(scope.cgroupParent),
-    shims: shimsOf(scope.stateDir),
-    resolvers: resolversOf(scope.stateDir),
+    shims: sockets.filter((path) => path.endsWith('shim.sock')).sort(),
+    resolvers: sockets.filter((path) => path === `${scope.stateDir}/dns.sock`),
     nftElements: elements,
-    networkObjects: [...tables, ...(existsSync(`/sys/class/net/${loopOf(scope)}`) ? [loopOf(scope)] : []), ...bridges.flatMap((bridge) => [
-      bridge, ...output('ip', '-o', 'link', 'show', 'master', bridge).split('\n').map((line) => line.split(': ')[1] ?? '').filter((name) => name !== ''),
-      ...['-4', '-6'].flatMap((family) => [
-        ...[...output('ip', family, '-o', 'addr', 'show', 'dev', bridge, 'scope', 'global').matchAll(/inet6? (\S+)/g)].map(([, address]) => `${bridge} ${address}`),
-        ...output('ip', family, 'route', 'show', 'dev', bridge, 'scope', 'link').split('\n').filter((route) => route !== '').map((route) => `${bridge} ${route.split(' ')[0]}`),
+    networkObjects: [
+      ...tables, ...links.filter(({ ifname }) => ifname === loopOf(scope)).map(({ ifname }) => ifname),
+      ...bridges.flatMap(({ ifname, addr_info }) => [
+        ifname, ...on(ifname), ...(addr_info ?? []).filter((each) => each.scope === 'global').map(({ local, prefixlen }) => `${ifname} ${local}/${prefixlen}`), ...routesBy(ifname),
       ]),
-    ])].sort(),
-    flows: flowsTo(bridges.flatMap((bridge) => [...output('ip', '-o', 'addr', 'show', 'dev', bridge, 'scope', 'global').matchAll(/inet6? (\S+)/g)].map(([, cidr]) => cidr as string))),
+    ].sort(),
+    flows: flowsTo(bridges.flatMap(({ addr_info }) => (addr_info ?? []).filter((each) => each.scope === 'global').map(({ local, prefixlen }) => `${local}/${prefixlen}`))),
     directories: [...children(join(scope.dataRoot, 'snapshots')), ...children(join(scope.dataRoot, 'containers')), ...children(join(scope.stateDir, 'containers')), ...children(join(scope.dataRoot, 'tmp'))],
     descriptors: descriptorsOf(scope.daemonPid),
   };
 }
 
-const output = (command: string, ...args: string[]): string => spawnSync(command, args, { encoding: 'utf8' }).stdout;
+/** Tables of this name in every family, and what the sets and maps in them hold. */
+function nftables(name: string): { tables: string[]; elements: string[] } {
+  interface Named { readonly family: string; readonly table: string; readonly name: string; readonly elem?: readonly unknown[] }
+  // Two answers, a line each. A whole ruleset would be ten times as slow: every table of ours has sets.
+  const listed = output('nft', '-j', 'list sets; list maps').split('\n').filter((line) => line !== '').flatMap((line) => (JSON.parse(line) as { nftables: readonly Readonly<Record<string, Named>>[] }).nftables);
+  const tables = [...new Set(listed.flatMap(({ set, map }) => [set, map]).flatMap((each) => (each?.table === name ? [`table ${each.family} ${name}`] : [])))];
+  const elements = listed.flatMap(({ set, map }) => [set, map]).flatMap((each) => (each?.table === name && (each.elem?.length ?? 0) > 0 ? each.elem!.map((element) => `table ${each.family} ${name}, ${each.name}: ${JSON.stringify(element)}`) : []));
+  return { tables, elements: elements.sort() };
+}
+
+/** Destinations reached directly by an interface, the kernel's way of writing them; IPv6's link-local ones come and go with the carrier. */
+const routesBy = (name: string): string[] => [
+  ...lines('/proc/net/route').map((line) => line.split('\t')).filter(([device, , gateway]) => device === name && gateway === '00000000').map(([, destination]) => `${name} to ${destination}`),
+  ...lines('/proc/net/ipv6_route').map((line) => line.split(/\s+/)).filter((fields) => fields.at(-1) === name && !/^f[ef]/.test(fields[0]!)).map(([destination, length]) => `${name} to ${destination}/${length}`),
+];
+
+const output = (command: string, ...args: string[]): string => {
+  const ran = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20 });
+  if (ran.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${ran.stderr}`);
+  return ran.stdout;
+};
 
 /** Flows of udp, tcp and sctp that were rewritten to an address of these subnets. */
 function flowsTo(subnets: readonly string[]): string[] {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { request } from 'node:http';
 import { describe, test } from 'node:test';
 import { NARU } from '../support/daemon.ts';
 import { sleep, suite, until } from '../support/two-clients.ts';
@@ -22,19 +21,7 @@ function begin(...words: string[]): Promise<Ended> {
   }));
 }
 
-interface Answer { readonly status: number; readonly text: string }
-
-/** One request over a connection of its own. */
-function ask(method: string, path: string, body?: unknown): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ socketPath: d.socket, method, path: `/v1.51${path}`, agent: false, timeout: 30_000, headers: body === undefined ? {} : { 'Content-Type': 'application/json' } }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (part: string) => (text += part)).on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
-    });
-    sent.on('timeout', () => sent.destroy(new Error(`${method} ${path} is not answered`))).on('error', reject);
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
+const ask = (method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> => d.ask(method, path, body);
 
 /** Statuses of requests, all sent at once. */
 const statuses = async (...requests: readonly (readonly [method: string, path: string, body?: unknown])[]): Promise<number[]> =>

@@ -255,7 +255,11 @@ const ROWS: Readonly<Record<string, Row | readonly Row[]>> = {
     assert.equal(ran.code, 125);
     assert.match(ran.err, /No such image: nonesuch:v1/);
   }, refused(['--pull', 'sometimes'], /invalid pull option: 'sometimes': must be one of "always", "missing" or "never"/)],
-  'quiet': refused(['-q', '--pull', 'always'], /./),
+  'quiet': (call, cli) => {
+    // A registry that does not answer takes its time: one of them asks it.
+    const ran = cli === 'docker' ? call('run', '--rm', '-q', 'busybox', 'echo', 'ran') : call('run', '-q', '--pull', 'always', 'busybox', 'true');
+    assert.deepEqual([ran.code, ran.out], cli === 'docker' ? [0, 'ran\n'] : [125, '']);
+  },
   'read-only': sh(['--read-only'], 'touch /x 2>&1; true', /Read-only file system/),
   'restart': async (call) => {
     must(call, 'run', '-d', '--name', 'cc', '--restart', 'on-failure:2', 'busybox', 'false');
@@ -328,8 +332,7 @@ describe('each flag of run', () => {
     test(`--${flag}`, async () => {
       for (const cli of CLIS) {
         for (const row of Array.isArray(rows) ? rows as Row[] : [rows as Row]) await check(row, cli);
-        const left = s.d.ok('ps', '-aq');
-        if (left !== '') s.d.ok('rm', '-f', '-v', ...left.split('\n'));
+        await s.d.removeAll();
       }
     });
   }
