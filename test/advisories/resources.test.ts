@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { NARU } from '../support/daemon.ts';
 import { sleep, suite } from '../support/two-clients.ts';
 
 /** A container that takes all that it can get: the machine and the daemon stay usable. */
-const { d } = suite();
+const { d, scratch } = suite();
 
 test('a fork bomb within its limit', () => {
   d.ok('run', '-d', '--name', 'bomb', '--pids-limit', '60', '--cpus', '0.3', 'busybox', 'sh', '-c', 'f() { f | f & }; f; sleep 100');
@@ -56,4 +58,38 @@ test('a client of logs or events that stopped reading harms nobody', async () =>
 test('many terminals at once', () => {
   for (let i = 0; i < 15; i++) d.ok('run', '-dt', 'busybox', 'sleep', '100');
   assert.match(d.docker('run', '--rm', '-t', 'busybox', 'tty').out, /pts/);
+});
+
+test('cgroups: a container makes none, a privileged one may, and all that it made goes with it', () => {
+  const flood = (...flags: string[]): string => d.docker('run', '--rm', ...flags, 'busybox', 'sh', '-c', 'd=/sys/fs/cgroup; [ -d $d/pids ] && d=$d/pids; i=0; p=$d; while [ $i -lt 200 ] && mkdir $d/g$i 2>/dev/null; do i=$((i+1)); done; for n in a b c d e; do p=$p/$n; mkdir $p 2>/dev/null; done; echo $i').out;
+  assert.equal(flood(), '0\n');
+  assert.equal(flood('--privileged'), '200\n');
+});
+
+test('inotify instances and terminals: a container that takes all that root may have takes nothing from the daemon, and gives them back', () => {
+  writeFileSync(join(scratch, 'take.c'), `
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+int main(void) {
+  int watches = 0, terminals = 0;
+  while (inotify_init1(0) >= 0) watches++;
+  while (open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0) terminals++;
+  printf("%d %d taken\\n", watches, terminals);
+  fflush(stdout);
+  pause();
+}`);
+  assert.equal(spawnSync('cc', ['-static', '-o', join(scratch, 'take'), join(scratch, 'take.c')]).status, 0);
+  d.ok('run', '-d', '--name', 'taker', '--ulimit', 'nofile=8192', '-v', `${join(scratch, 'take')}:/take:ro`, 'busybox', '/take');
+  for (let i = 0; !/taken/.test(d.ok('logs', 'taker')); i++) assert.ok(i < 300, 'never taken');
+  const [watches = 0, terminals = 0] = d.ok('logs', 'taker').split(' ').map(Number);
+  assert.ok(watches > 0 && terminals > 100, `${watches} instances, ${terminals} terminals`);
+  assert.equal(d.ok('run', '--rm', '--init', '-v', 'kept:/v', '-p', '127.0.0.1::80', 'busybox', 'echo', 'fine'), 'fine');
+  // Where no terminal is left, one sentence says so.
+  const terminal = d.docker('run', '--rm', '-t', 'busybox', 'tty');
+  assert.match(terminal.out + terminal.err, /pts|no space left on device/i);
+  d.ok('volume', 'rm', 'kept');
+  d.ok('rm', '-f', 'taker');
+  assert.match(d.ok('run', '--rm', '-t', 'busybox', 'tty'), /pts/);
 });
