@@ -189,3 +189,32 @@ describe('other deaths and races', () => {
     stuck.kill('SIGKILL');
   });
 });
+
+describe('a disk that fails under the running daemon', () => {
+  for (const [error, calls, words] of [['EIO', 'pwrite64,fsync,fdatasync', /i\/o error|disk|EIO/i], ['EROFS', 'pwrite64,mkdir,mkdirat,rename,renameat2,unlink,unlinkat,rmdir,ftruncate', /read-only|disk|EROFS/i]] as const) {
+    test(`${error}: what must be written is refused with a sentence, what runs goes on, and all is well when the disk is`, async () => {
+      s.d.ok('run', '-d', '--name', 'runs', 'busybox', 'sleep', '600');
+      s.d.ok('create', '--name', 'made', '-v', '/anon', 'busybox', 'echo', 'later');
+      const tracer = spawn('strace', ['-f', '-qq', '-o', '/dev/null', '-p', String(s.d.scope.daemonPid), '-e', `trace=${calls}`, '-e', `inject=${calls}:error=${error}`], { stdio: 'ignore' });
+      await until('strace holds the daemon', () => tracer.exitCode !== null || /TracerPid:\s+[1-9]/.test(status(s.d.scope.daemonPid)));
+      try {
+        for (const operation of [['create', '--name', 'new', 'busybox'], ['volume', 'create', 'new'], ['tag', 'busybox', 'new'], ['network', 'create', 'new']]) {
+          const ran = s.d.docker(...operation);
+          assert.notEqual(ran.code, 0, `${operation.join(' ')} was not written`);
+          assert.match(ran.err, words, operation.join(' '));
+        }
+        assert.equal(s.d.ok('ps', '-q').length, 12);
+        assert.equal(s.d.ok('inspect', '-f', '{{.State.Running}}', 'runs'), 'true');
+      } finally {
+        tracer.kill('SIGINT');
+        await ended('strace', tracer);
+      }
+      assert.equal(s.d.ok('exec', 'runs', 'echo', 'alive'), 'alive');
+      assert.equal(s.d.ok('start', '-a', 'made'), 'later');
+      await s.d.restart('SIGKILL');
+      assert.equal(s.d.ok('ps', '-aq').split('\n').length, 2, 'nothing half made');
+      assert.doesNotMatch(s.d.ok('images') + s.d.ok('network', 'ls') + s.d.ok('volume', 'ls'), /\bnew\b/);
+      await s.d.removeAll();
+    });
+  }
+});
