@@ -122,7 +122,7 @@ test('an idmapped mount', async () => {
 });
 
 test('tmpcopyup keeps files, then read-only; propagation options; recursive read-only', async () => {
-  const { out } = await bench.run('cat /etc/passwd | wc -l; touch /etc/x; grep -E " /(p|s) " /proc/self/mountinfo', (r) => {
+  const { out } = await bench.run('cat /etc/passwd | wc -l; touch /etc/x 2>&1; grep -E " /(p|s) " /proc/self/mountinfo', (r) => {
     r.spec.mounts!.push(
       { destination: '/etc', type: 'tmpfs', source: 'tmpfs', options: ['tmpcopyup', 'ro'] },
       { destination: '/p', source: bench.root, options: ['rbind', 'rprivate', 'rro'] },
