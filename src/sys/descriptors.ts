@@ -81,9 +81,10 @@ export function unreadByPeer(fd: number): number {
 /** One message with descriptors (SCM_RIGHTS). Returns the result or -errno (EAGAIN included). */
 export function sendWithDescriptors(fd: number, message: Uint8Array, descriptors: readonly number[]): number {
   const controlLength = descriptors.length === 0 ? 0 : 16 + descriptors.length * 4;
-  const control = new Uint8Array(Math.max(16, (controlLength + 7) & ~7));
+  const memory = new ArrayBuffer(Math.max(16, (controlLength + 7) & ~7));
+  const control = new Uint8Array(memory);
   if (controlLength > 0) {
-    const view = new DataView(control.buffer);
+    const view = new DataView(memory);
     view.setBigUint64(0, BigInt(controlLength), true);
     view.setInt32(8, 1, true); // SOL_SOCKET
     view.setInt32(12, 1, true); // SCM_RIGHTS

@@ -17,8 +17,9 @@ export type ShimMessage =
 
 /** A message to the spawner or a shim; `words` are its u32 values, `tail` follows them. */
 export function encodeMessage(type: number, seq: number, words: readonly number[] = [], tail?: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(8 + words.length * 4 + (tail?.byteLength ?? 0));
-  const view = new DataView(bytes.buffer);
+  const memory = new ArrayBuffer(8 + words.length * 4 + (tail?.byteLength ?? 0));
+  const bytes = new Uint8Array(memory);
+  const view = new DataView(memory);
   view.setUint32(0, type, true);
   view.setUint32(4, seq, true);
   words.forEach((word, i) => view.setUint32(8 + i * 4, word >>> 0, true));

@@ -4,9 +4,9 @@ import { NaruError } from '#spec/errors.ts';
 
 const HEADER_BYTES = 16;
 const OP_BYTES = 16;
-const SHORT_STRING = 128;
+/** Enough for most plans. */
+const FIRST_BYTES = 24 * 1024;
 const SECTION_CODES: Readonly<Record<string, number>> = Object.fromEntries(SECTIONS.map((name, code) => [name, code]));
-const encoder = new TextEncoder();
 
 export interface EncodeOptions {
   /** Ask the helper for a TRACE message. */
@@ -16,37 +16,30 @@ export interface EncodeOptions {
 /** The bytes of a plan (native/README.md): little-endian, every operation aligned to 8. Throws `invalid` for a string that
  *  contains a NUL, a slot out of range, or a plan above PLAN_MAX_BYTES. */
 export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array {
-  let size = HEADER_BYTES;
-  for (const op of plan.ops) size += sizeLimit(op);
-  const writer = new PlanWriter(size);
+  const writer = new PlanWriter();
   for (const op of plan.ops) writer.op(op);
   return writer.finish(plan.ops.length, options.trace === true ? PLAN_TRACE : 0);
 }
 
-/** At least what the operation takes: UTF-8 needs at most three bytes for each UTF-16 unit. */
-function sizeLimit(op: PlanOp): number {
-  const { args } = OPS[op.name] as OpDefinition;
-  const values = op.args as Readonly<Record<string, unknown>>;
-  let size = OP_BYTES + 8 * args.length + 8;
-  for (const [name, kind] of args) {
-    if (kind === 'int' || kind === 'slot') continue;
-    const value = values[name] as string | Uint8Array | readonly string[] | readonly number[];
-    if (typeof value === 'string') size += value.length * 3 + 1;
-    else if (value instanceof Uint8Array) size += value.byteLength;
-    else if (kind === 'ints') size += value.length * 4 + 4;
-    else for (const text of value as readonly string[]) size += text.length * 3 + 1;
-  }
-  return size;
-}
-
 class PlanWriter {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  #bytes: Buffer;
+  #view: DataView;
   #at = HEADER_BYTES;
 
-  constructor(size: number) {
-    this.#bytes = new Uint8Array(size);
-    this.#view = new DataView(this.#bytes.buffer);
+  constructor() {
+    const memory = new ArrayBuffer(FIRST_BYTES);
+    this.#bytes = Buffer.from(memory);
+    this.#view = new DataView(memory);
+  }
+
+  /** Room for so many bytes more. What was not written yet is zero. */
+  #reserve(more: number): void {
+    if (this.#at + more <= this.#bytes.byteLength) return;
+    const memory = new ArrayBuffer(2 * (this.#at + more));
+    const bytes = Buffer.from(memory);
+    bytes.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = bytes;
+    this.#view = new DataView(memory);
   }
 
   op(op: PlanOp): void {
@@ -54,6 +47,7 @@ class PlanWriter {
     const values = op.args as Readonly<Record<string, unknown>>;
     const start = this.#at;
     const count = definition.args.length;
+    this.#reserve(OP_BYTES + 8 * count + 8);
     this.#at = start + OP_BYTES + 8 * count;
     for (let i = 0; i < count; i++) {
       const [name, kind] = definition.args[i]!;
@@ -113,20 +107,17 @@ class PlanWriter {
   }
 
   #u32(number: number): void {
+    this.#reserve(8);
     this.#view.setUint32(this.#at, number, true);
     this.#at += 4;
   }
 
   #raw(value: Uint8Array | string): void {
     if (typeof value === 'string') {
-      // A view for encodeInto costs more than the bytes of a short path.
-      const bytes = this.#bytes;
-      let i = 0;
-      if (value.length <= SHORT_STRING) {
-        for (let unit; i < value.length && (unit = value.charCodeAt(i)) < 0x80; i++) bytes[this.#at + i] = unit;
-      }
-      this.#at += i === value.length ? i : encoder.encodeInto(value, bytes.subarray(this.#at)).written;
+      this.#reserve(value.length * 3 + 8); // UTF-8 needs at most three bytes for each UTF-16 unit
+      this.#at += this.#bytes.write(value, this.#at, 'utf8');
     } else {
+      this.#reserve(value.byteLength + 8);
       this.#bytes.set(value, this.#at);
       this.#at += value.byteLength;
     }
