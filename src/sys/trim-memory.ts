@@ -4,9 +4,9 @@ import { syscall } from './syscalls.ts';
 
 const MADV_DONTNEED = 4;
 /** How often a process that means to be small when idle looks at itself, milliseconds. */
-const TICK_MS = 750;
+const TICK_MS = 250;
 /** Less CPU time than this in a tick is idleness; more than this since the last trim makes another worth while. Microseconds. */
-const IDLE_US = 5_000;
+const IDLE_US = 2_000;
 const WORTH_US = 30_000;
 
 const used = (): number => {

@@ -182,6 +182,7 @@ export class RunningTask implements Task, PreparedTask {
         this.pid = message.pid;
         this.startedAt = message.at;
         this.#pidfd = openPidfd(message.pid);
+        if (this.#trace === undefined) this.#plan = undefined; // a hundred kilobytes, for errors of the start and for traces
         this.#started.resolve();
         return;
       case 'failed':
