@@ -43,6 +43,7 @@ function overridesOf({ doc }: Container): ResolvOverrides {
 
 /** undefined: it has no resolver of its own. */
 export function dnsConfigurationOf(engine: EngineContext, container: Container, endpoints: readonly EndpointRecord[]): DnsConfiguration | undefined {
+  if (!hasResolver(engine, container, endpoints)) return undefined;
   const { upstreams, options } = resolvConfOf(engine, container, endpoints);
   if (upstreams === undefined || options === undefined) return undefined;
   const networks = onUserNetworks(endpoints).toSorted((a, b) => b.priority - a.priority);

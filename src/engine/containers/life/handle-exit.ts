@@ -15,7 +15,8 @@ import { nextDelay, wantsRestart } from './restart-policy.ts';
  */
 export function handleExit(engine: EngineContext, container: Container, status: ExitStatus): void {
   const { state, doc } = container;
-  const ranFor = Number(status.at / 1_000_000n) - toMilliseconds(state.startedAt);
+  const began = container.task === undefined ? toMilliseconds(state.startedAt) : Number(container.task.startedAt / 1_000_000n);
+  const ranFor = Number(status.at / 1_000_000n) - began;
   container.task = undefined;
   container.health?.stop();
   container.health = undefined;

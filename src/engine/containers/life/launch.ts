@@ -42,6 +42,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
   state.oomKilled = false;
   container.stopRequested = false;
   let prepared: PreparedTask | undefined;
+  let resolves = false;
   try {
     admitStart(engine, container);
     const endpoints = span('net', 'reserve', () => reserveEndpoints(engine, container));
@@ -57,7 +58,8 @@ export async function launch(engine: EngineContext, container: Container): Promi
         const to = prepared;
         await Promise.all(waiting.map((attach) => attach.attach(to)));
       }
-      if (hasResolver(engine, container, endpoints)) engine.dns.makeReady();
+      resolves = hasResolver(engine, container, endpoints);
+      if (resolves) engine.dns.makeReady();
       return container.task = await span('runtime', 'start', () => engine.tasks.start(request, prepared));
     });
     state.startedAt = formatTime(task.startedAt);
@@ -66,7 +68,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
     networkEvents(engine, container, 'connect');
     containerEvent(engine, container, 'start');
     watchTask(engine, container, task);
-    tellResolver(engine, container);
+    if (resolves) tellResolver(engine, container);
     startHealthMonitor(engine, container);
     updateLinkedHosts(engine, container);
   } catch (error) {
