@@ -357,6 +357,8 @@ test('attack 18: the root of a user namespace and what the host has mounted read
 
 test('attack 19: a process that has the number of a container\'s first one by now', async () => {
   const container = sleeper();
+  // A number is not given again within the tick of the clock in which its process began: what began then would be no other process.
+  await new Promise((resolve) => setTimeout(resolve, 50));
   const bystander = spawn('sleep', ['100'], { stdio: 'ignore' });
   try {
     // What the record says of a container whose pid was given again.
