@@ -30,7 +30,7 @@ static void sync_parent(const char *path) {
 }
 
 /* Nobody ever reads half a file. */
-static void replace_file(const char *path, const void *bytes, size_t size, int sync) {
+static void replace_file(const char *path, const void *bytes, size_t size) {
   char temporary[PAGE];
   size_t n = strlen(path);
   if (n + 5 > sizeof temporary) return;
@@ -38,9 +38,7 @@ static void replace_file(const char *path, const void *bytes, size_t size, int s
   memcpy(temporary + n, ".tmp", 5);
   AUTO_FD fd = (int)sys(openat, AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0 || write_once(fd, bytes, size) < 0) return;
-  if (sync) sys(fsync, fd);
   sys(renameat2, AT_FDCWD, temporary, AT_FDCWD, path, 0);
-  if (sync) sync_parent(path);
 }
 
 void write_exit_record(struct shim *shim) {
@@ -49,11 +47,19 @@ void write_exit_record(struct shim *shim) {
       0x5458454e /* "NEXT" */, signal ? 0 : shim->status >> 8 & 0xff, signal, shim->ooms, (shim->status & 0x80) != 0, 0,
       shim->ended_ns,
   };
-  if (shim->task.exit_path) replace_file(shim->task.exit_path, &record, sizeof record, shim->task.exit_sync);
+  if (shim->task.exit_path) replace_file(shim->task.exit_path, &record, sizeof record);
+}
+
+void sync_exit_record(const struct shim *shim) {
+  if (!shim->task.exit_path || !shim->task.exit_sync) return;
+  AUTO_FD fd = (int)sys(openat, AT_FDCWD, shim->task.exit_path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return; /* taken away by whoever heard of the end */
+  sys(fsync, fd);
+  sync_parent(shim->task.exit_path);
 }
 
 void write_pid_file(struct task *task) {
   char text[24];
   size_t n = decimal(text, (u64)task->child);
-  if (task->pid_path) replace_file(task->pid_path, text, n, 0);
+  if (task->pid_path) replace_file(task->pid_path, text, n);
 }

@@ -189,6 +189,8 @@ static void end(struct shim *shim) {
   }
   if (!stdio_drained(shim)) return;
   tell_exited(shim);
+  /* Against a power failure, which those who were told share: they need not wait for it. A daemon that dies finds the record as it is. */
+  sync_exit_record(shim);
   leave(shim);
 }
 

@@ -132,6 +132,7 @@ void log_record(struct task *task, int stream, const u8 *bytes, u32 n);
 
 /* exit.c */
 void write_exit_record(struct shim *shim);
+void sync_exit_record(const struct shim *shim);
 void write_pid_file(struct task *task);
 
 /* oom.c */

@@ -63,7 +63,7 @@ export const OPS = {
   /** Append log records to path; when it would exceed maxSize bytes, rename path -> path.1 -> path.2 ... keeping
    *  maxFiles in all. maxSize 0: never rotate. See native/README.md for the record. */
   log: op(21, ['path', 'str'], ['maxSize', 'int'], ['maxFiles', 'int']),
-  /** When the child was reaped: write the 32-byte exit record to path.tmp, rename to path; fsync both if sync=1. */
+  /** When the child was reaped: write the 32-byte exit record to path.tmp, rename to path. sync=1: fsync both once those who wait were told. */
   exit_file: op(22, ['path', 'str'], ['sync', 'int']),
   /** Listen on a unix SEQPACKET socket at path (mode 0600) for the shim protocol; unlinked at exit. */
   listen: op(23, ['path', 'str']),
