@@ -47,7 +47,7 @@ const repeated = (work: () => void, times = RUNS): number => {
   return median(Array.from({ length: times }, () => timed(work)));
 };
 
-/** Every engine is asked by the product's own client: node:http would put 1 to 2 ms of its own into each figure. */
+/** Every engine is asked by the product's own client: node:http's own time would be part of each figure. */
 class Api {
   readonly #transport: Transport;
   constructor(socket: string) {
