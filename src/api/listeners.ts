@@ -21,20 +21,29 @@ type Accept = (socket: StreamSocket) => FdSocketHandlers;
 
 export const isTcp = (spec: ListenerSpec): boolean => spec.address.startsWith('tcp://');
 
-/** Errors: conflict (another daemon listens there), invalid (unsafe TCP, malformed), forbidden, not-found, with the address named. */
+/** Errors: conflict (another daemon listens there), forbidden, not-found, with the address named; those of checkListener. */
 export async function openListener(spec: ListenerSpec, accept: Accept): Promise<OpenListener> {
+  checkListener(spec);
   if (spec.address.startsWith('unix://')) return openUnix(spec.address.slice('unix://'.length), accept);
-  const match = TCP_ADDRESS.exec(spec.address);
-  if (match === null) throw new NaruError('invalid', `cannot listen on ${JSON.stringify(spec.address)}: expected unix:///path or tcp://host:port`);
-  if (spec.tls?.verify !== true && spec.insecureTcp !== true) {
-    throw new NaruError('invalid', `refusing to listen on ${spec.address} without client certificates`, {
-      hint: 'whoever can connect would be root on this machine: demand client certificates, or allow it explicitly',
-    });
-  }
+  const match = TCP_ADDRESS.exec(spec.address)!;
   const host = match[1]!;
   const tls = spec.tls === undefined ? {} : { tls: readTls(spec.tls) };
   const listener = listen(spec.address, () => listenStream({ host: host.replace(/^\[|\]$/g, ''), port: Number(match[2]), ...tls }, accept));
   return { address: `tcp://${host}:${listener.port}`, stop: () => listener.stop() };
+}
+
+/** What can be said before anything is made. Throws invalid: unsafe TCP, malformed, a path that is too long. */
+export function checkListener({ address, tls, insecureTcp }: ListenerSpec): void {
+  if (address.startsWith('unix://')) {
+    const path = address.slice('unix://'.length);
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw new NaruError('invalid', `socket path is longer than ${MAX_SOCKET_PATH} bytes: ${path}`);
+    return;
+  }
+  if (!TCP_ADDRESS.test(address)) throw new NaruError('invalid', `cannot listen on ${JSON.stringify(address)}: expected unix:///path or tcp://host:port`);
+  if (tls?.verify === true || insecureTcp === true) return;
+  throw new NaruError('invalid', `refusing to listen on ${address} without client certificates`, {
+    hint: 'whoever can connect would be root on this machine: demand client certificates, or allow it explicitly',
+  });
 }
 
 const TCP_ADDRESS = /^tcp:\/\/([^/:[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})\/?$/;
@@ -60,7 +69,6 @@ const MAX_SOCKET_PATH = 106;
  */
 async function openUnix(path: string, accept: Accept): Promise<OpenListener> {
   const address = `unix://${path}`;
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw new NaruError('invalid', `socket path is longer than ${MAX_SOCKET_PATH} bytes: ${path}`);
   const bound = `${path}~`;
   await removeStale(path);
   await removeStale(bound);

@@ -9,6 +9,7 @@ import { createDnsService } from '#net/dns/create-dns-service.ts';
 import { createNetworkService } from '#net/create-network-service.ts';
 import { createEngine } from '#engine/create-engine.ts';
 import { ENGINE_SCHEMA } from '#engine/schema.ts';
+import { checkListener } from '#api/listeners.ts';
 import { serveApi } from '#api/serve-api.ts';
 import { DAEMON_HELP, parseDaemonOptions, type DaemonOptions } from './options.ts';
 import { embeddedHello, embeddedHelper } from './embedded.ts';
@@ -53,6 +54,8 @@ export async function runDaemon(args: readonly string[], self: readonly string[]
 
 async function compose(options: DaemonOptions, { log, stack, self }: { log: Log; stack: AsyncDisposableStack; self: readonly string[] }): Promise<void> {
   const { dataRoot, stateDir } = options;
+  const listeners = options.hosts.map((address) => ({ address, ...(options.tls === undefined ? {} : { tls: options.tls }), insecureTcp: options.insecureTcp }));
+  for (const each of listeners) checkListener(each); // before there is a bridge, a table, a database that nobody would take away
   mkdirSync(dataRoot, { recursive: true, mode: 0o711 });
   mkdirSync(stateDir, { recursive: true, mode: 0o711 });
   const lock = lockFile(`${dataRoot}/lock`);
@@ -99,7 +102,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   const api = await serveApi({
     engine, version: VERSION,
     onFault: (error, request) => log.error(`${request}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
-    listeners: options.hosts.map((address) => ({ address, ...(options.tls === undefined ? {} : { tls: options.tls }), insecureTcp: options.insecureTcp })),
+    listeners,
   });
   stack.defer(() => api.close());
   stack.defer(trimWhenIdle());

@@ -166,6 +166,7 @@ test('29 DNS rebinding and forged requests: a browser’s words over TCP are not
   const refused = run(NARU, ['daemon', '--data-root', join(s.scratch, 'other'), '--host', 'tcp://127.0.0.1:0']);
   assert.notEqual(refused.code, 0);
   assert.match(refused.err, /without client certificates/);
+  assert.ok(!existsSync(join(s.scratch, 'other')), 'it was refused before anything was made: no data root, no bridge, no table');
 });
 
 test('30 a hundred megabytes of JSON, deep nesting, slow heads and polluted prototypes cost a refusal each', async () => {

@@ -154,4 +154,27 @@ describe('bad input: Docker\'s status and sentence, and nothing half made', () =
       return started;
     });
   });
+
+  test('a network that is not there stops the start, not the creation, as it does with Docker; once it is made the container starts, and is checked then', async () => {
+    const missing = /^docker: Error response from daemon: failed to set up container networking: network later not found\n/;
+    const ran = daemon.docker('run', '--name', 'early', '--network', 'later', '--ip', '10.223.0.9', 'busybox', 'true');
+    assert.equal(ran.code, 125);
+    assert.match(ran.err, missing);
+    assert.equal(daemon.ok('inspect', '-f', '{{.State.Status}} {{.HostConfig.NetworkMode}}', 'early'), 'created later');
+    assert.equal((await ask('POST', '/containers/early/start')).status, 404);
+    daemon.ok('network', 'create', '--subnet', '10.223.0.0/24', 'later');
+    daemon.ok('start', 'early');
+    assert.equal(daemon.ok('wait', 'early'), '0');
+    // What cannot be said of a network that is not there yet is said when it is
+    assert.equal((await ask('POST', '/containers/create?name=wrong', { Image: 'busybox', ...on('sooner', address('10.224.0.999')) })).status, 201);
+    daemon.ok('network', 'create', '--subnet', '10.224.0.0/24', 'sooner');
+    const refused = await ask('POST', '/containers/wrong/start');
+    assert.deepEqual([refused.status, (refused.json as { message: string }).message], [400, 'invalid config for network sooner: invalid endpoint settings:\ninvalid IPv4 address: 10.224.0.999']);
+    // --rm: nothing of it stays
+    assert.match(daemon.docker('run', '--rm', '--name', 'gone', '--network', 'nowhere', 'busybox', 'true').err, /network nowhere not found/);
+    daemon.ok('rm', 'early', 'wrong');
+    daemon.ok('network', 'rm', 'later', 'sooner');
+    for (const end = Date.now() + 10_000; daemon.docker('inspect', 'gone').code === 0 && Date.now() < end;);
+    assert.notEqual(daemon.docker('inspect', 'gone').code, 0);
+  });
 });

@@ -19,7 +19,6 @@ export function connectContainer(engine: EngineContext, record: NetworkRecord, {
     if (mode === 'host') throw new NaruError('forbidden', 'cannot disconnect container from host network - container was created in host network mode');
     if (mode.startsWith('container:')) throw new NaruError('invalid', 'conflicting options: container sharing network namespace with another container or host cannot be connected to any other network');
     if (record.driver === 'null' || names.includes('none')) throw new NaruError('forbidden', 'container cannot be connected to multiple networks with one of the networks in private (none) mode');
-    if (record.configOnly) throw new NaruError('forbidden', `cannot connect container to network ${record.name}: it is a configuration network`);
     if (names.includes(record.name)) throw new NaruError('forbidden', `endpoint with name ${container.name} already exists in network ${record.name}`);
     if (container.state.status === 'removing' || container.state.status === 'dead') throw new NaruError('conflict', `container ${container.id} is marked for removal and cannot be connected or disconnected to the network`);
     checkEndpoint(record, settings);

@@ -14,6 +14,7 @@ import type { Container } from '../container.ts';
 import { containerDirectory, exitFile, stateDirectory } from '../container-paths.ts';
 import { saveState } from '../container-rows.ts';
 import { networkNamesOf } from '../network-names.ts';
+import { checkEndpoint } from '../create/endpoints.ts';
 import { portRequests } from '../create/ports.ts';
 import { startHealthMonitor } from '../health/health-monitor.ts';
 import { buildTaskRequest } from '../to-spec/build-task-request.ts';
@@ -131,6 +132,7 @@ export function reserveEndpoints(engine: EngineContext, container: Container): E
   const networks = networkNamesOf(container).flatMap((name) => {
     const record = engine.networks.ofContainer(container, name);
     if (record.driver === 'host' || record.driver === 'null') return [];
+    if (!container.doc.endpoints[name]?.NetworkID) checkEndpoint(record, container.doc.endpoints[name] ?? {}); // it was not there when the container was made
     return [attachmentRequest(record, container.doc.endpoints[name])];
   });
   if (networks.length === 0) return [];

@@ -133,7 +133,7 @@ test('refusals in Docker’s words', async () => {
     [{ HostConfig: { LogConfig: { Type: 'json-file', Config: { x: 'y' } } } }, "unknown log opt 'x' for json-file log driver"],
     [{ HostConfig: { Devices: [{ PathOnHost: '/nonesuch', PathInContainer: '', CgroupPermissions: 'rwm' }] } }, /error gathering device information while adding custom device "\/nonesuch": no such file or directory/],
     [{ HostConfig: { PortBindings: { '99999/tcp': [] } } }, 'invalid port specification: "99999"'],
-    [{ HostConfig: { NetworkMode: 'nope' } }, 'network nope not found'],
+    [{ HostConfig: { NetworkMode: 'nope' } }, 'failed to set up container networking: network nope not found'],
     [{ HostConfig: { UTSMode: 'host' }, Hostname: 'h' }, 'conflicting options: hostname and the UTS mode'],
     [{ HostConfig: { SecurityOpt: ['nope=1'] } }, 'invalid --security-opt 2: "nope=1"'],
     [{ HostConfig: { ExtraHosts: ['x:y'] } }, 'invalid IP address in add-host: "y"'],
