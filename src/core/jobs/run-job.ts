@@ -15,20 +15,20 @@ import { takeBlob } from '../transfers/take-blob.ts';
 import { packChunks } from '../trees/pack-tree.ts';
 import { HashThread } from './hash-thread.ts';
 import { readDescriptor } from './read-descriptor.ts';
-import type { CompressedBlob, Job, JobEvent, JobFailure, JobResult, ServedJob } from './job.ts';
+import type { CompressedBlob, CompressPlan, Job, JobEvent, JobFailure, JobResult, Send, ServedJob } from './job.ts';
 
 /** Between two progress lines of a layer, milliseconds. */
 const PROGRESS_EVERY = 100;
 
 /** `internal core <job>`: does one job and exits. The job is JSON, or `-` when it comes on stdin. */
-export async function runJob(args: readonly string[]): Promise<void> {
+export async function runJob(args: readonly string[], ports: { send?: Send } = {}): Promise<void> {
   process.umask(0o022);
-  if (args[0] === 'serve') return await serveJobs();
+  if (args[0] === 'serve') return await serveJobs(ports);
   try {
     const job = JSON.parse(args[0] === '-' ? readFileSync(0, 'utf8') : (args[0] ?? 'null')) as Job;
     if (job.kind === 'save') await save(job);
     else if (job.kind === 'compress') writeAll(Buffer.from(JSON.stringify(await compress(job))), 2);
-    else if (job.kind === 'blob') throw new NaruError('invalid', 'a blob is taken by a helper that serves');
+    else if (job.kind === 'blob' || job.kind === 'send') throw new NaruError('invalid', `${job.kind} is done by a helper that serves`);
     else say({ kind: 'result', result: await stage(job) });
     process.exit(0);
   } catch (error) {
@@ -47,7 +47,7 @@ function failureOf(error: unknown): JobFailure {
 }
 
 /** One job after another, until there is no more to do or one fails: what such a one leaves behind is gone with the process. */
-async function serveJobs(): Promise<void> {
+async function serveJobs({ send }: { send?: Send }): Promise<void> {
   const lines = linesOf(readDescriptor(0));
   // Kept for all jobs: a thread costs a start.
   let threads: readonly [HashThread, HashThread] | undefined;
@@ -55,7 +55,7 @@ async function serveJobs(): Promise<void> {
     for (let line = await lines.next(); line.done !== true; line = await lines.next()) {
       const job = JSON.parse(line.value) as ServedJob;
       if (job.kind === 'blob' && job.threads) threads ??= [new HashThread(), new HashThread()];
-      say({ kind: 'result', result: job.kind === 'blob' ? await takeOne(job, lines, threads) : await stage(job) });
+      say({ kind: 'result', result: job.kind === 'blob' ? await takeOne(job, lines, threads) : job.kind === 'send' ? await sendOne(job, send) : await stage(job) });
     }
     process.exit(0);
   } catch (error) {
@@ -72,6 +72,37 @@ async function takeOne(job: Extract<Job, { kind: 'blob' }>, lines: AsyncIterator
   const report = progress();
   const onProgress = (done: number): void => report({ name: 'blob', done, total: job.size, complete: done === job.size });
   return { images: [], layers: [await takeBlob(lengthsIn(lines, job.size), job, { incoming: job.incoming, onProgress, ...(job.threads && threads !== undefined ? { hashes: threads } : {}) })] };
+}
+
+async function sendOne(job: Extract<Job, { kind: 'send' }>, send: Send | undefined): Promise<JobResult> {
+  if (send === undefined) throw new NaruError('unsupported', 'this helper sends nothing');
+  const report = progress();
+  let blob: CompressedBlob | undefined;
+  let over = false;
+  async function* bytes(): AsyncGenerator<Uint8Array, void, undefined> {
+    const source = compressing(job);
+    let done = 0;
+    try {
+      for (let step = await source.next(); ; step = await source.next()) {
+        if (over) return;
+        if (step.done === true) {
+          blob = step.value;
+          return;
+        }
+        done += step.value.byteLength;
+        report({ name: 'send', done, total: 0, complete: false });
+        yield step.value;
+      }
+    } finally {
+      await source.return(undefined as never);
+    }
+  }
+  try {
+    const answer = await send(job.request, bytes());
+    return { images: [], layers: [], sent: { answer, ...(blob === undefined ? {} : { blob }) } };
+  } finally {
+    over = true;
+  }
 }
 
 /** Of one file, until it is whole: the line after that is the next job's. */
@@ -92,7 +123,7 @@ async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<strin
   }
 }
 
-async function stage(job: Exclude<Job, { kind: 'save' | 'compress' | 'blob' }>): Promise<JobResult> {
+async function stage(job: Exclude<Job, { kind: 'save' | 'compress' | 'blob' | 'send' }>): Promise<JobResult> {
   const { incoming } = job;
   switch (job.kind) {
     case 'load': {
@@ -174,13 +205,22 @@ async function save(job: Extract<Job, { kind: 'save' }>): Promise<void> {
   for (const chunk of saveChunks(job.archive)) writeAll(chunk);
 }
 
-async function compress({ layer, recipe, diffId, compression, level }: Extract<Job, { kind: 'compress' }>): Promise<CompressedBlob> {
+async function compress(plan: CompressPlan): Promise<CompressedBlob> {
+  const chunks = compressing(plan);
+  for (let step = await chunks.next(); ; step = await chunks.next()) {
+    if (step.done === true) return step.value;
+    writeAll(step.value);
+  }
+}
+
+/** A layer's compressed bytes, and at the end what they were. */
+async function* compressing({ layer, recipe, diffId, ...how }: CompressPlan): AsyncGenerator<Uint8Array, CompressedBlob, undefined> {
   const hash = digester();
   let size = 0;
-  for await (const chunk of compressLayer({ layer, recipe, diffId }, compression, level)) {
+  for await (const chunk of compressLayer({ layer, recipe, diffId }, how)) {
     hash.update(chunk);
     size += chunk.byteLength;
-    writeAll(chunk);
+    yield chunk;
   }
   return { digest: hash.digest(), size };
 }

@@ -1,18 +1,19 @@
 import { spawn } from 'node:child_process';
 import { NaruError } from '#spec/errors.ts';
-import type { CompressedBlob, Job, JobFailure } from '../jobs/job.ts';
+import type { Helpers } from '../jobs/helpers.ts';
+import type { CompressedBlob, CompressPlan, JobFailure } from '../jobs/job.ts';
 import { command, environment, type SelfCommand } from '../jobs/start-job.ts';
 import type { CompressedLayer } from './transfer-store.ts';
 
 const MAX_WORDS = 65536;
 
-/** A compressing job, begun anew at each `open`. */
-export function compressedLayer(self: SelfCommand, job: Extract<Job, { kind: 'compress' }>, signal: AbortSignal): CompressedLayer {
+/** A compressing job, begun anew at each `open` and each `send`. */
+export function compressedLayer({ self, helpers }: { self: SelfCommand; helpers: Helpers }, plan: CompressPlan, signal: AbortSignal): CompressedLayer {
   let finished: Promise<CompressedBlob> | undefined;
 
   async function* open(): AsyncGenerator<Uint8Array, void, undefined> {
     if (signal.aborted) throw new NaruError('canceled', 'canceled');
-    const [program, args] = command(self, job);
+    const [program, args] = command(self, { kind: 'compress', ...plan });
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment(), cwd: '/' });
     const abort = (): void => void child.kill('SIGKILL');
     signal.addEventListener('abort', abort, { once: true });
@@ -42,10 +43,20 @@ export function compressedLayer(self: SelfCommand, job: Extract<Job, { kind: 'co
     }
   }
 
+  async function send(request: unknown, onProgress: (done: number) => void): Promise<unknown> {
+    const job = helpers.run({ kind: 'send', ...plan, request }, { signal });
+    let step = await job.next();
+    for (; step.done !== true; step = await job.next()) onProgress(step.value.done);
+    const { answer, blob } = step.value.sent!;
+    finished = blob === undefined ? undefined : Promise.resolve(blob);
+    return answer;
+  }
+
   return {
     open,
+    send: self === undefined ? undefined : send,
     finish() {
-      if (finished === undefined) throw new NaruError('internal', 'a layer was finished before it was opened');
+      if (finished === undefined) throw new NaruError('internal', 'a layer was finished before all of it was read');
       return finished;
     },
   };

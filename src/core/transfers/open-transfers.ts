@@ -149,7 +149,7 @@ export function openTransfers(context: TransfersContext): TransferStore {
     manifestOf: (image) => manifestsOf(image)[0],
     manifestsOf,
 
-    compress: (layer, { compression, level }, signal) => compressedLayer(self, { kind: 'compress', layer: `${root.layers}/${layer.dir}`, recipe: `${root.recipes}/${layer.dir}`, diffId: layer.diffId, compression, level }, signal),
+    compress: (layer, how, signal) => compressedLayer({ self, helpers }, { layer: `${root.layers}/${layer.dir}`, recipe: `${root.recipes}/${layer.dir}`, diffId: layer.diffId, ...how }, signal),
 
     adopt(image, manifest, digests) {
       const changed = db.transaction(() => name(image, manifest, digests));

@@ -18,8 +18,8 @@ export interface TransferStore {
   manifestOf(image: Digest): StoredManifest | undefined;
   /** All manifests that it is known by, newest first. */
   manifestsOf(image: Digest): StoredManifest[];
-  /** The layer compressed, in a process of its own: always the same bytes. Open it as often as needed. */
-  compress(layer: OutgoingLayer, how: { readonly compression: 'gzip' | 'zstd'; /** 0: the usual one. */ readonly level: number }, signal: AbortSignal): CompressedLayer;
+  /** The layer compressed, in a process of its own: always the same bytes. Open or send it as often as needed. */
+  compress(layer: OutgoingLayer, how: { readonly compression: 'gzip' | 'zstd'; /** 0: the usual one. */ readonly level: number; /** The image has no other layer. */ readonly alone: boolean }, signal: AbortSignal): CompressedLayer;
   /** The image has this manifest now, under these names (`name@digest`). */
   adopt(image: Digest, manifest: StoredManifest, digests: readonly string[]): void;
   /** Deletes what came of blobs that no pull brings just now. Returns bytes. */
@@ -78,6 +78,9 @@ export interface OutgoingLayer {
 
 export interface CompressedLayer {
   open(): AsyncIterable<Uint8Array>;
-  /** What passed, once the last opened stream was read to its end. */
+  /** Sends the bytes from the process that makes them. The request is for Send (jobs/job.ts), and so is what it answers;
+   *  undefined: there is no such process. */
+  readonly send: ((request: unknown, onProgress: (done: number) => void) => Promise<unknown>) | undefined;
+  /** What passed, once the last opened stream was read to its end, or the last was sent. */
   finish(): Promise<{ readonly digest: Digest; readonly size: number }>;
 }

@@ -1,13 +1,14 @@
 import type { Descriptor } from '#spec/oci-image.ts';
 import type { Slots } from '#core/transfers/slots.ts';
 import type { KnownBlob, OutgoingLayer } from '#core/transfers/transfer-store.ts';
+import type { AnswerElsewhere } from '#registry/client/dispatch.ts';
 import { GZIP_LAYER, ZSTD_LAYER } from './compose-manifest.ts';
 import type { Push } from './push-one.ts';
 
 /** Repositories of the same registry that are asked for a blob. */
 const MAX_MOUNTS = 3;
 
-interface LayerPush extends Omit<Push, 'image' | 'tag'> { slots: Slots; /** Digests of the manifest that the image came by. */ original: readonly string[]; signal: AbortSignal }
+interface LayerPush extends Omit<Push, 'image' | 'tag'> { slots: Slots; /** Digests of the manifest that the image came by. */ original: readonly string[]; signal: AbortSignal; /** The image has no other layer. */ alone: boolean }
 
 /**
  * Sees to it that the registry has one layer: it has it (in any compressed form that is known), takes it over from another of
@@ -43,21 +44,22 @@ export async function pushLayer(layer: OutgoingLayer, push: LayerPush): Promise<
   }
 
   async function upload(): Promise<Descriptor> {
-    const how = push.compression ?? { compression: repository.compression, level: 0 };
+    const how = { ...(push.compression ?? { compression: repository.compression, level: 0 }), alone: push.alone };
     const compressed = transfers.compress(layer, how, signal);
     // The compressed size is known at the end only: what is counted is measured against the layer's own.
     const total = layer.tarSize;
     feed.count(id, 'Pushing', { current: 0, total });
-    let done = 0;
+    const count = (done: number): void => feed.count(id, 'Pushing', { current: Math.min(done, total), total });
+    const { send } = compressed;
     const { digest, size } = await repository.upload({
       async *open() {
-        done = 0;
+        let done = 0;
         for await (const chunk of compressed.open()) {
-          done += chunk.byteLength;
-          feed.count(id, 'Pushing', { current: Math.min(done, total), total });
+          count((done += chunk.byteLength));
           yield chunk;
         }
       },
+      elsewhere: send === undefined ? undefined : (exchange) => send(exchange, count) as Promise<AnswerElsewhere>,
       finish: compressed.finish,
     }, signal);
     feed.step(id, 'Pushed');

@@ -48,7 +48,7 @@ async function pushAll(layers: readonly OutgoingLayer[], { push, slots, original
   let cause: unknown;
   await Promise.all(layers.map(async (layer) => {
     try {
-      pushed.set(layer.diffId, await pushLayer(layer, { ...push, slots, original, signal: until }));
+      pushed.set(layer.diffId, await pushLayer(layer, { ...push, slots, original, signal: until, alone: layers.length === 1 }));
     } catch (error) {
       cause ??= error;
       failed.abort();

@@ -1,4 +1,5 @@
 import { NaruError } from '#spec/errors.ts';
+import type { HttpDispatchOptions } from './http-dispatch.ts';
 
 /**
  * The transport's one abstraction: a function from request to response. What a registry needs beyond one HTTP exchange
@@ -21,8 +22,22 @@ export interface RegistryRequest {
   readonly foreign?: boolean;
 }
 
-/** `length` undefined: not known yet, sent in HTTP chunks. */
-export interface StreamBody { readonly stream: AsyncIterable<Uint8Array>; readonly length?: number }
+/** `length` undefined: not known yet, sent in HTTP chunks. `elsewhere`: another process has the bytes and makes the exchange instead;
+ *  `stream` is not opened then. */
+export interface StreamBody { readonly stream: AsyncIterable<Uint8Array>; readonly length?: number; readonly elsewhere?: Elsewhere }
+
+/** Makes an exchange that another process was told of as JSON, by `exchangeHere` (exchange-here.ts). */
+export type Elsewhere = (exchange: ExchangeElsewhere) => Promise<AnswerElsewhere>;
+
+export interface ExchangeElsewhere {
+  readonly method: RegistryRequest['method'];
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly transport: HttpDispatchOptions;
+}
+
+/** `body`: base64, the beginning of it. */
+export interface AnswerElsewhere { readonly status: number; readonly headers: Readonly<Record<string, string | undefined>>; readonly body: string }
 
 export interface RegistryResponse {
   readonly status: number;

@@ -5,6 +5,7 @@ import { NaruError } from '#spec/errors.ts';
 import { bareHost, checkForeignUrl, guardedLookup, isLoopbackHost } from './address-guard.ts';
 import { isStream, type Dispatch, type RegistryRequest, type RegistryResponse, type ResponseBody } from './dispatch.ts';
 import { openTunnel, proxyAuthorization, proxyFor } from './proxy.ts';
+import { exchangeOf, responseElsewhere } from './elsewhere.ts';
 import { transportError } from './transport-error.ts';
 
 export interface TlsSettings { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly skipVerify?: boolean }
@@ -36,6 +37,9 @@ export function httpDispatch(options: HttpDispatchOptions = {}): Dispatch & { cl
     if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new NaruError('invalid', `${url.protocol} is no protocol of a registry`);
     if (request.signal?.aborted === true) throw new NaruError('canceled', 'canceled');
     if (request.foreign === true) checkForeignUrl(url, { loopback });
+    if (isStream(request.body) && request.body.elsewhere !== undefined && request.foreign !== true) {
+      return responseElsewhere(request, await request.body.elsewhere(exchangeOf(request, options)));
+    }
     const https = url.protocol === 'https:';
     const proxy = proxyFor(url, env);
     const port = Number(url.port === '' ? (https ? 443 : 80) : url.port);

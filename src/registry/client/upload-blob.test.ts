@@ -6,6 +6,8 @@ import { FakeRegistry, refuse, sha256 } from '#test/support/fake-registry.ts';
 import { hostFiles, openFake, options } from '#test/support/open-fake.ts';
 import { isKind } from '#spec/errors.ts';
 import { openRepository } from './repository.ts';
+import type { AnswerElsewhere, ExchangeElsewhere } from './dispatch.ts';
+import { exchangeHere } from './exchange-here.ts';
 import type { BlobSource } from './upload-blob.ts';
 
 const DATA = randomBytes(250_000);
@@ -52,6 +54,35 @@ test('a failure on the way starts again', async () => {
   await repository.upload(blob);
   assert.equal(blob.opened, 3);
   assert.ok(registry.blobs.get(DIGEST)!.equals(DATA));
+});
+
+test('bytes that another process has are sent by it: one exchange, told as JSON, with this one\'s credentials; failures count as one\'s own', async () => {
+  await using registry = await FakeRegistry.start();
+  let failures = 1;
+  registry.quirks.push((request, response) => {
+    if (request.method !== 'PATCH' || failures-- <= 0) return false;
+    response.socket!.destroy();
+    return true;
+  });
+  registry.quirks.push((request, response, seen) => {
+    if (seen.headers['authorization'] !== undefined) return false;
+    refuse(response, 401, 'UNAUTHORIZED', { 'www-authenticate': 'Basic realm="r"' });
+    return true;
+  });
+  using repository = openFake(registry, { credentials: { username: 'ann', password: 'secret' } });
+  const blob = source();
+  const told: string[] = [];
+  await repository.upload({
+    open: () => { throw new Error('the bytes are elsewhere'); },
+    finish: blob.finish,
+    async elsewhere(exchange) {
+      told.push(JSON.stringify(exchange));
+      return JSON.parse(JSON.stringify(await exchangeHere(JSON.parse(told.at(-1)!) as ExchangeElsewhere, blob.open()))) as AnswerElsewhere;
+    },
+  });
+  assert.ok(registry.blobs.get(DIGEST)!.equals(DATA));
+  assert.equal(told.length, 2);
+  assert.deepEqual([...new Set(registry.seen('PATCH').map(({ headers }) => headers['authorization']))], [`Basic ${Buffer.from('ann:secret').toString('base64')}`]);
 });
 
 test('in chunks by the host\'s file; a lost answer is no lost chunk', async () => {

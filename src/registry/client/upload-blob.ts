@@ -1,6 +1,6 @@
 import { isKind, NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
-import type { RegistryRequest, RegistryResponse } from './dispatch.ts';
+import type { Elsewhere, RegistryRequest, RegistryResponse } from './dispatch.ts';
 import { responseError } from './response-error.ts';
 import { backOff, RETRY_DEFAULTS, sleep, type RetryOptions } from './retry.ts';
 
@@ -9,6 +9,8 @@ type Send = (request: Omit<RegistryRequest, 'url' | 'scope'> & { url: URL; scope
 /** Bytes that can be had again from the start, the same each time. `finish` tells what they were once all have passed. */
 export interface BlobSource {
   open(): AsyncIterable<Uint8Array>;
+  /** Another process has them, and sends them itself where that is possible. */
+  readonly elsewhere?: Elsewhere | undefined;
   finish(): Promise<{ readonly digest: Digest; readonly size: number }>;
 }
 
@@ -75,10 +77,12 @@ async function closeUpload(send: Send, session: URL, { digest, bytes, signal }: 
 interface Sending { source: BlobSource; chunkBytes: number; signal?: AbortSignal | undefined }
 
 async function sendStream(send: Send, session: URL, { source, signal }: Sending): Promise<URL> {
-  const response = await send({ method: 'PATCH', url: session, headers: { 'content-type': 'application/octet-stream' }, body: { stream: source.open() }, ...signalled(signal) });
+  const response = await send({ method: 'PATCH', url: session, headers: { 'content-type': 'application/octet-stream' }, body: source.elsewhere === undefined ? { stream: source.open() } : { stream: NOTHING, elsewhere: source.elsewhere }, ...signalled(signal) });
   if (response.status !== 202 && response.status !== 201 && response.status !== 204) throw await responseError(response, { what: `upload to ${session.host}` });
   return sessionOf(response);
 }
+
+const NOTHING: AsyncIterable<Uint8Array> = { async *[Symbol.asyncIterator]() {} };
 
 async function sendChunks(send: Send, session: URL, { source, chunkBytes, signal }: Sending): Promise<URL> {
   let at = 0;
