@@ -25,7 +25,7 @@ export async function announce(endpoint: EndpointRecord, namespace: NetworkNames
     const socket = new NetlinkSocket(NETLINK_ROUTE);
     try {
       const link = findLink(socket, endpoint.interface);
-      if (link === undefined) return;
+      if (link === undefined || endpoint.mac === '') return; // an ipvlan has none to change; it announced itself when it came up
       const w = new MessageWriter();
       // The same hardware address once more: to the kernel that is a change, and it announces.
       writeLinkAddress(w, { index: link.index }, macBytes(endpoint.mac), NLM_F_ACK);
@@ -36,7 +36,7 @@ export async function announce(endpoint: EndpointRecord, namespace: NetworkNames
   });
 }
 
-/** A macvlan has no port. */
+/** A macvlan or ipvlan has no port. */
 function forwards(hostInterface: string): boolean {
   if (hostInterface === '') return true;
   try {

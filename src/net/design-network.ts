@@ -3,7 +3,7 @@ import { NaruError } from '#spec/errors.ts';
 import { type SubnetPool, chooseSubnet } from './choose-subnet.ts';
 import { type IpPrefix, formatIp, formatPrefix, inPrefix, parsePrefix, prefixWithin, prefixesOverlap, tryParseIp, tryParsePrefix } from './ip.ts';
 import { NetworkAddresses } from './network-addresses.ts';
-import { OPTION, networkFacts, parseOptions } from './network-facts.ts';
+import { OPTION, hasParent, networkFacts, parseOptions } from './network-facts.ts';
 import type { NetworkRequest } from './port.ts';
 import type { IpamPool, NetworkRecord } from './records.ts';
 
@@ -33,7 +33,7 @@ export function designNetwork(request: NetworkRequest, facts: DesignFacts): { re
     if (pools.some((other, j) => j < i && prefixesOverlap(parsePrefix(other.subnet), parsePrefix(pool.subnet)))) throw invalid(`invalid network config:\noverlapping subnets ${pool.subnet}`);
   }
   const needs = (family: 4 | 6): boolean => (family === 4 ? request.ipv4 : request.ipv6) && !pools.some((pool) => parsePrefix(pool.subnet).family === family);
-  if (!request.configOnly && (driver === 'bridge' || driver === 'macvlan')) {
+  if (!request.configOnly && (driver === 'bridge' || hasParent(request))) {
     for (const pool of pools) {
       if (facts.own.some((each) => prefixesOverlap(each, parsePrefix(pool.subnet)))) throw new NaruError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space', { hint: `another network has addresses of ${pool.subnet}` });
     }
@@ -67,7 +67,11 @@ function linkOf({ driver, options, id, configOnly }: NetworkRequest, facts: Desi
     if (facts.linkTaken(name)) throw new NaruError('forbidden', `bridge name ${name} is in use: another network or interface has it`);
     return name;
   }
-  return driver === 'macvlan' ? options[OPTION.parent] ?? '' : '';
+  if (driver !== 'macvlan' && driver !== 'ipvlan') return '';
+  const parent = options[OPTION.parent] ?? '';
+  if (parent === '') throw new NaruError('invalid', `driver ${driver} needs an interface of the host`, { hint: 'name it: -o parent=eth0' });
+  if (parent === 'lo') throw invalid(`loopback interface is not a valid ${driver} parent link`);
+  return parent;
 }
 
 function checkPool(pool: IpamPool): IpamPool {

@@ -2,14 +2,14 @@ import type { NetlinkStep } from '#spec/network-steps.ts';
 import { NETLINK_ROUTE } from '#sys/numbers.ts';
 import { type Label, MessageWriter } from '#sys/netlink/message-writer.ts';
 import { NLM_F_ACK } from '#sys/netlink/netlink-constants.ts';
-import { MACVLAN_MODES } from '#sys/netlink/route-constants.ts';
+import { IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES } from '#sys/netlink/route-constants.ts';
 import {
-  type LinkTarget, writeAddress, writeAnnounce, writeCreateMacvlan, writeCreateVeth, writeDefaultRoute, writeHairpin, writeIsolated, writeLinkUp,
+  type LinkTarget, writeAddress, writeAnnounce, writeCreateIpvlan, writeCreateMacvlan, writeCreateVeth, writeDefaultRoute, writeDeviceRoute, writeHairpin, writeIsolated, writeLinkUp,
   writeNoIpv6Address,
 } from '#sys/netlink/route-messages.ts';
 import { ipBytes, tryParseIp } from './ip.ts';
 import { ipv4Bytes, macBytes, networkOf, networkSize, parseIpv4 } from './ipv4.ts';
-import { networkFacts } from './network-facts.ts';
+import { hasParent, networkFacts } from './network-facts.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 const LOOPBACK: LinkTarget = { index: 1 };
@@ -74,6 +74,10 @@ function addLinks(w: MessageWriter, { endpoint, network, mtu, isolated }: Attach
     }, NLM_F_ACK);
     return;
   }
+  if (network.driver === 'ipvlan') {
+    writeCreateIpvlan(w, { name: endpoint.interface, parent: { label: network.link }, mtu, mode: IPVLAN_MODES[facts.ipvlanMode], flags: IPVLAN_FLAGS[facts.ipvlanFlag], namespaceLabel: NAMESPACE }, NLM_F_ACK);
+    return;
+  }
   writeCreateVeth(w, {
     name: endpoint.hostInterface,
     master: { label: network.link },
@@ -102,16 +106,19 @@ function addInside(w: MessageWriter, { endpoint }: Attachment): void {
 }
 
 function addRoutes(w: MessageWriter, endpoint: EndpointRecord, replace: boolean): void {
-  if (endpoint.defaultIpv4) writeDefaultRoute(w, ipBytes(tryParseIp(endpoint.gateway)!), NLM_F_ACK, replace);
-  if (endpoint.defaultIpv6) writeDefaultRoute(w, ipBytes(tryParseIp(endpoint.ipv6Gateway)!), NLM_F_ACK, replace);
+  for (const [family, wanted, gateway] of [[4, endpoint.defaultIpv4, endpoint.gateway], [6, endpoint.defaultIpv6, endpoint.ipv6Gateway]] as const) {
+    if (!wanted) continue;
+    if (gateway === '') writeDeviceRoute(w, { label: endpoint.interface, family }, NLM_F_ACK, replace);
+    else writeDefaultRoute(w, ipBytes(tryParseIp(gateway)!), NLM_F_ACK, replace);
+  }
 }
 
-const hostWhy = ({ endpoint, network }: Attachment): string => network.driver === 'macvlan'
-  ? `macvlan of ${network.link}: the container's ${endpoint.interface}`
+const hostWhy = ({ endpoint, network }: Attachment): string => hasParent(network)
+  ? `${network.driver} of ${network.link}: the container's ${endpoint.interface}`
   : `veth ${endpoint.hostInterface} on ${network.link}, its peer is the container's ${endpoint.interface}`;
 
 function insideWhy({ endpoint }: Attachment): string {
   const addresses = [[endpoint.address, endpoint.prefixLength], [endpoint.ipv6, endpoint.ipv6PrefixLength]].filter(([text]) => text !== '').map(([text, length]) => `${text}/${length}`);
-  const routes = [endpoint.defaultIpv4 ? endpoint.gateway : '', endpoint.defaultIpv6 ? endpoint.ipv6Gateway : ''].filter((text) => text !== '');
+  const routes = [endpoint.defaultIpv4 ? endpoint.gateway || endpoint.interface : '', endpoint.defaultIpv6 ? endpoint.ipv6Gateway || endpoint.interface : ''].filter((text) => text !== '');
   return `${endpoint.interface} ${addresses.join(' ')}${routes.length === 0 ? '' : `, default route by ${routes.join(' and ')}`}`;
 }

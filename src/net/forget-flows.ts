@@ -1,5 +1,5 @@
 import { NaruError } from '#spec/errors.ts';
-import { parseFlow, writeDeleteFlow, writeDumpFlows } from '#sys/netlink/conntrack-messages.ts';
+import { type Flow, parseFlow, writeDeleteFlow, writeDumpFlows, writeDumpRewritten } from '#sys/netlink/conntrack-messages.ts';
 import { MessageWriter } from '#sys/netlink/message-writer.ts';
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { ipBytes, tryParseIp } from './ip.ts';
@@ -33,16 +33,28 @@ export function forgetFlows(socket: NetlinkSocket, unwanted: readonly UnwantedFl
       if (flow === undefined || flow.family !== family || flow.protocol !== protocol) continue;
       const at = wanted.get(flow.destinationPort)?.some(({ address, target }) =>
         (address === undefined ? isLocal(flow.destination) : same(address, flow.destination)) && (target === undefined || same(target, flow.answerer)));
-      if (at !== true) continue;
-      const w = new MessageWriter();
-      writeDeleteFlow(w, flow);
-      try {
-        socket.request(w, () => `forget a flow to port ${flow.destinationPort}`);
-        forgotten += 1;
-      } catch (error) {
-        if (!(error instanceof NaruError) || error.errno !== ENOENT) throw error; // it ended by itself
-      }
+      if (at === true && forget(socket, flow)) forgotten += 1;
     }
   }
   return forgotten;
+}
+
+/** Make the kernel forget the flows whose destination was rewritten to one that is `unwanted`; the number of them. */
+export function forgetRewritten(socket: NetlinkSocket, unwanted: (answerer: Uint8Array) => boolean): number {
+  const dump = new MessageWriter();
+  writeDumpRewritten(dump);
+  const flows = socket.dump(dump, 'list the tracked flows').map(parseFlow).filter((flow) => flow !== undefined);
+  return flows.filter((flow) => !same(flow.destination, flow.answerer) && unwanted(flow.answerer) && forget(socket, flow)).length;
+}
+
+function forget(socket: NetlinkSocket, flow: Flow): boolean {
+  const w = new MessageWriter();
+  writeDeleteFlow(w, flow);
+  try {
+    socket.request(w, () => `forget a flow to port ${flow.destinationPort}`);
+    return true;
+  } catch (error) {
+    if (error instanceof NaruError && error.errno === ENOENT) return false; // it ended by itself
+    throw error;
+  }
 }

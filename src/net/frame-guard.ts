@@ -12,6 +12,7 @@ import { tableExists } from './nat-state.ts';
 import { networkFacts } from './network-facts.ts';
 import { fields } from './published-ports.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
+import type { WrittenTable } from './rule-watch.ts';
 
 const ENOENT = 2, EEXIST = 17;
 const PRIORITY = -400;
@@ -52,12 +53,18 @@ export class FrameGuard {
   readonly #log: (message: string) => void;
   /** The kernel has no tables of this family. */
   #absent = false;
+  #rules = 0;
 
   constructor(socket: NetlinkSocket, options: { table: string; find: (id: string) => NetworkRecord | undefined; log: (message: string) => void }) {
     this.#socket = socket;
     this.#table = options.table;
     this.#find = options.find;
     this.#log = options.log;
+  }
+
+  /** As it was made last; none where there is none. */
+  get written(): WrittenTable[] {
+    return this.#rules === 0 || this.#absent ? [] : [{ family: NFPROTO_BRIDGE, table: this.#table, rules: this.#rules }];
   }
 
   /** The table as these say, whatever is there, in one transaction. */
@@ -72,6 +79,7 @@ export class FrameGuard {
       addTable(batch, flags);
       for (const [name, list] of elements) batch.addElements(name, list);
       this.#commit(batch);
+      this.#rules = batch.rules;
     } catch (error) {
       this.#absent = true;
       this.#log(`containers are not kept from speaking in their neighbours' names: ${(error as Error).message}`);

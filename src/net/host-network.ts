@@ -1,12 +1,12 @@
 import { MessageWriter } from '#sys/netlink/message-writer.ts';
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { RTN_LOCAL, RT_TABLE_MAIN } from '#sys/netlink/route-constants.ts';
-import { type LinkTarget, writeDump, writeGetLink } from '#sys/netlink/route-messages.ts';
+import { type LinkTarget, writeDump, writeGetLink, writeImpossibleIpvlan } from '#sys/netlink/route-messages.ts';
 import { type InterfaceAddress, type Link, type Route, parseAddress, parseLink, parseRoute } from '#sys/netlink/route-objects.ts';
 import { NaruError } from '#spec/errors.ts';
 import { type IpPrefix, ipFromBytes, prefixOf } from './ip.ts';
 
-const ENODEV = 19;
+const ENODEV = 19, EOPNOTSUPP = 95;
 /** A route that leads nowhere (blackhole) has the interface 0. */
 const NO_INTERFACE = -1;
 
@@ -21,6 +21,18 @@ export function findLink(socket: NetlinkSocket, name: string): Link | undefined 
   } catch (error) {
     if (error instanceof NaruError && error.errno === ENODEV) return undefined;
     throw error;
+  }
+}
+
+/** Asking loads the module, where there is one. */
+export function kernelHasIpvlan(socket: NetlinkSocket): boolean {
+  const w = new MessageWriter();
+  writeImpossibleIpvlan(w);
+  try {
+    socket.request(w, () => 'ask whether the kernel has ipvlan');
+    return true;
+  } catch (error) {
+    return !(error instanceof NaruError && error.errno === EOPNOTSUPP);
   }
 }
 

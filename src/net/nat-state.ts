@@ -4,6 +4,7 @@ import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NftBatch, type MapElement, writeGetTable } from '#sys/netlink/nft-batch.ts';
 import { NFPROTO_INET, NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '#sys/netlink/nft-constants.ts';
 import { type LoopRules, addNatTable } from './nat-table.ts';
+import type { WrittenTable } from './rule-watch.ts';
 import { type ElementKey, type Elements, mergeElements } from './nft-elements.ts';
 
 const EPERM = 1, ENOENT = 2, EEXIST = 17, EINVAL = 22, EOPNOTSUPP = 95;
@@ -37,6 +38,7 @@ export class NatState {
   readonly #socket: NetlinkSocket;
   readonly #options: NatOptions;
   #flags: number;
+  #rules = 0;
 
   constructor(socket: NetlinkSocket, options: NatOptions) {
     this.#socket = socket;
@@ -54,6 +56,11 @@ export class NatState {
     return this.#flags;
   }
 
+  /** As it was made last; none before that. */
+  get written(): WrittenTable[] {
+    return this.#rules === 0 ? [] : [{ family: NFPROTO_INET, table: this.#options.table, rules: this.#rules }];
+  }
+
   exists(): boolean {
     return tableExists(this.#socket, this.#options.table);
   }
@@ -68,6 +75,7 @@ export class NatState {
       for (const [map, list] of merged) batch.addElements(map, list);
       try {
         this.#commit(batch);
+        this.#rules = batch.rules;
         return;
       } catch (error) {
         if (hasErrno(error, EPERM)) {

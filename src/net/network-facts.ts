@@ -9,7 +9,7 @@ export const OPTION = {
   gatewayMode4: `${BRIDGE}gateway_mode_ipv4`, gatewayMode6: `${BRIDGE}gateway_mode_ipv6`, defaultBridge: `${BRIDGE}default_bridge`,
   firewall: 'naru.firewall', guard: 'naru.guard', inhibit4: `${BRIDGE}inhibit_ipv4`, trustedInterfaces: `${BRIDGE}trusted_host_interfaces`,
   mtu: 'com.docker.network.driver.mtu', interfacePrefix: 'com.docker.network.container_iface_prefix',
-  parent: 'parent', macvlanMode: 'macvlan_mode',
+  parent: 'parent', macvlanMode: 'macvlan_mode', ipvlanMode: 'ipvlan_mode', ipvlanFlag: 'ipvlan_flag',
 } as const;
 
 /** open: published ports are for everybody, whatever the host's firewall says of its input (Docker's way). */
@@ -30,11 +30,19 @@ export interface NetworkFacts {
   /** Containers do not speak in one another's names (frame-guard.ts). */
   readonly guard: boolean;
   readonly macvlanMode: 'bridge' | 'private' | 'vepa' | 'passthru';
+  /** l2: neighbours on the parent's wire; l3, l3s: the host routes (l3s: through its firewall, too). */
+  readonly ipvlanMode: 'l2' | 'l3' | 'l3s';
+  readonly ipvlanFlag: 'bridge' | 'private' | 'vepa';
 }
 
 const MODES: readonly GatewayMode[] = ['nat', 'nat-unprotected', 'routed', 'isolated'];
 const TRUE = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']), FALSE = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
-const MACVLAN_MODES = ['bridge', 'private', 'vepa', 'passthru'] as const;
+const MACVLAN_MODES = ['bridge', 'private', 'vepa', 'passthru'] as const, IPVLAN_MODES = ['l2', 'l3', 'l3s'] as const, IPVLAN_FLAGS = ['bridge', 'private', 'vepa'] as const;
+
+/** Interfaces of a link of the host's, without a bridge. */
+export const hasParent = ({ driver }: Pick<NetworkRecord, 'driver'>): boolean => driver === 'macvlan' || driver === 'ipvlan';
+/** Its containers have no gateway: what is not theirs is the host's to route. */
+export const isRoutedByParent = (network: NetworkRecord): boolean => network.driver === 'ipvlan' && networkFacts(network).ipvlanMode !== 'l2';
 
 export const networkFacts = (network: NetworkRecord): NetworkFacts => parseOptions(network.options);
 
@@ -61,12 +69,16 @@ export function parseOptions(options: StringMap): NetworkFacts {
   if (!/^[a-zA-Z0-9_.-]{1,13}$/.test(interfacePrefix) || interfacePrefix === 'lo') throw bad(OPTION.interfacePrefix, interfacePrefix, 'the beginning of an interface name, at most 13 letters');
   const macvlanMode = (options[OPTION.macvlanMode] || 'bridge') as NetworkFacts['macvlanMode'];
   if (!MACVLAN_MODES.includes(macvlanMode)) throw new NaruError('invalid', `requested macvlan mode '${macvlanMode}' is not valid, 'bridge' mode is the macvlan driver default`);
+  const ipvlanMode = (options[OPTION.ipvlanMode] || 'l2') as NetworkFacts['ipvlanMode'];
+  if (!IPVLAN_MODES.includes(ipvlanMode)) throw new NaruError('invalid', `requested ipvlan mode '${ipvlanMode}' is not valid, 'l2' mode is the ipvlan driver default`);
+  const ipvlanFlag = (options[OPTION.ipvlanFlag] || 'bridge') as NetworkFacts['ipvlanFlag'];
+  if (!IPVLAN_FLAGS.includes(ipvlanFlag)) throw new NaruError('invalid', `requested ipvlan flag '${ipvlanFlag}' is not valid, 'bridge' is the ipvlan driver default`);
   const firewall = options[OPTION.firewall] || undefined;
   if (firewall !== undefined && firewall !== 'open' && firewall !== 'host') throw bad(OPTION.firewall, firewall, 'open or host');
   return {
     firewall, guard: flag(OPTION.guard, true), mtu: Number(mtu), icc: flag(OPTION.icc, true), masquerade: flag(OPTION.masquerade, true),
     hostBinding: hostBinding === undefined || hostBinding.value === 0n ? undefined : hostBinding,
-    gatewayMode: { 4: mode(OPTION.gatewayMode4), 6: mode(OPTION.gatewayMode6) }, interfacePrefix, macvlanMode,
+    gatewayMode: { 4: mode(OPTION.gatewayMode4), 6: mode(OPTION.gatewayMode6) }, interfacePrefix, macvlanMode, ipvlanMode, ipvlanFlag,
   };
 }
 

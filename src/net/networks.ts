@@ -11,20 +11,21 @@ import { designNetwork, mtuOf, ownUlaPool, subnetsOf } from './design-network.ts
 import { announce } from './announce.ts';
 import { type Attachment, connectSteps, loopbackSteps, routeSteps, startSteps } from './endpoint-steps.ts';
 import { foreignForwardDrops, forwardDropWarning } from './foreign-firewall.ts';
-import { defaultRouteMtu, findLink, usedNetworks } from './host-network.ts';
+import { defaultRouteMtu, findLink, kernelHasIpvlan, usedNetworks } from './host-network.ts';
 import { type InterfaceCounters, interfaceCounters } from './interface-counters.ts';
 import { bitsOf, formatIp, formatPrefix, tryParseIp, tryParsePrefix } from './ip.ts';
 import { formatIpv4, macBytes, macOf } from './ipv4.ts';
 import { NatState } from './nat-state.ts';
 import { NetworkAddresses } from './network-addresses.ts';
 import { FrameGuard } from './frame-guard.ts';
-import { type Firewall, OPTION, networkFacts } from './network-facts.ts';
+import { type Firewall, OPTION, hasParent, isRoutedByParent, networkFacts } from './network-facts.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
 import { type Elements, containerElements, networkElements } from './nft-elements.ts';
 import { type PortHold, PortReservations } from './port-reservations.ts';
 import type { AttachmentRequest, EndpointRecord, IpamPool, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
 import { type LoopUses, PacketLoop } from './packet-loop.ts';
 import { PublishedFlows } from './published-flows.ts';
+import { RuleWatch } from './rule-watch.ts';
 import { runSteps } from './run-steps.ts';
 import { freeInterface, withDefaultRoutes } from './sandbox-endpoints.ts';
 import { takePorts } from './sandbox-ports.ts';
@@ -65,6 +66,7 @@ export class Networks implements NetworkService {
   /** The kernel cannot do it. */
   #noLoopback6 = false;
   readonly #checkMs: number;
+  readonly #ruleWatch: RuleWatch;
   #checkTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -78,6 +80,7 @@ export class Networks implements NetworkService {
     this.bridge = this.#defaultBridge(options, name);
     this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
     this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
+    this.#ruleWatch = new RuleWatch(this.#netfilter);
     this.#flows = new PublishedFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     this.#removals = new LinkRemovals(this.#log);
     this.#loop = new PacketLoop({ route: this.#route, netfilter: this.#netfilter }, table);
@@ -102,9 +105,11 @@ export class Networks implements NetworkService {
     for (const [id, sandbox] of this.#sandboxes) if (!wanted.has(id)) this.#forgetSandbox(id, sandbox);
     for (const endpoints of containers) if (endpoints[0] !== undefined && !this.#sandboxes.has(endpoints[0].containerId)) this.#adopt(endpoints);
     for (const sandbox of this.#sandboxes.values()) sandbox.published = this.#elementsOf(sandbox.endpoints);
+    if (wanted.size > 0 && !this.#nat.exists()) this.#log('the nftables rules of containers that run were deleted while no daemon did: restored');
     this.#rebuild();
     this.#rebuildGuard();
     this.#watch();
+    this.#flows.left([...this.#networks.values()].map(({ record }) => record), this.#records());
     for (const chain of foreignForwardDrops(this.#netfilter, { ownTable: this.#table, ipv6: [...this.#networks.values()].some(({ record }) => record.ipv6) })) this.#log(forwardDropWarning(chain, this.bridge.link));
   }
 
@@ -289,8 +294,11 @@ export class Networks implements NetworkService {
   }
 
   #ensureLink(network: NetworkRecord): void {
-    if (network.driver === 'macvlan' && network.link !== '' && findLink(this.#route, network.link) === undefined) {
+    if (hasParent(network) && network.link !== '' && findLink(this.#route, network.link) === undefined) {
       throw new NaruError('invalid', `invalid parent ${network.link}: there is no such interface`, { hint: 'name one of this host\'s: -o parent=eth0' });
+    }
+    if (network.driver === 'ipvlan' && network.link !== '' && !kernelHasIpvlan(this.#route)) {
+      throw new NaruError('unsupported', 'network driver ipvlan: this host\'s kernel has no ipvlan', { hint: 'a kernel with CONFIG_IPVLAN has (modprobe ipvlan); macvlan and bridge do much the same' });
     }
     if (network.driver !== 'bridge' || network.link === '') return;
     const gateways = network.pools.filter((pool) => pool.gateway !== '');
@@ -304,7 +312,7 @@ export class Networks implements NetworkService {
   #attachment(endpoint: EndpointRecord): Attachment {
     const network = this.#find(endpoint.networkId);
     if (network === undefined) throw new NaruError('not-found', `network ${endpoint.network} not found`);
-    return { endpoint, network, isolated: network.driver === 'bridge' && !networkFacts(network).icc && !bridgesAreFiltered(), mtu: network.driver === 'macvlan' ? networkFacts(network).mtu : mtuOf(network, this.#mtu) };
+    return { endpoint, network, isolated: network.driver === 'bridge' && !networkFacts(network).icc && !bridgesAreFiltered(), mtu: hasParent(network) ? networkFacts(network).mtu : mtuOf(network, this.#mtu) };
   }
 
   #reserveOne(request: SandboxRequest, wish: AttachmentRequest, others: readonly EndpointRecord[]): EndpointRecord {
@@ -312,6 +320,7 @@ export class Networks implements NetworkService {
     if (network === undefined) throw new NaruError('not-found', `network ${wish.networkId} not found`);
     const { record, addresses } = network;
     const mac = wish.mac === undefined || wish.mac === '' ? undefined : normalMac(wish.mac);
+    if (mac !== undefined && record.driver === 'ipvlan') throw new NaruError('invalid', 'ipvlan interfaces do not support custom mac address assignment');
     const v4 = record.ipv4 ? addresses.take(4, wish.ipv4 ?? '') : undefined;
     let v6: ReturnType<NetworkAddresses['take']>;
     try {
@@ -321,15 +330,16 @@ export class Networks implements NetworkService {
       throw error;
     }
     const endpointId = randomBytes(32).toString('hex');
+    const byItself = isRoutedByParent(record);
     return {
       containerId: request.containerId, networkId: record.id, network: record.name, endpointId,
       // Of this run: the kernel takes the pair of the run before away at its own leisure, and a restart does not wait for it.
       hostInterface: record.driver !== 'bridge' ? '' : `nv${endpointId.slice(0, 11)}`,
       interface: freeInterface(networkFacts(record).interfacePrefix, others),
-      address: v4?.address ?? '', prefixLength: v4?.prefixLength ?? 0, gateway: v4?.gateway ?? '',
-      ipv6: v6?.address ?? '', ipv6PrefixLength: v6?.prefixLength ?? 0, ipv6Gateway: v6?.gateway ?? '',
+      address: v4?.address ?? '', prefixLength: v4?.prefixLength ?? 0, gateway: byItself ? '' : v4?.gateway ?? '',
+      ipv6: v6?.address ?? '', ipv6PrefixLength: v6?.prefixLength ?? 0, ipv6Gateway: byItself ? '' : v6?.gateway ?? '',
       ...(wish.linkLocal === undefined || wish.linkLocal.length === 0 ? {} : { linkLocal: wish.linkLocal }),
-      mac: mac ?? (v4 === undefined ? normalMac(`02:42:${endpointId.slice(0, 8).replace(/(..)(?!$)/g, '$1:')}`) : macOf(Number(tryParseIp(v4.address)!.value))),
+      mac: record.driver === 'ipvlan' ? '' : mac ?? (v4 === undefined ? normalMac(`02:42:${endpointId.slice(0, 8).replace(/(..)(?!$)/g, '$1:')}`) : macOf(Number(tryParseIp(v4.address)!.value))),
       defaultIpv4: false, defaultIpv6: false, priority: wish.priority ?? 0, ports: [],
     };
   }
@@ -490,10 +500,11 @@ export class Networks implements NetworkService {
     if (this.#nat.isOwned) return;
     this.#checkTimer = setInterval(() => {
       try {
-        if (this.#nat.exists()) return;
+        const disturbed = this.#ruleWatch.disturbed([...this.#nat.written, ...this.#guard.written, ...this.#loop.written]);
+        if (disturbed.length === 0) return;
         this.#rebuildGuard();
-        this.#log(`the nftables table of bridge ${this.bridge.link} was deleted by somebody else: restored`);
         this.#rebuild();
+        this.#log(`somebody else deleted nftables rules of naru's (table ${disturbed.join(', table ')}): restored`);
       } catch (error) {
         this.#log((error as Error).message);
       }

@@ -14,6 +14,7 @@ import { findLink } from './host-network.ts';
 import { formatIp, ipBytes, ipFromBytes, tryParseIp } from './ip.ts';
 import { GATE_MARK, LOOPBACK6, PRIORITY_DSTNAT, PRIORITY_LAST, PRIORITY_RAW } from './nat-table.ts';
 import { tableExists } from './nat-state.ts';
+import type { WrittenTable } from './rule-watch.ts';
 
 /** Of the pair, on no other link. */
 const NEIGHBOUR = '169.254.110.97', NEIGHBOUR6 = 'fe80::6e61:7275';
@@ -52,6 +53,8 @@ export class PacketLoop {
   readonly #route: NetlinkSocket;
   readonly #netfilter: NetlinkSocket;
   readonly #table: string;
+  /** By family. */
+  readonly #written = new Map<number, WrittenTable>();
   /** Where chains send to; deleting it deletes the pair. */
   readonly out: string;
   readonly gate: string;
@@ -65,6 +68,11 @@ export class PacketLoop {
     const tag = createHash('sha256').update(table).digest('hex').slice(0, 8);
     [this.out, this.gate] = [`ng${tag}o`, `ng${tag}i`];
     this.standIn6 = ipBytes(tryParseIp(`fd6e:6172:75::${tag.slice(0, 4)}:${tag.slice(4)}`)!);
+  }
+
+  /** As they were made last. */
+  get written(): WrittenTable[] {
+    return [...this.#written.values()];
   }
 
   /** Make what is missing of the pair, and the tables of the chains that copy (flags: NFT_TABLE_F_*), for these uses. */
@@ -99,6 +107,7 @@ export class PacketLoop {
   }
 
   removeTables(): void {
+    this.#written.clear();
     for (const family of [NFPROTO_IPV4, NFPROTO_IPV6]) {
       if (!tableExists(this.#netfilter, this.#table, family)) continue;
       const batch = new NftBatch(this.#table, family);
@@ -135,9 +144,11 @@ export class PacketLoop {
       batch.addBaseChain({ name: 'strays', type: 'filter', hook: NF_INET_PRE_ROUTING, priority: PRIORITY_DSTNAT + 1 });
       batch.addRule('strays', 'what was no answer of anybody whom ::1 asked', [...toStandIn, verdict(NF_DROP)]);
     }
+    this.#written.delete(family);
     if (batch.empty) return;
     try {
       this.#netfilter.request(batch.end().writer, batch.describe);
+      if (batch.rules > 0) this.#written.set(family, { family, table: this.#table, rules: batch.rules });
     } catch (error) {
       if (family === NFPROTO_IPV6 && !loopback6 && error instanceof NaruError) return; // a kernel without IPv6
       throw error;

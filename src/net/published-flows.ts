@@ -1,8 +1,9 @@
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
-import { type UnwantedFlows, forgetFlows } from './forget-flows.ts';
+import { type UnwantedFlows, forgetFlows, forgetRewritten } from './forget-flows.ts';
 import { hostAddresses } from './host-network.ts';
+import { formatIp, inPrefix, ipFromBytes, parsePrefix, tryParseIp } from './ip.ts';
 import type { PublishedPort } from './published-ports.ts';
-import type { EndpointRecord } from './records.ts';
+import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 /** One walk through the kernel's table (some ms: it is large even when it is empty) serves all ports of so long a time. */
 const GATHER_MS = 20, GATHER_ENDED_MS = 500;
@@ -44,6 +45,18 @@ export class PublishedFlows {
     this.#later(this.#connections, connectionsOf(endpoints), GATHER_ENDED_MS);
   }
 
+  /** What is remembered of containers that ended while no daemon ran: rewritten to an address of our bridges that none of `live` has. */
+  left(networks: readonly NetworkRecord[], live: readonly EndpointRecord[]): void {
+    const subnets = networks.filter((each) => each.driver === 'bridge' && !each.configOnly).flatMap((each) => each.pools.map(({ subnet }) => parsePrefix(subnet)));
+    const addresses = new Set(live.flatMap(({ address, ipv6 }) => [address, ipv6]).map(tryParseIp).flatMap((ip) => (ip === undefined ? [] : [formatIp(ip)])));
+    this.#attempt('flows to ports of containers that ended meanwhile may go on', () => {
+      forgetRewritten(this.#sockets.netfilter, (answerer) => {
+        const ip = ipFromBytes(answerer);
+        return subnets.some((subnet) => inPrefix(subnet, ip)) && !addresses.has(formatIp(ip));
+      });
+    });
+  }
+
   flush(): void {
     for (const queue of [this.#datagrams, this.#connections]) this.#flush(queue);
   }
@@ -60,13 +73,19 @@ export class PublishedFlows {
     const { flows } = queue;
     queue.flows = [];
     if (flows.length === 0) return;
-    try {
+    // A kernel without ctnetlink: flows end when they pause
+    this.#attempt('flows to ports that were just published or withdrawn may go on as they were', () => {
       const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
       const local = new Set(([4, 6] as const).flatMap((family) => hostAddresses(this.#sockets.route, family)).map((each) => hex(each.address)));
       forgetFlows(this.#sockets.netfilter, flows, (address) => local.has(hex(address)) || (address.byteLength === 4 ? address[0] === LOOPBACK4_BYTE : hex(address) === LOOPBACK6));
+    });
+  }
+
+  #attempt(otherwise: string, work: () => void): void {
+    try {
+      work();
     } catch (error) {
-      // A kernel without ctnetlink: flows end when they pause
-      this.#log(`flows to ports that were just published or withdrawn may go on as they were: ${(error as Error).message}`);
+      this.#log(`${otherwise}: ${(error as Error).message}`);
     }
   }
 }

@@ -5,7 +5,7 @@ import type { PublishedPort } from './published-ports.ts';
  * Networks and endpoints as values: JSON-able, stored by the engine as they are. Everything that the kernel is told is a function of
  * them (nft-elements.ts, endpoint-steps.ts), so that a daemon that comes back brings the kernel to them with one difference.
  */
-export type NetworkDriver = 'bridge' | 'macvlan' | 'host' | 'null';
+export type NetworkDriver = 'bridge' | 'macvlan' | 'ipvlan' | 'host' | 'null';
 
 /** nat: published ports by the host's address; nat-unprotected: and every port by the container's own; routed: published ports by the
  *  container's own address, nothing rewritten; isolated: the host has no address in the network. */
@@ -25,7 +25,7 @@ export interface NetworkRecord {
   readonly driver: NetworkDriver;
   /** RFC 3339, as the API shows it. */
   readonly created: string;
-  /** Interface of the host: the bridge; the parent of a macvlan. Empty: none. */
+  /** Interface of the host: the bridge; the parent of a macvlan or ipvlan. Empty: none. */
   readonly link: string;
   /** Subnets, IPv4 before IPv6; chosen by us where the user gave none. */
   readonly pools: readonly IpamPool[];
@@ -61,8 +61,9 @@ export interface EndpointRecord {
   readonly ipv6Gateway: string;
   /** Further addresses of the interface, link-local ones of either family; nothing reserves them. */
   readonly linkLocal?: readonly string[];
+  /** Empty: the parent's (ipvlan). */
   readonly mac: string;
-  /** This endpoint's gateway is the container's default route. */
+  /** This endpoint is the container's default route: by its gateway, or (ipvlan of mode l3 or l3s) by the interface itself. */
   readonly defaultIpv4: boolean;
   readonly defaultIpv6: boolean;
   readonly priority: number;

@@ -1,4 +1,4 @@
-import { networkFacts } from './network-facts.ts';
+import { isRoutedByParent, networkFacts } from './network-facts.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 type Find = (id: string) => NetworkRecord | undefined;
@@ -7,7 +7,8 @@ type Find = (id: string) => NetworkRecord | undefined;
 function leadsOut(endpoint: EndpointRecord, family: 4 | 6, find: Find): boolean {
   const network = find(endpoint.networkId);
   if (network === undefined || network.internal || networkFacts(network).gatewayMode[family] === 'isolated') return false;
-  return family === 4 ? endpoint.address !== '' && endpoint.gateway !== '' : endpoint.ipv6 !== '' && endpoint.ipv6Gateway !== '';
+  const byItself = isRoutedByParent(network);
+  return family === 4 ? endpoint.address !== '' && (byItself || endpoint.gateway !== '') : endpoint.ipv6 !== '' && (byItself || endpoint.ipv6Gateway !== '');
 }
 
 /** The endpoint that gives the default route: the highest priority, then one that has both families, then the first by its network's name. */

@@ -25,26 +25,31 @@ export function run(command: string, args: readonly string[], options: { input?:
   return { code: result.status ?? 128, out: result.stdout ?? '', err: (result.stderr ?? '') + (result.error === undefined ? '' : String(result.error)) };
 }
 
+/** A network namespace that stands for a whole host's network (test/system/net-namespaces.ts). */
+export interface DaemonNamespace { readonly name: string; within<T>(work: () => T): T }
+
 /** One daemon of the test's own, in directories of its own, with names of its own in the kernel. */
 export class TestDaemon {
   readonly root: string;
   readonly socket: string;
+  readonly namespace: DaemonNamespace | undefined;
   readonly scope: OracleScope;
   process: ChildProcess | undefined;
   #baseline: Footprint | undefined;
 
-  private constructor(root: string) {
+  private constructor(root: string, namespace: DaemonNamespace | undefined) {
     this.root = root;
+    this.namespace = namespace;
     this.socket = join(root, 'd.sock');
     const tag = createHash('sha256').update(join(root, 'data')).digest('hex').slice(0, 8);
-    this.scope = { dataRoot: join(root, 'data'), stateDir: join(root, 'state'), bridge: `naru${tag}`, nftTable: `naru_${tag}`, cgroupParent: `/naru-${tag}`, daemonPid: 0 };
+    this.scope = { dataRoot: join(root, 'data'), stateDir: join(root, 'state'), bridge: `naru${tag}`, nftTable: `naru_${tag}`, cgroupParent: `/naru-${tag}`, daemonPid: 0, ...(namespace === undefined ? {} : { within: (work) => namespace.within(work) }) };
   }
 
   /** Further words for `naru daemon`. */
   readonly words: string[] = [];
 
-  static async start(options: { images?: readonly string[]; daemon?: readonly string[] | ((root: string) => readonly string[]); prepare?: (daemon: TestDaemon) => void } = {}): Promise<TestDaemon> {
-    const daemon = new TestDaemon(mkdtempSync(join(tmpdir(), 'naru-test.')));
+  static async start(options: { images?: readonly string[]; daemon?: readonly string[] | ((root: string) => readonly string[]); prepare?: (daemon: TestDaemon) => void; namespace?: DaemonNamespace } = {}): Promise<TestDaemon> {
+    const daemon = new TestDaemon(mkdtempSync(join(tmpdir(), 'naru-test.')), options.namespace);
     daemon.words.push(...(typeof options.daemon === 'function' ? options.daemon(daemon.root) : (options.daemon ?? [])));
     options.prepare?.(daemon);
     await daemon.up();
@@ -58,7 +63,8 @@ export class TestDaemon {
 
   async up(): Promise<void> {
     const log = openSync(join(this.root, 'log'), 'a');
-    this.process = spawn(NARU, ['daemon', '--data-root', this.scope.dataRoot, '--state-dir', this.scope.stateDir, '--host', `unix://${this.socket}`, '--pidfile', join(this.root, 'pid'), ...this.words], { stdio: ['ignore', log, log] });
+    const [program, ...words] = this.namespace === undefined ? [NARU] : ['nsenter', `--net=/run/netns/${this.namespace.name}`, NARU];
+    this.process = spawn(program!, [...words, 'daemon', '--data-root', this.scope.dataRoot, '--state-dir', this.scope.stateDir, '--host', `unix://${this.socket}`, '--pidfile', join(this.root, 'pid'), ...this.words], { stdio: ['ignore', log, log] });
     closeSync(log);
     this.scope.daemonPid = this.process.pid as number;
     const end = Date.now() + PATIENCE * 10_000;
@@ -176,8 +182,9 @@ export class TestDaemon {
       if (ids.length > 0) this.docker('rm', '-f', ...ids);
     } finally {
       await this.down('SIGTERM');
-      for (const link of [this.scope.bridge, loopOf(this.scope)]) spawnSync('ip', ['link', 'del', link]);
-      for (const family of ['inet', 'bridge', 'ip', 'ip6']) spawnSync('nft', ['delete', 'table', family, this.scope.nftTable]);
+      // What it left in a namespace of the test's own goes with that
+      if (this.namespace === undefined) for (const link of [this.scope.bridge, loopOf(this.scope)]) spawnSync('ip', ['link', 'del', link]);
+      if (this.namespace === undefined) for (const family of ['inet', 'bridge', 'ip', 'ip6']) spawnSync('nft', ['delete', 'table', family, this.scope.nftTable]);
       spawnSync('sh', ['-c', `for d in /sys/fs/cgroup/*${this.scope.cgroupParent} /sys/fs/cgroup${this.scope.cgroupParent}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} +; done`]);
       if (existsSync(this.root)) rmSync(this.root, { recursive: true, force: true });
     }

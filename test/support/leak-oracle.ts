@@ -22,7 +22,11 @@ export interface Footprint {
   descriptors: number;
 }
 
-export interface OracleScope { dataRoot: string; stateDir: string; bridge: string; nftTable: string; cgroupParent: string; daemonPid: number }
+export interface OracleScope {
+  dataRoot: string; stateDir: string; bridge: string; nftTable: string; cgroupParent: string; daemonPid: number;
+  /** Where the daemon's links and rules are, when it is not here. */
+  within?: <T>(work: () => T) => T;
+}
 
 const lines = (path: string): string[] => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter((l) => l !== '') : []);
 
@@ -45,14 +49,16 @@ function children(path: string): string[] {
 export const loopOf = ({ nftTable }: OracleScope): string => `ng${createHash('sha256').update(nftTable).digest('hex').slice(0, 8)}o`;
 
 /** `ip -j addr`, as far as it is read. */
-interface Link { readonly ifname: string; readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number; readonly scope: string }[] }
+interface Link { readonly ifname: string; readonly ifalias?: string; readonly master?: string; readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number; readonly scope: string }[] }
 
 /** Two programs are asked, for everything at once: this runs after every test. */
-export function footprint(scope: OracleScope): Footprint {
+export const footprint = (scope: OracleScope): Footprint => (scope.within === undefined ? footprintHere(scope) : scope.within(() => footprintHere(scope)));
+
+function footprintHere(scope: OracleScope): Footprint {
   const links = JSON.parse(output('ip', '-j', 'addr')) as Link[];
   const { tables, elements } = nftables(scope.nftTable);
-  const bridges = links.filter(({ ifname }) => lines(`/sys/class/net/${ifname}/ifalias`)[0]?.split(' ')[0] === `${scope.nftTable}:`);
-  const on = (bridge: string): string[] => links.filter(({ ifname }) => existsSync(`/sys/class/net/${bridge}/lower_${ifname}`)).map(({ ifname }) => ifname);
+  const bridges = links.filter(({ ifalias }) => ifalias?.split(' ')[0] === `${scope.nftTable}:`);
+  const on = (bridge: string): string[] => links.filter(({ master }) => master === bridge).map(({ ifname }) => ifname);
   const sockets = lines('/proc/net/unix').map((l) => l.split(/\s+/)[7] ?? '').filter((path) => path.startsWith(`${scope.stateDir}/`));
   return {
     mounts: lines('/proc/self/mountinfo').filter((l) => l.includes(scope.dataRoot) || l.includes(scope.stateDir)),
@@ -85,8 +91,8 @@ function nftables(name: string): { tables: string[]; elements: string[] } {
 
 /** Destinations reached directly by an interface, the kernel's way of writing them; IPv6's link-local ones come and go with the carrier. */
 const routesBy = (name: string): string[] => [
-  ...lines('/proc/net/route').map((line) => line.split('\t')).filter(([device, , gateway]) => device === name && gateway === '00000000').map(([, destination]) => `${name} to ${destination}`),
-  ...lines('/proc/net/ipv6_route').map((line) => line.split(/\s+/)).filter((fields) => fields.at(-1) === name && !/^f[ef]/.test(fields[0]!)).map(([destination, length]) => `${name} to ${destination}/${length}`),
+  ...lines('/proc/thread-self/net/route').map((line) => line.split('\t')).filter(([device, , gateway]) => device === name && gateway === '00000000').map(([, destination]) => `${name} to ${destination}`),
+  ...lines('/proc/thread-self/net/ipv6_route').map((line) => line.split(/\s+/)).filter((fields) => fields.at(-1) === name && !/^f[ef]/.test(fields[0]!)).map(([destination, length]) => `${name} to ${destination}/${length}`),
 ];
 
 const output = (command: string, ...args: string[]): string => {
@@ -98,7 +104,7 @@ const output = (command: string, ...args: string[]): string => {
 /** Flows of udp, tcp and sctp that were rewritten to an address of these subnets. */
 function flowsTo(subnets: readonly string[]): string[] {
   const prefixes = subnets.map(parsePrefix);
-  return lines('/proc/net/nf_conntrack').flatMap((line) => {
+  return lines('/proc/thread-self/net/nf_conntrack').flatMap((line) => {
     const [, protocol, to, port, from] = /^ipv[46] .* (udp|tcp|sctp) .*?src=\S+ dst=(\S+) sport=\S+ dport=(\S+) .*?src=(\S+) /.exec(line) ?? [];
     if (to === undefined || from === undefined || to === from) return [];
     return prefixes.some((prefix) => inPrefix(prefix, tryParseIp(from)!)) ? [`${protocol} to ${to}:${port}, by ${from}`] : [];

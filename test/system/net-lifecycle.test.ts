@@ -142,21 +142,31 @@ describe('endpoints from reservation to release', () => {
   test('a flush by others is noticed, repaired and said, though nothing is published meanwhile', async () => {
     service.close();
     host.within(() => removeNetwork(NAMES));
-    service = open({ ownTable: false, checkMs: 50 });
+    service = open({ ownTable: false, checkMs: 50, ipv6: 'fd0e::/64' });
     await reconcile();
     const record = reserve('1', ports([8080, 80]));
     await service.publish(record);
     runSteps(service.steps(record), host, a);
     await peer(a).serve('tcp', 80, 'a');
-    for (let flushes = 1; flushes <= 2; flushes++) {
-      const all = (): string[] => ruleset().split(/^(?=table )/m).sort(); // of both tables, whichever was made first
+    const said: string[] = [];
+    // Everything, one table that others hardly see, and the rules without their table
+    for (const [command, tables] of [
+      ['flush ruleset', 'inet nrtest0, table bridge nrtest0, table ip6 nrtest0'], ['delete table bridge nrtest0', 'bridge nrtest0'], ['flush table inet nrtest0', 'inet nrtest0'],
+      ['flush chain ip6 nrtest0 answers', 'ip6 nrtest0'], ['flush ruleset', 'inet nrtest0, table bridge nrtest0, table ip6 nrtest0'],
+    ] as const) {
+      const all = (): string[] => ruleset().split(/^(?=table )/m).sort(); // whichever was made first
       const before = all();
-      host.exec('nft', 'flush', 'ruleset');
-      for (const end = Date.now() + 10_000; Date.now() < end && (warnings.length < flushes || all().length < before.length);) await pause(20);
+      host.exec('nft', command);
+      said.push(`somebody else deleted nftables rules of naru's (table ${tables}): restored`);
+      for (const end = Date.now() + 10_000; Date.now() < end && warnings.length < said.length;) await pause(20);
+      assert.deepEqual(warnings, said);
       assert.deepEqual(all(), before);
       assert.equal(await peer(host).ask('tcp', '127.0.0.1', 8080), 'a 172.17.0.1');
-      assert.deepEqual(warnings, Array.from({ length: flushes }, () => 'the nftables table of bridge nrtest0 was deleted by somebody else: restored'));
     }
+    host.exec('nft', 'add', 'table', 'ip', 'other'); // not ours: nothing is said
+    await pause(150);
+    assert.deepEqual(warnings, said);
+    host.exec('nft', 'delete', 'table', 'ip', 'other');
   });
 
   for (const family of ['ip', 'ip6']) test(`another program's firewall that drops what is forwarded is told of, with what to do (${family})`, async () => {

@@ -18,11 +18,12 @@ export class TestNamespace {
   readonly name: string;
   readonly fd: number;
 
-  constructor(name: string) {
+  /** `of`: not a new one, but that of this process; it stays as long as it is held here, whatever becomes of the process. */
+  constructor(name: string, of?: number) {
     this.name = `${name}-${process.pid}`;
-    run('ip', 'netns', 'add', this.name);
+    run('ip', 'netns', ...(of === undefined ? ['add', this.name] : ['attach', this.name, String(of)]));
     this.fd = openSync(`/run/netns/${this.name}`, 'r');
-    this.ip('link', 'set', 'lo', 'up');
+    if (of === undefined) this.ip('link', 'set', 'lo', 'up');
   }
 
   ip(...args: string[]): string {

@@ -8,7 +8,7 @@ const PACKAGE = process.arch === 'x64' ? 'linux-image-cloud-amd64' : 'linux-imag
 
 /** What the guest loads by name or on demand. */
 const MODULES = [
-  'virtio_pci', 'virtio_blk', 'virtio_console', 'overlay', 'veth', 'bridge', 'dummy', 'tun', 'loop', 'bfq', 'nf_tables', 'nfnetlink', 'nf_conntrack', 'nf_conntrack_netlink',
+  'virtio_pci', 'virtio_blk', 'virtio_console', 'overlay', 'veth', 'bridge', 'dummy', 'ipvlan', 'tun', 'loop', 'bfq', 'nf_tables', 'nfnetlink', 'nf_conntrack', 'nf_conntrack_netlink', 'nft_meta_bridge',
   'nft_chain_nat', 'nft_ct', 'nft_nat', 'nft_masq', 'nft_redir', 'nft_fib', 'nft_fib_inet', 'nft_fib_ipv4', 'nft_fib_ipv6', 'nft_reject_inet', 'nft_numgen', 'nft_hash', 'nft_limit', 'nft_log', 'nft_objref',
   'unix_diag', 'inet_diag', 'tcp_diag', 'udp_diag', 'netlink_diag', 'af_packet_diag',
 ];

@@ -7,7 +7,6 @@ import { formatTime, nowNano } from '../time/timestamps.ts';
 import { PREDEFINED } from './network-table.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
-const NO_KERNEL = new Set(['ipvlan', 'overlay']);
 
 /** Throws in Docker's words: invalid, conflict (the name), forbidden (an overlap, a predefined name). The row comes first: a daemon
  *  that dies before the kernel was told makes the rest at its next start. */
@@ -59,8 +58,8 @@ function configOf({ networks }: EngineContext, name: string): NetworkRecord {
 
 function driverOf(driver: string): NetworkDriver {
   if (driver === '' || driver === 'bridge' || driver === 'default') return 'bridge';
-  if (driver === 'macvlan') return 'macvlan';
+  if (driver === 'macvlan' || driver === 'ipvlan') return driver;
   if (driver === 'host' || driver === 'null' || driver === 'none') throw new NaruError('forbidden', `only one instance of "${driver === 'none' ? 'null' : driver}" network is allowed`);
-  if (NO_KERNEL.has(driver)) throw new NaruError('unsupported', `network driver ${driver} is not supported${driver === 'ipvlan' ? ': use macvlan, or bridge' : ''}`);
+  if (driver === 'overlay') throw new NaruError('unsupported', 'network driver overlay is not supported: it belongs to swarm mode');
   throw new NaruError('not-found', `could not find plugin ${driver} in v1 plugin registry: plugin "${driver}" not found`);
 }

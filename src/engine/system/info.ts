@@ -22,7 +22,7 @@ export function infoView(engine: EngineContext, daemonId: string): Json {
     ID: daemonId, Name: hostname(), ServerVersion: engine.version, Containers: containers.length, ContainersRunning: count('running', 'restarting'),
     ContainersPaused: count('paused'), ContainersStopped: count('created', 'starting', 'exited', 'dead', 'removing'), Images: engine.store.images.list().length,
     Driver: 'overlay2', DriverStatus: [['Supports d_type', 'true'], ['Native Overlay Diff', 'true'], ['Host mount table', 'never touched']],
-    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'macvlan', 'null'], Authorization: null, Log: [...LOG_DRIVERS] },
+    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'ipvlan', 'macvlan', 'null'], Authorization: null, Log: [...LOG_DRIVERS] },
     MemoryLimit: has('memory'), SwapLimit: has('memory'), KernelMemoryTCP: false, CpuCfsPeriod: has('cpu'), CpuCfsQuota: has('cpu'), CPUShares: has('cpu'), CPUSet: has('cpuset'),
     PidsLimit: has('pids'), IPv4Forwarding: true, Debug: settings.debug, NFd: -1, OomKillDisable: host.cgroupVersion === 1 && has('memory'),
     NGoroutines: -1, SystemTime: formatTime(nowNano()), LoggingDriver: settings.logDriver, CgroupDriver: 'cgroupfs', CgroupVersion: String(host.cgroupVersion), NEventsListener: 0,

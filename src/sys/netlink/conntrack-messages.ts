@@ -1,11 +1,11 @@
 import { type NetlinkMessage, parseAttributes, viewOf } from './message-parser.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { AF_INET, AF_INET6, NLM_F_DUMP } from './netlink-constants.ts';
-import { NFNL_SUBSYS_CTNETLINK } from './nft-constants.ts';
+import { IPS_DST_NAT, NFNL_SUBSYS_CTNETLINK } from './nft-constants.ts';
 
 /** ctnetlink. Sources: include/uapi/linux/netfilter/nfnetlink_conntrack.h, net/netfilter/nf_internals.h. */
 const IPCTNL_MSG_CT_GET = 1, IPCTNL_MSG_CT_DELETE = 2;
-const CTA_TUPLE_ORIG = 1, CTA_TUPLE_REPLY = 2, CTA_ID = 12, CTA_FILTER = 25, CTA_FILTER_ORIG_FLAGS = 1, CTA_FILTER_REPLY_FLAGS = 2;
+const CTA_TUPLE_ORIG = 1, CTA_TUPLE_REPLY = 2, CTA_STATUS = 3, CTA_ID = 12, CTA_FILTER = 25, CTA_STATUS_MASK = 26, CTA_FILTER_ORIG_FLAGS = 1, CTA_FILTER_REPLY_FLAGS = 2;
 const CTA_TUPLE_IP = 1, CTA_TUPLE_PROTO = 2, CTA_IP_SRC = { 4: 1, 6: 3 }, CTA_IP_DST = { 4: 2, 6: 4 }, ADDRESS_BYTES = { 4: 4, 6: 16 };
 const CTA_PROTO_NUM = 1, CTA_PROTO_SRC_PORT = 2, CTA_PROTO_DST_PORT = 3;
 const FILTER_PROTO_NUM = 1 << 3, FILTER_PROTO_DST_PORT = 1 << 5;
@@ -40,6 +40,15 @@ export function writeDumpFlows(w: MessageWriter, { family, protocol, destination
       w.u32(CTA_FILTER_ORIG_FLAGS, FILTER_PROTO_NUM | (destinationPort === undefined ? 0 : FILTER_PROTO_DST_PORT));
       w.u32(CTA_FILTER_REPLY_FLAGS, 0);
     });
+  });
+}
+
+/** Ask for the flows of both families whose destination was rewritten; kernels before 5.18 answer with all flows. */
+export function writeDumpRewritten(w: MessageWriter): void {
+  w.message((NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET, NLM_F_DUMP, () => {
+    w.raw(new Uint8Array(NFGENMSG_BYTES));
+    w.be32(CTA_STATUS, IPS_DST_NAT);
+    w.be32(CTA_STATUS_MASK, IPS_DST_NAT);
   });
 }
 

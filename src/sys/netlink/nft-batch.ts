@@ -1,5 +1,6 @@
+import { type NetlinkMessage, parseAttributes, viewOf } from './message-parser.ts';
 import { MessageWriter } from './message-writer.ts';
-import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_APPEND } from './netlink-constants.ts';
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './netlink-constants.ts';
 import type { Expression } from './nft-expressions.ts';
 import * as N from './nft-constants.ts';
 
@@ -31,6 +32,7 @@ export interface BaseChainOptions {
 
 /** An element takes at most this many bytes in a message; a list attribute holds 64 KiB. */
 const ELEMENTS_PER_MESSAGE = 300;
+const NFGENMSG_BYTES = 4;
 const encoder = new TextEncoder();
 
 const nfgenmsg = (family: number, resource = 0): Uint8Array => new Uint8Array([family, 0, resource >> 8, resource & 0xff]);
@@ -44,6 +46,7 @@ export class NftBatch {
   readonly #table: string;
   readonly #family: number;
   readonly #what: string[] = [];
+  #rules = 0;
   #setId = 0;
 
   constructor(table: string, family: number = N.NFPROTO_INET) {
@@ -59,6 +62,11 @@ export class NftBatch {
     this.writer.acknowledgeLast();
     this.writer.message(N.NFNL_MSG_BATCH_END, 0, () => this.writer.raw(nfgenmsg(0, N.NFNL_SUBSYS_NFTABLES)));
     return this;
+  }
+
+  /** How many rules were added. */
+  get rules(): number {
+    return this.#rules;
   }
 
   get empty(): boolean {
@@ -99,6 +107,7 @@ export class NftBatch {
 
   /** Append a rule. The comment is what `nft list` shows (at most 127 bytes). */
   addRule(chain: string, comment: string, expressions: readonly Expression[]): void {
+    this.#rules++;
     this.#message(N.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, `add rule to ${chain} (${comment})`, (w) => {
       w.string(N.NFTA_RULE_TABLE, this.#table);
       w.string(N.NFTA_RULE_CHAIN, chain);
@@ -187,4 +196,22 @@ export function writeGetTable(w: MessageWriter, table: string, family: number = 
     w.raw(nfgenmsg(family));
     w.string(N.NFTA_TABLE_NAME, table);
   });
+}
+
+/** Ask for the rules of one table: none when it is not there. */
+export function writeDumpRules(w: MessageWriter, table: string, family: number): void {
+  w.message((N.NFNL_SUBSYS_NFTABLES << 8) | N.NFT_MSG_GETRULE, NLM_F_DUMP, () => {
+    w.raw(nfgenmsg(family));
+    w.string(N.NFTA_RULE_TABLE, table);
+  });
+}
+
+/** Ask for the number of the ruleset, which every transaction of anybody makes another one. */
+export function writeGetGeneration(w: MessageWriter): void {
+  w.message((N.NFNL_SUBSYS_NFTABLES << 8) | N.NFT_MSG_GETGEN, 0, () => w.raw(nfgenmsg(N.NFPROTO_UNSPEC)));
+}
+
+export function parseGeneration(message: NetlinkMessage): number | undefined {
+  const id = parseAttributes(message.payload, NFGENMSG_BYTES).get(N.NFTA_GEN_ID);
+  return id === undefined || id.byteLength < 4 ? undefined : viewOf(id).getUint32(0, false);
 }

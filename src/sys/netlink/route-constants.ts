@@ -16,3 +16,5 @@ export const IFA_F_NODAD = 2;
 export const IFLA_BRPORT_ISOLATED = 33, IFLA_MACVLAN_MODE = 1, IFLA_INET_CONF = 1, IPV4_DEVCONF_ARP_NOTIFY = 22;
 /** if_link.h's enum macvlan_mode. */
 export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+/** if_link.h's enum ipvlan_mode, and flags. */
+export const IFLA_IPVLAN_MODE = 1, IFLA_IPVLAN_FLAGS = 2, IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const, IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;

@@ -4,7 +4,7 @@ import { attributeString, attributeU32, parseAttributes, parseMessages } from '.
 import { MessageWriter } from './message-writer.ts';
 import { NetlinkSocket } from './netlink-socket.ts';
 import * as R from './route-constants.ts';
-import { writeAddress, writeCreateVeth, writeDefaultRoute, writeDump, writeGetLink } from './route-messages.ts';
+import { writeAddress, writeCreateIpvlan, writeCreateVeth, writeDefaultRoute, writeDeviceRoute, writeDump, writeGetLink } from './route-messages.ts';
 import { parseAddress, parseLink } from './route-objects.ts';
 
 const NETLINK_ROUTE = 0;
@@ -36,6 +36,30 @@ describe('rtnetlink messages', () => {
     const w = new MessageWriter();
     writeDefaultRoute(w, new Uint8Array([172, 17, 0, 1]));
     assert.equal(Buffer.from(w.finish()).toString('hex'), '2400000018000106010000000000000002000000fe030001000000000800' + '0500ac110001');
+  });
+
+  test('bytes of an ipvlan, the data of its link as iproute2 sends it', () => {
+    const w = new MessageWriter();
+    writeCreateIpvlan(w, { name: 'eth0', parent: { label: 'parent' }, mtu: 1400, mode: R.IPVLAN_MODES.l3s, flags: R.IPVLAN_FLAGS.vepa, namespaceLabel: 'ns' }, 0);
+    const bytes = w.finish();
+    for (const { name, offset } of w.labels) new DataView(bytes.buffer).setUint32(offset, name === 'ns' ? 77 : 5, true);
+    assert.equal(Buffer.from(bytes).toString('hex'), '68000000100001060100000000000000' + '00000000'.repeat(4) + '0900030065746830000000000800050005000000' + '080004007805000008001c004d000000'
+      + '240012800b0001006970766c616e0000' + '140002800600010002000000' + '0600020002000000');
+    const none = new MessageWriter();
+    writeCreateIpvlan(none, { name: 'eth0', parent: { label: 'parent' }, mtu: 0, mode: R.IPVLAN_MODES.l2, flags: R.IPVLAN_FLAGS.bridge, namespaceLabel: 'ns' }, 0);
+    assert.equal(none.finish().byteLength, bytes.byteLength - 8, 'the parent\'s MTU');
+  });
+
+  test('bytes of the default route by an interface itself', () => {
+    const hex = (family: 4 | 6): string => {
+      const w = new MessageWriter();
+      writeDeviceRoute(w, { label: 'eth0', family });
+      const bytes = w.finish();
+      new DataView(bytes.buffer).setUint32(w.labels[0]!.offset, 9, true);
+      return Buffer.from(bytes).toString('hex');
+    };
+    assert.equal(hex(4), '2400000018000106010000000000000002000000fe03fd01000000000800' + '040009000000');
+    assert.equal(hex(6), '240000001800010601000000000000000a000000fe03000100000000' + '0800040009000000');
   });
 
   test('the kernel answers: loopback is there, nothing is not', () => {

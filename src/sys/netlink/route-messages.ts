@@ -235,6 +235,50 @@ export function writeCreateMacvlan(w: MessageWriter, options: MacvlanOptions, fl
   });
 }
 
+export interface IpvlanOptions {
+  readonly name: string;
+  readonly parent: LinkTarget;
+  /** 0: the parent's. */
+  readonly mtu: number;
+  /** IPVLAN_MODE_*, IPVLAN_F_*. */
+  readonly mode: number;
+  readonly flags: number;
+  readonly namespaceLabel: string;
+}
+
+/** Make an ipvlan on a parent of this network namespace, whose hardware address it shares, in another. */
+export function writeCreateIpvlan(w: MessageWriter, options: IpvlanOptions, flags: number): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | flags, () => {
+    linkHeader(w, { name: options.name });
+    if ('label' in options.parent) w.labelled(R.IFLA_LINK, options.parent.label);
+    if (options.mtu > 0) w.u32(R.IFLA_MTU, options.mtu);
+    w.labelled(R.IFLA_NET_NS_FD, options.namespaceLabel);
+    w.nest(R.IFLA_LINKINFO, () => {
+      w.string(R.IFLA_INFO_KIND, 'ipvlan');
+      w.nest(R.IFLA_INFO_DATA, () => {
+        w.u16(R.IFLA_IPVLAN_MODE, options.mode);
+        w.u16(R.IFLA_IPVLAN_FLAGS, options.flags);
+      });
+    });
+  });
+}
+
+/** An ipvlan without a parent, which cannot be: EINVAL, or EOPNOTSUPP from a kernel that has none. */
+export function writeImpossibleIpvlan(w: MessageWriter): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, () => {
+    linkHeader(w, { name: 'naru-ipvlan' });
+    w.nest(R.IFLA_LINKINFO, () => w.string(R.IFLA_INFO_KIND, 'ipvlan'));
+  });
+}
+
+/** The default route by an interface itself, whose other end knows the way. */
+export function writeDeviceRoute(w: MessageWriter, { label, family }: { label: string; family: 4 | 6 }, flags = 0, replace = false): void {
+  w.message(R.RTM_NEWROUTE, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL) | flags, () => {
+    w.raw(new Uint8Array([family === 6 ? AF_INET6 : AF_INET, 0, 0, 0, R.RT_TABLE_MAIN, R.RTPROT_BOOT, family === 6 ? R.RT_SCOPE_UNIVERSE : R.RT_SCOPE_LINK, R.RTN_UNICAST, 0, 0, 0, 0]));
+    w.labelled(R.RTA_OIF, label);
+  });
+}
+
 /** A word for people, at most 255 bytes. */
 export function writeAlias(w: MessageWriter, target: LinkTarget, alias: string): void {
   w.message(R.RTM_SETLINK, 0, () => {

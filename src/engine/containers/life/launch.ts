@@ -127,7 +127,7 @@ async function failStart(engine: EngineContext, container: Container, { error, f
   }
 }
 
-/** Its endpoints on bridge and macvlan networks, in order. Throws conflict for a port that is taken, not-found for a network that is gone. */
+/** Its endpoints on bridge, macvlan and ipvlan networks, in order. Throws conflict for a port that is taken, not-found for a network that is gone. */
 export function reserveEndpoints(engine: EngineContext, container: Container): EndpointRecord[] {
   const networks = networkNamesOf(container).flatMap((name) => {
     const record = engine.networks.ofContainer(container, name);
