@@ -38,8 +38,6 @@ export interface CgroupPlan {
   readonly child: readonly PlanOp[];
   /** Section cleanup. Groups that the container made inside are left to `removeCgroup`. */
   readonly cleanup: readonly PlanOp[];
-  /** Section child of an exec, at its very beginning. */
-  readonly join: readonly PlanOp[];
   /** Hierarchy name -> the group's absolute directory. */
   readonly directories: ReadonlyMap<string, string>;
   /** For the op `oom_watch`. */
@@ -64,7 +62,6 @@ const write = (path: string, data: string, notes: Notes): PlanOp => op('prepare'
 export function cgroupPlan(host: CgroupHost, request: CgroupPlanRequest): CgroupPlan {
   const path = checkCgroupPath(request.path);
   const resources = request.resources ?? {};
-  const v2 = unifiedHierarchy(host);
   const groups = host.hierarchies.map((hierarchy) => ({ hierarchy, directory: groupDirectory(hierarchy, path) }));
   const limits = [...(host.version === 2 ? limitsV2(host, resources) : limitsV1(host, resources)), ...limitsEither(host, resources)];
 
@@ -82,15 +79,26 @@ export function cgroupPlan(host: CgroupHost, request: CgroupPlanRequest): Cgroup
   }
   prepare.push(...deviceOps(host, path, [...(resources.devices ?? []), ...(request.defaultDevices ?? DEFAULT_DEVICE_RULES)]));
 
-  // A v1 group takes a single thread by its `tasks`; the unified group is entered by the clone itself.
-  const join = groups.filter(({ hierarchy }) => !hierarchy.unified).map(({ hierarchy, directory }) =>
-    op('child', 'write_pid', { path: `${directory}/tasks` }, { why: `join cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath' }));
+  const join = cgroupJoin(host, path);
   const oom = oomFiles(host, path);
   return {
-    prepare, parent: [], child: join, join, cleanup: cleanupOps(host, groups),
+    prepare, parent: [], child: join.ops, cleanup: cleanupOps(host, groups),
     directories: new Map(groups.map(({ hierarchy, directory }) => [hierarchy.name, directory])),
     ...(oom === undefined ? {} : { oom }),
-    ...(v2 === undefined ? {} : { cloneInto: groupDirectory(v2, path) }),
+    ...(join.cloneInto === undefined ? {} : { cloneInto: join.cloneInto }),
+  };
+}
+
+/** How one more process gets into groups that are there: the operations at the very beginning of its section child, and what is
+ *  `cloneInto` in CgroupPlan. Throws `invalid` for a bad path. */
+export function cgroupJoin(host: CgroupHost, groupPath: string): { readonly ops: readonly PlanOp[]; readonly cloneInto: string | undefined } {
+  const path = checkCgroupPath(groupPath);
+  const v2 = unifiedHierarchy(host);
+  return {
+    // A v1 group takes a single thread by its `tasks`; the unified group is entered by the clone itself.
+    ops: host.hierarchies.filter((hierarchy) => !hierarchy.unified).map((hierarchy) =>
+      op('child', 'write_pid', { path: `${groupDirectory(hierarchy, path)}/tasks` }, { why: `join cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath' })),
+    cloneInto: v2 === undefined ? undefined : groupDirectory(v2, path),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { ExecRequest } from '#core/tasks/port.ts';
-import { cgroupPlan } from '#runtime/cgroups/cgroup-plan.ts';
+import { cgroupJoin } from '#runtime/cgroups/cgroup-plan.ts';
 import { SLOT_TARGET_PIDFD } from '#runtime/plan/ops.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
 import { CLONE_NEWPID } from '#sys/numbers.ts';
@@ -40,7 +40,7 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   const flags = [...types].reduce((sum, type) => sum | NAMESPACE_FLAGS[type], 0);
   const ids = spec.linux?.uidMappings?.find((m) => m.containerID <= process.user.uid && process.user.uid < m.containerID + m.size);
 
-  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPathOf(containerId, spec.linux?.cgroupsPath), parentsReady: true });
+  const cgroups = cgroupJoin(host.cgroups, cgroupPathOf(containerId, spec.linux?.cgroupsPath));
 
   // ── prepare ──────────────────────────────────────────────────────────────────────────────────────────────────────
   plan.add('prepare', 'stdio', { mode: inherited ? INHERIT_STREAMS : STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${inherited ? 'the caller\'s' : io.mode}`, pointer: '/process/terminal' });
@@ -57,7 +57,7 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   addOomScore(plan, host, process.oomScoreAdj ?? spec.process?.oomScoreAdj);
 
   // ── child: first what is said through the host's /proc, then in ──────────────────────────────────────────────────
-  plan.splice(cgroups.join);
+  plan.splice(cgroups.ops);
   if (final) plan.add('child', 'sched_setaffinity', { mask: affinityMask(final, '/process/execCPUAffinity/final') }, { why: `CPUs ${final}`, pointer: '/process/execCPUAffinity/final' });
   if (!inherited) addStreamOwner(plan, io, ids === undefined ? process.user : { ...process.user, uid: ids.hostID + process.user.uid - ids.containerID });
   for (const { path, label, pointer } of labelsOf(process, host)) plan.add('child', 'label', { path: `/proc/self/${path}`, label }, { why: 'label of the program', pointer });

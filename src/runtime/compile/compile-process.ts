@@ -2,6 +2,7 @@ import type { OciProcess, OciSeccomp, OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
 import { capabilityMask, isCapability } from '#runtime/capabilities/capabilities.ts';
 import { compileSeccomp } from '#runtime/seccomp/compile-seccomp.ts';
+import type { OpArgs } from '#runtime/plan/plan.ts';
 import { HOOK_PID, hookState, type HookState } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
 import { execCandidates } from './exec-candidates.ts';
@@ -83,9 +84,11 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
   // The reaper is the user's process too: same rights, and only then the fork.
   if (step.init !== false) plan.add('child', 'init', { argv: [...step.init] }, { why: 'a reaper as PID 1', pointer: '/process/args/init' });
   if (strict) addSeccomp(plan, step);
-  const args = process.args ?? [];
-  plan.add('child', 'exec', { candidates: execCandidates(args[0] ?? '', process.env ?? []), argv: args, env: process.env ?? [] }, { why: 'the program', pointer: '/process/args' });
+  plan.add('child', 'exec', programOf(process), { why: 'the program', pointer: '/process/args' });
 }
+
+/** Of the operation `exec`, which ends every plan's child section. */
+export const programOf = ({ args = [], env = [] }: OciProcess): OpArgs<'exec'> => ({ candidates: execCandidates(args[0] ?? '', env), argv: args, env });
 
 const EMPTY = new Uint8Array(0);
 

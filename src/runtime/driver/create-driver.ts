@@ -1,6 +1,6 @@
 import { closeSync, openSync, rmSync } from 'node:fs';
 import type { ExecRequest, ExitStatus, HostFacts, PreparedTask, RecoverRequest, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
-import { compileExec } from '#runtime/compile/compile-exec.ts';
+import { execCompiler } from '#runtime/compile/exec-compiler.ts';
 import type { CompileHost } from '#runtime/compile/compile-host.ts';
 import { cgroupPathOf, compileTask } from '#runtime/compile/compile-task.ts';
 import { hookState } from '#runtime/compile/compile-hooks.ts';
@@ -42,22 +42,25 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
   const spawner = startSpawner(options.helper);
   const cgroups = cgroupAccess(facts.cgroups);
 
-  const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], compile: Launch['compile']): Launch => ({
-    id: request.id, spec, verb: 'create', compile,
-    spawn: (descriptors) => spawner.spawn(descriptors),
-    exec: (task, exec) => prepareExec(task, exec),
-    lostExit: () => readExitRecord(request.exitFile),
-  });
+  const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], compile: Launch['compile']): Launch => {
+    const compileExec = execCompiler({ containerId: request.id }, facts);
+    return {
+      id: request.id, spec, verb: 'create', compile,
+      spawn: (descriptors) => spawner.spawn(descriptors),
+      exec: (task, exec) => prepareExec(task, exec, compileExec),
+      lostExit: () => readExitRecord(request.exitFile),
+    };
+  };
   const prepareTask = (request: TaskRequest): RunningTask => new RunningTask(launchOf(request, request.spec, () => {
     const plan = compileTask(request, facts, { cgroupParentsReady: true });
     cgroups.prepareParents(cgroupPathOf(request.id, request.spec.linux?.cgroupsPath));
     return plan;
   }));
 
-  function prepareExec(container: RunningTask, request: ExecRequest): RunningTask {
+  function prepareExec(container: RunningTask, request: ExecRequest, compileExec: ReturnType<typeof execCompiler>): RunningTask {
     return new RunningTask({
       id: request.execId, spec: request.spec, verb: 'exec',
-      compile: () => compileExec(request, { containerId: container.id }, facts),
+      compile: () => compileExec(request),
       spawn: (descriptors) => container.spawnInside(descriptors),
       exec: () => {
         throw new NaruError('unsupported', 'exec inside an exec: use the container');

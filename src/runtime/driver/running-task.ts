@@ -87,7 +87,6 @@ export class RunningTask implements Task, PreparedTask {
       this.#plan = plan;
       const bytes = span('runtime', 'encode the plan', () => encodePlan(plan, { trace: this.#trace !== undefined }));
       this.#move('spawn');
-      const listening = this.#conn.listen();
       const memory = sealedMemfd('naru-plan', bytes);
       try {
         await this.#launch.spawn([this.#peer, memory, ...(this.#launch.descriptors ?? [])]);
@@ -96,7 +95,8 @@ export class RunningTask implements Task, PreparedTask {
         closeQuietly(this.#peer);
         this.#peer = -1;
       }
-      await listening;
+      // The helper is at work meanwhile: what it says waits in the socket.
+      await this.#conn.listen();
       await this.#withDeadline(until);
       return this;
     } catch (error) {

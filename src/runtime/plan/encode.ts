@@ -17,8 +17,17 @@ export interface EncodeOptions {
  *  contains a NUL, a slot out of range, or a plan above PLAN_MAX_BYTES. */
 export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array {
   const writer = new PlanWriter();
-  for (const op of plan.ops) writer.op(op);
+  const { encoded } = plan;
+  if (encoded !== undefined) writer.encoded(encoded.bytes);
+  for (let i = encoded?.count ?? 0; i < plan.ops.length; i++) writer.op(plan.ops[i]!);
   return writer.finish(plan.ops.length, options.trace === true ? PLAN_TRACE : 0);
+}
+
+/** Operations alone: what `Plan.encoded` holds. They refer to nothing outside of themselves. Throws as encodePlan does. */
+export function encodeOps(ops: readonly PlanOp[]): Uint8Array {
+  const writer = new PlanWriter();
+  for (const op of ops) writer.op(op);
+  return writer.finish(ops.length, 0).slice(HEADER_BYTES);
 }
 
 class PlanWriter {
@@ -40,6 +49,10 @@ class PlanWriter {
     bytes.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = bytes;
     this.#view = new DataView(memory);
+  }
+
+  encoded(ops: Uint8Array): void {
+    this.#raw(ops);
   }
 
   op(op: PlanOp): void {

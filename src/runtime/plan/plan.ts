@@ -31,6 +31,8 @@ export interface PlanOp<N extends OpName = OpName> {
 
 export interface Plan {
   readonly ops: readonly PlanOp[];
+  /** Its first `count` operations as encodeOps wrote them, where they were in a plan before. */
+  readonly encoded?: { readonly count: number; readonly bytes: Uint8Array };
 }
 
 /** In `tolerate`, first: whatever goes wrong. */
