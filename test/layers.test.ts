@@ -17,13 +17,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ['core', 'runtime', 'net', 'registry', 'sys', 'spec', 'type:api'],
   api: ['sys', 'spec'],
   client: ['spec'],
-  cli: ['client', 'spec'],
+  cli: ['client', 'sys', 'spec'],
   daemon: ['api', 'engine', 'core', 'runtime', 'net', 'registry', 'sys', 'spec'],
 };
 const SOURCE = join(import.meta.dirname, '..', 'src');
 const MINIMUM_FILES = 60;
 
-interface Import { from: string; to: string; typeOnly: boolean }
+interface Import { from: string; to: string; typeOnly: boolean; later: boolean }
 
 const files = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'));
 const isTest = (f: string): boolean => f.endsWith('.test.ts');
@@ -36,9 +36,10 @@ function importsOf(file: string): Import[] {
     const target = (match[2] ?? match[3]) as string;
     // import('x').Y in a type position is a type import
     const typeOnly = match[1] !== undefined || match[4] === '.';
-    if (target.startsWith('#')) found.push({ from: file, to: target.slice(1), typeOnly });
-    else if (target.startsWith('.')) found.push({ from: file, to: normalize(join(dirname(file), target)), typeOnly });
-    else found.push({ from: file, to: target, typeOnly });
+    const later = match[3] !== undefined;
+    if (target.startsWith('#')) found.push({ from: file, to: target.slice(1), typeOnly, later });
+    else if (target.startsWith('.')) found.push({ from: file, to: normalize(join(dirname(file), target)), typeOnly, later });
+    else found.push({ from: file, to: target, typeOnly, later });
   }
   return found;
 }
@@ -89,4 +90,17 @@ test('every relative or #import leads to a file', () => {
   const known = new Set(files);
   const wrong = all.filter((i) => (i.to.split('/')[0] as string) in MAY_IMPORT && !known.has(i.to) && !i.to.endsWith('.d.ts')).map((i) => `${i.from} imports ${relative('.', i.to)}`);
   assert.deepEqual(wrong, []);
+});
+
+test('the commands that people wait for load no module of Node at their start: each takes a millisecond or more', () => {
+  const commands = ['run-container', 'create-container', 'start-container', 'change-state', 'exec-in-container', 'list-containers', 'list-images', 'logs', 'inspect'];
+  const seen = new Map<string, string>();
+  const visit = (file: string, by: string): void => {
+    if (seen.has(file)) return;
+    seen.set(file, by);
+    for (const { from, to, typeOnly, later } of all) if (from === file && !typeOnly && !later) visit(to, from);
+  };
+  for (const entry of ['main', 'cli/main', ...commands.map((name) => `cli/commands/${name}`)]) visit(`${entry}.ts`, '');
+  assert.ok(seen.has('client/connection.ts') && seen.has('cli/create/create-request.ts'), 'the walk went nowhere');
+  assert.deepEqual([...seen].filter(([file]) => file.startsWith('node:')).map(([file, by]) => `${by} imports ${file}`), []);
 });

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { TlsOptions } from '#client/dial-node.ts';
 import { NaruError } from '#spec/errors.ts';
 import { configDirectoryOf, readConfigFile } from './config-file.ts';
 import { DEFAULT_CONTEXT, readContext, readTls, TLS_FILES } from './contexts/context-store.ts';
 import type { ParsedFlags } from './flags/parse-flags.ts';
+import { fs, nodePath } from './on-demand.ts';
 
 /** Where naru's own daemon listens when nobody says otherwise. */
 export const DEFAULT_SOCKET = '/run/naru/naru.sock';
@@ -82,11 +81,11 @@ function tlsOptions(flags: ParsedFlags, env: NodeJS.ProcessEnv): TlsOptions | un
   const verify = flags.changed('tlsverify') ? flags.bool('tlsverify') : nonEmpty(env['DOCKER_TLS_VERIFY']) !== undefined;
   const wanted = verify || flags.bool('tls') || nonEmpty(env['DOCKER_TLS']) !== undefined;
   if (!wanted) return undefined;
-  const directory = nonEmpty(env['DOCKER_CERT_PATH']) ?? (flags.changed('config') ? flags.string('config') : (nonEmpty(env['DOCKER_CONFIG']) ?? join(env['HOME'] ?? '/root', '.docker')));
+  const directory = nonEmpty(env['DOCKER_CERT_PATH']) ?? (flags.changed('config') ? flags.string('config') : (nonEmpty(env['DOCKER_CONFIG']) ?? nodePath().join(env['HOME'] ?? '/root', '.docker')));
   const pem = (name: string, file: string): Uint8Array | undefined => {
-    const path = flags.changed(name) ? flags.string(name) : join(directory, file);
+    const path = flags.changed(name) ? flags.string(name) : nodePath().join(directory, file);
     try {
-      return readFileSync(path);
+      return fs().readFileSync(path);
     } catch (cause) {
       // Only what was asked for by name must be there.
       if (!flags.changed(name)) return undefined;

@@ -1,5 +1,6 @@
-import { fstatSync, read, write, writeSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
+import { isTerminal, isWritable, windowSize, writeSome } from '#sys/standard-streams.ts';
+import { fs } from './on-demand.ts';
 
 /** A terminal's size in characters. */
 export interface TerminalSize { readonly rows: number; readonly columns: number }
@@ -21,6 +22,9 @@ export interface Io {
 }
 
 const INPUT_CHUNK = 64 << 10;
+/** A page: what poll(2) calls writable takes as much (PIPE_BUF). */
+const SURELY_TAKEN = 4096;
+const EAGAIN = 11;
 
 /** The real streams. */
 export function processIo(): Io {
@@ -30,64 +34,56 @@ export function processIo(): Io {
 function writeAll(fd: number, text: string): void {
   let bytes = new TextEncoder().encode(text);
   while (bytes.length > 0) {
-    try {
-      bytes = bytes.subarray(writeSync(fd, bytes));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw writeFailure(fd, error as NodeJS.ErrnoException);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
-    }
+    const count = writeSome(fd, bytes);
+    if (count >= 0) bytes = bytes.subarray(count);
+    else if (count === -EAGAIN) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+    else throw writeFailure(fd, bytes);
   }
 }
 
 async function writeLater(fd: number, bytes: Uint8Array): Promise<void> {
-  let rest = bytes;
+  // What surely does not wait needs no thread; without one, a short command has none.
+  const ready = bytes.length <= SURELY_TAKEN && isWritable(fd) ? Math.max(0, writeSome(fd, bytes)) : 0;
+  let rest = bytes.subarray(ready);
   while (rest.length > 0) {
     const written = await new Promise<number>((resolve, reject) => {
-      write(fd, rest, 0, rest.length, null, (error, count) => {
+      fs().write(fd, rest, 0, rest.length, null, (error, count) => {
         if (error === null) resolve(count);
         else if (error.code === 'EAGAIN') setTimeout(() => resolve(0), 2);
-        else reject(writeFailure(fd, error));
+        else reject(failureOf(fd, error));
       });
     });
     rest = rest.subarray(written);
   }
 }
 
-/** A reader that went away ends us in silence, as SIGPIPE would. */
-function writeFailure(fd: number, error: NodeJS.ErrnoException): NaruError {
-  if (error.code === 'EPIPE') return new NaruError('canceled', '', { exitCode: 141, cause: error });
-  return new NaruError('internal', `write ${fd === 1 ? '/dev/stdout' : '/dev/stderr'}: ${error.message}`, { cause: error });
+/** Why `bytes` were not taken: Node, asked for the same, says it. */
+function writeFailure(fd: number, bytes: Uint8Array): NaruError {
+  try {
+    fs().writeSync(fd, bytes);
+  } catch (error) {
+    return failureOf(fd, error as NodeJS.ErrnoException);
+  }
+  return new NaruError('internal', `write ${streamName(fd)}: it failed and then did not`);
 }
 
-// Major numbers of character devices that are surely no terminals: memory (null, zero), and of those that surely are.
-const MEMORY_DEVICES = 1;
-const PSEUDO_TERMINALS = 136;
+const streamName = (fd: number): string => (fd === 1 ? '/dev/stdout' : '/dev/stderr');
 
-function isTerminal(fd: number): boolean {
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isCharacterDevice()) return false;
-    const major = (stat.rdev >> 8) & 0xfff;
-    if (major === MEMORY_DEVICES) return false;
-    if (major >= PSEUDO_TERMINALS && major < PSEUDO_TERMINALS + 8) return true;
-    return major === 4 || major === 5;
-  } catch {
-    return false;
-  }
+/** A reader that went away ends us in silence, as SIGPIPE would. */
+function failureOf(fd: number, error: NodeJS.ErrnoException): NaruError {
+  if (error.code === 'EPIPE') return new NaruError('canceled', '', { exitCode: 141, cause: error });
+  return new NaruError('internal', `write ${streamName(fd)}: ${error.message}`, { cause: error });
 }
 
 async function terminalSize(): Promise<TerminalSize | undefined> {
-  if (!isTerminal(1)) return undefined;
-  const { WriteStream } = await import('node:tty');
-  const [columns, rows] = new WriteStream(1).getWindowSize();
-  return { columns, rows };
+  return isTerminal(1) ? windowSize(1) : undefined;
 }
 
 async function* readInput(): AsyncGenerator<Uint8Array, void> {
   for (;;) {
     const buffer = new Uint8Array(INPUT_CHUNK);
     const count = await new Promise<number>((resolve, reject) => {
-      read(0, buffer, 0, buffer.length, null, (error, bytes) => {
+      fs().read(0, buffer, 0, buffer.length, null, (error, bytes) => {
         if (error === null) resolve(bytes);
         else if (error.code === 'EAGAIN') setTimeout(() => resolve(-1), 5);
         else if (error.code === 'EOF' || error.code === 'EIO') resolve(0);

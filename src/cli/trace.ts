@@ -1,5 +1,5 @@
-import { writeFileSync } from 'node:fs';
 import type { TraceSpan } from '#client/system-client.ts';
+import { fs } from './on-demand.ts';
 import type { CommandContext } from './command.ts';
 
 export interface Span { readonly link: string; readonly name: string; readonly start: bigint; readonly end: bigint; readonly detail: string | undefined }
@@ -38,7 +38,7 @@ export class CliTrace {
     const spans = [...this.#spans, ...theirs].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.end > b.end ? -1 : a.end < b.end ? 1 : rank(a) - rank(b)));
     const path = context.flags.string('trace');
     if (path === '' || path === '-') context.io.err(traceTable(spans));
-    else writeFileSync(path, traceEvents(spans));
+    else fs().writeFileSync(path, traceEvents(spans));
   }
 }
 

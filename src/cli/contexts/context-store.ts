@@ -1,6 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
+import { fs, nodePath } from '../on-demand.ts';
 
 /**
  * Docker's contexts, below the configuration's directory: `contexts/meta/<sha256 of the name>/meta.json`, and TLS material in
@@ -23,15 +22,15 @@ export type TlsMaterial = ReadonlyMap<TlsFile, Uint8Array>;
 export function contextPaths(directory: string, name: string): { readonly meta: string; readonly tls: string } {
   // Loaded by whoever has a context: every command would pay for it.
   const id = process.getBuiltinModule('node:crypto').createHash('sha256').update(name).digest('hex');
-  return { meta: join(directory, 'contexts/meta', id), tls: join(directory, 'contexts/tls', id) };
+  return { meta: nodePath().join(directory, 'contexts/meta', id), tls: nodePath().join(directory, 'contexts/tls', id) };
 }
 
 /** Throws not-found in Docker's words. */
 export function readContext(directory: string, name: string): StoredContext {
-  const path = join(contextPaths(directory, name).meta, 'meta.json');
+  const path = nodePath().join(contextPaths(directory, name).meta, 'meta.json');
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = fs().readFileSync(path, 'utf8');
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new NaruError(missing ? 'not-found' : 'internal', `context ${JSON.stringify(name)}: ${missing ? `context not found: open ${path}: no such file or directory` : (cause as Error).message}`, { cause });
@@ -52,13 +51,13 @@ export function parseContext(text: string, where: string): StoredContext {
 
 export function listContexts(directory: string): StoredContext[] {
   let ids: string[];
-  const root = join(directory, 'contexts/meta');
+  const root = nodePath().join(directory, 'contexts/meta');
   try {
-    ids = readdirSync(root).filter((id) => /^[0-9a-f]{64}$/.test(id));
+    ids = fs().readdirSync(root).filter((id) => /^[0-9a-f]{64}$/.test(id));
   } catch {
     return [];
   }
-  return ids.map((id) => parseContext(readFileSync(join(root, id, 'meta.json'), 'utf8'), join(root, id, 'meta.json')));
+  return ids.map((id) => parseContext(fs().readFileSync(nodePath().join(root, id, 'meta.json'), 'utf8'), nodePath().join(root, id, 'meta.json')));
 }
 
 export function readTls(directory: string, name: string): TlsMaterial {
@@ -66,7 +65,7 @@ export function readTls(directory: string, name: string): TlsMaterial {
   const material = new Map<TlsFile, Uint8Array>();
   for (const file of TLS_FILES) {
     try {
-      material.set(file, readFileSync(join(tls, 'docker', file)));
+      material.set(file, fs().readFileSync(nodePath().join(tls, 'docker', file)));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
@@ -77,17 +76,17 @@ export function readTls(directory: string, name: string): TlsMaterial {
 /** Makes or replaces a context. `tls` undefined: what is there stays. */
 export function writeContext(directory: string, context: StoredContext, tls?: TlsMaterial): void {
   const paths = contextPaths(directory, context.Name);
-  mkdirSync(paths.meta, { recursive: true, mode: 0o755 });
+  fs().mkdirSync(paths.meta, { recursive: true, mode: 0o755 });
   if (tls !== undefined) {
-    rmSync(paths.tls, { recursive: true, force: true });
-    if (tls.size > 0) mkdirSync(join(paths.tls, 'docker'), { recursive: true, mode: 0o700 });
-    for (const [file, data] of tls) writeFileSync(join(paths.tls, 'docker', file), data, { mode: 0o600 });
+    fs().rmSync(paths.tls, { recursive: true, force: true });
+    if (tls.size > 0) fs().mkdirSync(nodePath().join(paths.tls, 'docker'), { recursive: true, mode: 0o700 });
+    for (const [file, data] of tls) fs().writeFileSync(nodePath().join(paths.tls, 'docker', file), data, { mode: 0o600 });
   }
-  writeFileSync(join(paths.meta, 'meta.json.new'), JSON.stringify(context), { mode: 0o644 });
-  renameSync(join(paths.meta, 'meta.json.new'), join(paths.meta, 'meta.json'));
+  fs().writeFileSync(nodePath().join(paths.meta, 'meta.json.new'), JSON.stringify(context), { mode: 0o644 });
+  fs().renameSync(nodePath().join(paths.meta, 'meta.json.new'), nodePath().join(paths.meta, 'meta.json'));
 }
 
 export function removeContext(directory: string, name: string): void {
   const { meta, tls } = contextPaths(directory, name);
-  for (const path of [meta, tls]) rmSync(path, { recursive: true, force: true });
+  for (const path of [meta, tls]) fs().rmSync(path, { recursive: true, force: true });
 }

@@ -1,7 +1,7 @@
-import { existsSync, openSync, closeSync, unlinkSync, writeSync } from 'node:fs';
 import type { ContainerCreateRequest } from '#spec/engine-api.ts';
 import { isKind, NaruError } from '#spec/errors.ts';
 import type { CommandContext } from '../command.ts';
+import { fs } from '../on-demand.ts';
 import { environment } from './create-request.ts';
 import { createRequest } from './create-request.ts';
 import { apiTag, familiarString, fullName, isImageId, parseImageReference, type ImageReference } from './image-reference.ts';
@@ -76,22 +76,22 @@ export function platformOf(context: CommandContext): string | undefined {
 
 function openIdFile(path: string): { write(id: string): void; close(): void } | undefined {
   if (path === '') return undefined;
-  if (existsSync(path)) throw new NaruError('invalid', `container ID file found, make sure the other container isn't running or delete ${path}`);
+  if (fs().existsSync(path)) throw new NaruError('invalid', `container ID file found, make sure the other container isn't running or delete ${path}`);
   let fd: number;
   try {
-    fd = openSync(path, 'wx');
+    fd = fs().openSync(path, 'wx');
   } catch (cause) {
     throw new NaruError('invalid', `failed to create the container ID file: ${(cause as Error).message}`, { cause });
   }
   let written = false;
   return {
     write(id) {
-      writeSync(fd, id);
+      fs().writeSync(fd, id);
       written = true;
     },
     close() {
-      closeSync(fd);
-      if (!written) unlinkSync(path);
+      fs().closeSync(fd);
+      if (!written) fs().unlinkSync(path);
     },
   };
 }

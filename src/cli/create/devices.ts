@@ -1,6 +1,6 @@
-import { posix } from 'node:path';
 import type { DeviceMapping } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
+import { nodePath } from '../on-demand.ts';
 
 /** `--device`: mappings of host devices, and names of CDI devices (`vendor/class=name`). */
 export function parseDevices(specs: readonly string[]): { mappings: DeviceMapping[]; cdi: string[] } {
@@ -24,14 +24,14 @@ function parseDevice(spec: string): DeviceMapping {
   let mode = 'rwm';
   if (second !== undefined && third === undefined && isMode(second)) {
     mode = second;
-    host = container = posix.normalize(source);
+    host = container = nodePath().posix.normalize(source);
   } else if (second !== undefined) {
-    container = third === undefined ? posix.normalize(second) : second;
+    container = third === undefined ? nodePath().posix.normalize(second) : second;
     if (third !== undefined) {
       if (!isMode(third)) throw new NaruError('invalid', `bad mode specified: ${third}`);
       mode = third;
     }
-  } else host = container = posix.normalize(source);
+  } else host = container = nodePath().posix.normalize(source);
   if (!container.startsWith('/')) throw new NaruError('invalid', `${container} is not an absolute path`);
   return { PathOnHost: host, PathInContainer: container, CgroupPermissions: mode };
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
+import { fs } from '../on-demand.ts';
 
 const invalid = (message: string): NaruError => new NaruError('invalid', message);
 
@@ -10,7 +10,7 @@ const invalid = (message: string): NaruError => new NaruError('invalid', message
 export function readKeyValueFile(path: string, lookup: ((key: string) => string | undefined) | undefined): string[] {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(path);
+    bytes = fs().readFileSync(path);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     const reason = code === 'ENOENT' ? 'no such file or directory' : code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'is a directory' : (cause as Error).message;

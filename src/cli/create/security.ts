@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import { reindentJson } from '../format/json-indent.ts';
+import { fs } from '../on-demand.ts';
 
 export interface SecurityOptions { readonly options: string[]; readonly maskedPaths: string[] | null; readonly readonlyPaths: string[] | null }
 
@@ -23,7 +23,7 @@ export function parseSecurityOptions(specs: readonly string[]): SecurityOptions 
 function readProfile(path: string): string {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = fs().readFileSync(path, 'utf8');
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? `open ${path}: no such file or directory` : (cause as Error).message;
     throw new NaruError('invalid', `opening seccomp profile (${path}) failed: ${reason}`, { cause });

@@ -1,5 +1,5 @@
-import { resolve } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
+import { nodePath } from '../on-demand.ts';
 
 export interface VolumeSpecs { readonly binds: string[]; readonly anonymous: Record<string, object> }
 
@@ -14,7 +14,7 @@ export function parseVolumes(specs: readonly string[]): VolumeSpecs {
       continue;
     }
     // Relative directories are relative to here; the daemon is elsewhere.
-    binds.push(source.startsWith('.') ? `${resolve(source)}${spec.slice(source.length)}` : spec);
+    binds.push(source.startsWith('.') ? `${nodePath().resolve(source)}${spec.slice(source.length)}` : spec);
   }
   return { binds, anonymous };
 }

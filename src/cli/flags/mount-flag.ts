@@ -1,6 +1,6 @@
-import { resolve } from 'node:path';
 import type { Mount } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
+import { nodePath } from '../on-demand.ts';
 import { cut, parseCsvRecord } from './csv.ts';
 import { parseBoolean, parseBytes } from './numbers.ts';
 
@@ -37,7 +37,7 @@ export function parseMountFlag(text: string): Mount {
         break;
       case 'source':
       case 'src':
-        mount.Source = value.startsWith('.') ? resolve(value) : value;
+        mount.Source = value.startsWith('.') ? nodePath().resolve(value) : value;
         break;
       case 'target':
       case 'dst':

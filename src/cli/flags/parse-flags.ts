@@ -18,6 +18,7 @@ export class ParsedFlags {
   /** `--help` (or `-h`) was among the flags. */
   help = false;
   readonly #flags: readonly Flag[];
+  #defaults: Map<string, string> | undefined;
 
   constructor(flags: readonly Flag[]) {
     this.#flags = flags;
@@ -62,7 +63,12 @@ export class ParsedFlags {
   }
 
   #default(name: string): string | undefined {
-    return this.#flags.find((flag) => flag.name === name)?.default;
+    // A create request asks for a hundred: looking through a hundred flags for each took 1 ms.
+    if (this.#defaults === undefined) {
+      this.#defaults = new Map();
+      for (const flag of this.#flags) if (flag.default !== undefined && !this.#defaults.has(flag.name)) this.#defaults.set(flag.name, flag.default);
+    }
+    return this.#defaults.get(name);
   }
 }
 

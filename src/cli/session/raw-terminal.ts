@@ -1,5 +1,3 @@
-import { spawnSync } from 'node:child_process';
-
 /**
  * Puts the terminal at stdin into raw mode until the returned function is called, or the process exits. Node's raw mode still
  * turns line feeds into carriage return and line feed on output, which breaks programs that move the cursor by line feeds:
@@ -10,7 +8,7 @@ export async function rawTerminal(): Promise<() => void> {
   const terminal = process.stdin instanceof ReadStream ? process.stdin : undefined;
   if (terminal === undefined) return () => {};
   terminal.setRawMode(true);
-  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
+  process.getBuiltinModule('node:child_process').spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
   let restored = false;
   const restore = (): void => {
     if (restored) return;

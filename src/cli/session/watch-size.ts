@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Io } from '../io.ts';
 
 const RETRIES = 10;
@@ -20,7 +19,7 @@ export function watchSize(io: Io, resize: (rows: number, columns: number) => Pro
     // It may not have started yet.
     for (let i = 0; i <= RETRIES && !stopped; i++) {
       if (await apply()) return;
-      await delay((i + 1) * 10);
+      await new Promise((resolve) => setTimeout(resolve, (i + 1) * 10));
     }
     if (!stopped) io.err('failed to resize tty, using default size\n');
   };
