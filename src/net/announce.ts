@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NetworkNamespace } from '#sys/network-namespace.ts';
 import { MessageWriter } from '#sys/netlink/message-writer.ts';
@@ -18,8 +18,8 @@ const LONGEST_WAIT_MS = 1000;
  * Tell the neighbours where the addresses of a running container's new interface are now (gratuitous ARP, unsolicited neighbour advertisements), once its bridge port
  * forwards: it does so when the kernel's link watcher has seen the carrier, some time after the interface is up, and what is sent before is lost.
  */
-export async function announce(endpoint: EndpointRecord, namespace: NetworkNamespace): Promise<void> {
-  for (const end = performance.now() + LONGEST_WAIT_MS; !forwards(endpoint.hostInterface) && performance.now() < end;) await pause(2);
+export async function announce(endpoint: EndpointRecord, host: NetlinkSocket, namespace: NetworkNamespace): Promise<void> {
+  for (const end = performance.now() + LONGEST_WAIT_MS; !forwards(endpoint.hostInterface, host) && performance.now() < end;) await pause(2);
   namespace.within(() => {
     if (endpoint.ipv6 !== '') writeFileSync(`/proc/sys/net/ipv6/conf/${endpoint.interface}/ndisc_notify`, '1');
     const socket = new NetlinkSocket(NETLINK_ROUTE);
@@ -36,12 +36,7 @@ export async function announce(endpoint: EndpointRecord, namespace: NetworkNames
   });
 }
 
-/** A macvlan or ipvlan has no port. */
-function forwards(hostInterface: string): boolean {
-  if (hostInterface === '') return true;
-  try {
-    return Number(readFileSync(`/sys/class/net/${hostInterface}/brport/state`, 'utf8')) === BR_STATE_FORWARDING;
-  } catch {
-    return true; // removed meanwhile
-  }
+/** A macvlan or ipvlan has no port; one that was removed meanwhile need not be waited for. */
+function forwards(hostInterface: string, host: NetlinkSocket): boolean {
+  return hostInterface === '' || (findLink(host, hostInterface)?.portState ?? BR_STATE_FORWARDING) === BR_STATE_FORWARDING;
 }

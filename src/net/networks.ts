@@ -218,7 +218,7 @@ export class Networks implements NetworkService {
     if (endpoint === undefined) return;
     try {
       using namespace = NetworkNamespace.ofProcess(running.pid, running.containerId);
-      await announce(endpoint, namespace);
+      await announce(endpoint, this.#route, namespace);
     } catch (error) {
       // It ended meanwhile: nobody is there to be announced.
       if (!(error instanceof NaruError && error.kind === 'conflict')) throw error;

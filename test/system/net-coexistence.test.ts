@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { createNetworkService } from '#net/create-network-service.ts';
-import type { EndpointRecord, NetworkService, PortRequest } from '#net/port.ts';
-import { removeNetwork } from '#net/remove-network.ts';
-import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
-import { NetPeer } from '#test/system/net-peer.ts';
-
-const NAMES = { bridge: 'nrnext0', tableName: 'nrnext0' };
-const port = (hostPort: number, containerPort: number): PortRequest => ({ containerPort, protocol: 'tcp', hostIp: '', hostPort, hostPortEnd: hostPort });
+import { TestDaemon } from '../support/daemon.ts';
+import { TestNamespace } from './net-namespaces.ts';
+import { NetPeer } from './net-peer.ts';
 
 /** What `ufw enable` with `allow 22/tcp` amounts to: everything in and through is dropped that no rule names. */
 const UFW = `*filter
@@ -62,22 +57,21 @@ COMMIT
 `;
 
 /** A zone of firewalld's: strict about where packets come from, what no zone wants is rejected; through it goes what comes from inside. */
-const FIREWALLD = `table inet firewalld {
+const FIREWALLD = (bridge: string): string => `table inet firewalld {
   chain mangle_PREROUTING { type filter hook prerouting priority -140; policy accept; meta nfproto ipv6 fib saddr . mark . iif oif missing drop; }
   chain filter_INPUT { type filter hook input priority 10; policy accept; ct state established,related accept; iifname "lo" accept; tcp dport 22 accept; reject with icmpx admin-prohibited; }
-  chain filter_FORWARD { type filter hook forward priority 10; policy accept; ct state established,related accept; ct status dnat accept; iifname "nrnext0" accept; reject with icmpx admin-prohibited; }
+  chain filter_FORWARD { type filter hook forward priority 10; policy accept; ct state established,related accept; ct status dnat accept; iifname "${bridge}" accept; reject with icmpx admin-prohibited; }
 }
 `;
 
-/** host: 10.9.0.1 on the wire to `outside` (10.9.0.2); a: a container that publishes 8080; d: one of Docker's. */
-describe('beside the rules of others', () => {
-  let host: TestNamespace, outside: TestNamespace, a: TestNamespace, d: TestNamespace;
-  let peers: Record<'host' | 'outside' | 'a' | 'd', NetPeer>;
-  let service: NetworkService;
-  const warnings: string[] = [];
+/** The daemon's host is a namespace, 10.9.0.1 on the wire to `outside` (10.9.0.2); a: a container that publishes 8080; d: one of Docker's. */
+describe('beside the rules of others, by the Docker CLI', () => {
+  let host: TestNamespace, outside: TestNamespace, d: TestNamespace;
+  let peers: Record<'host' | 'outside' | 'd', NetPeer>;
+  let daemon: TestDaemon;
 
   before(async () => {
-    [host, outside, a, d] = ['host', 'outside', 'a', 'd'].map((name) => new TestNamespace(`naru-next-${name}`)) as [TestNamespace, TestNamespace, TestNamespace, TestNamespace];
+    [host, outside, d] = ['host', 'outside', 'd'].map((name) => new TestNamespace(`naru-next-${name}`)) as [TestNamespace, TestNamespace, TestNamespace];
     host.ip('link', 'add', 'wire', 'type', 'veth', 'peer', 'name', 'wire', 'netns', outside.name);
     for (const [space, number] of [[host, 1], [outside, 2]] as const) {
       space.ip('address', 'add', `10.9.0.${number}/24`, 'dev', 'wire');
@@ -91,101 +85,103 @@ describe('beside the rules of others', () => {
     d.ip('address', 'add', '172.17.0.2/16', 'dev', 'eth0');
     d.ip('link', 'set', 'eth0', 'up');
     d.ip('route', 'add', 'default', 'via', '172.17.0.1');
-    peers = { host: new NetPeer(host), outside: new NetPeer(outside), a: new NetPeer(a), d: new NetPeer(d) };
+    peers = { host: new NetPeer(host), outside: new NetPeer(outside), d: new NetPeer(d) };
     await peers.outside.serve('tcp', 80, 'o80');
     await peers.d.serve('tcp', 90, 'd90');
-    await peers.a.serve('tcp', 80, 'a80');
+    daemon = await TestDaemon.start({ namespace: host });
   });
-  after(() => {
+  after(async () => {
     for (const peer of Object.values(peers ?? {})) peer.close();
-    for (const space of [host, outside, a, d]) space?.remove();
+    await daemon?.destroy();
+    for (const space of [host, outside, d]) space?.remove();
   });
 
   const restore = (text: string): string => host.exec('sh', '-c', `iptables-nft-restore <<'END'\n${text}END`);
   const load = (text: string): string => host.exec('sh', '-c', `nft -f - <<'END'\n${text}END`);
   /** Without counters, which traffic changes. */
-  const theirs = (): string => host.exec('nft', '-s', 'list', 'ruleset').split(/^(?=table )/m).filter((table) => !table.startsWith(`table inet ${NAMES.tableName} `) && !table.startsWith(`table bridge ${NAMES.tableName} `)).join('');
+  const theirs = (): string => host.exec('nft', '-s', 'list', 'ruleset').split(/^(?=table )/m).filter((table) => !table.split('\n')[0]!.includes(` ${daemon.scope.nftTable} `)).join('');
+  const warnings = (log: string): string[] => log.split('\n').filter((line) => / warn .*firewall of another program/.test(line));
 
-  /** The whole life of a daemon and a container of ours beside these rules. */
-  async function beside(work: (record: EndpointRecord) => Promise<void>): Promise<void> {
+  interface Own { readonly address: string; readonly a: NetPeer }
+
+  /** The whole life of a daemon and a container of ours beside these rules, from its start on, through one that is killed. */
+  async function beside(work: (own: Own) => Promise<void>): Promise<void> {
     const before = theirs();
     assert.notEqual(before, '');
-    warnings.length = 0;
-    service = host.within(() => createNetworkService({ ...NAMES, log: (text) => warnings.push(text) }));
-    await host.within(() => service.reconcile([], []));
-    const [record] = host.within(() => service.reserve({ containerId: 'a'.repeat(64), networks: [{ networkId: service.bridge.id }], ports: [port(8080, 80), port(8081, 81)] })) as [EndpointRecord];
+    await daemon.restart();
+    daemon.ok('run', '-d', '--name', 'aa', '-p', '8080:80', '-p', '8081:81', 'busybox', 'sleep', '600');
+    const space = new TestNamespace('naru-next-a', Number(daemon.ok('inspect', '-f', '{{.State.Pid}}', 'aa')));
+    const a = new NetPeer(space);
     try {
-      runSteps(service.steps([record]), host, a);
-      await host.within(() => service.publish([record]));
+      await a.serve('tcp', 80, 'a80');
       assert.equal(theirs(), before, 'published');
-      await work(record);
-      await host.within(() => service.reconcile([], [[record]]));
-      await host.within(() => service.release([record]));
+      await work({ address: daemon.ok('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'aa'), a });
+      await daemon.restart('SIGKILL');
+      await reaches(peers.host, '127.0.0.1', 8080, 'a80 172.18.0.1');
     } finally {
-      service.close();
-      a.ip('link', 'del', 'eth0');
-      host.within(() => removeNetwork(NAMES));
+      await a.end();
+      space.remove();
+      daemon.ok('rm', '-f', 'aa');
     }
-    assert.doesNotMatch(host.exec('nft', 'list', 'tables'), /nrnext0/);
-    const added = (text: string): string => text.split('\n').filter((line) => !line.includes(`"${NAMES.bridge}" counter`) && !line.endsWith(`"${NAMES.bridge}" accept`)).join('\n'); // by the test, to let ours through
+    const added = (text: string): string => text.split('\n').filter((line) => !line.includes(`"${daemon.scope.bridge}" counter`) && !line.endsWith(`"${daemon.scope.bridge}" accept`)).join('\n'); // by the test, to let ours through
     assert.equal(added(theirs()), added(before), 'gone');
+    host.exec('nft', 'flush', 'ruleset');
+    assert.equal(await daemon.leaked(), '');
   }
-  const flush = (): string => host.exec('nft', 'flush', 'ruleset');
   const reaches = async (from: NetPeer, address: string, number: number, answer: string): Promise<void> => assert.equal(await from.ask('tcp', address, number), answer);
   const dropped = async (from: NetPeer, address: string, number: number): Promise<void> => assert.equal(await from.ask('tcp', address, number, { timeoutMs: 300 }), 'timeout');
 
   test('ufw: the host reaches its ports; who forwards nothing forwards nothing of ours, is told of with what to do, and does after that', async () => {
     restore(UFW);
-    await beside(async () => {
+    const earlier = warnings(daemon.log()).length;
+    await beside(async ({ a }) => {
       await reaches(peers.host, '127.0.0.1', 8080, 'a80 172.18.0.1');
       await reaches(peers.host, '10.9.0.1', 8080, 'a80 10.9.0.1');
       await dropped(peers.outside, '10.9.0.1', 8080);
-      await dropped(peers.a, '10.9.0.2', 80);
-      assert.equal(warnings.length, 1, warnings.join('\n'));
-      assert.match(warnings[0]!, /nftables table ip filter, chain FORWARD, policy drop/);
-      for (const command of warnings[0]!.matchAll(/nft (insert [^;]*)/g)) host.exec('nft', command[1]!);
+      await dropped(a, '10.9.0.2', 80);
+      const said = warnings(daemon.log()).slice(earlier);
+      assert.equal(said.length, 1, daemon.log());
+      assert.match(said[0]!, /nftables table ip filter, chain FORWARD, policy drop/);
+      for (const command of said[0]!.matchAll(/nft (insert [^;]*)/g)) host.exec('nft', command[1]!);
       await reaches(peers.outside, '10.9.0.1', 8080, 'a80 10.9.0.2');
-      await reaches(peers.a, '10.9.0.2', 80, 'o80 10.9.0.1');
+      await reaches(a, '10.9.0.2', 80, 'o80 10.9.0.1');
       await dropped(peers.outside, '10.9.0.1', 8082); // what is not published still meets their input rules
     });
-    flush();
   });
 
   test('Docker: each publishes, each its own; neither sees the other\'s containers', async () => {
     restore(DOCKER);
-    host.exec('iptables-nft', '-A', 'DOCKER-USER', '-o', NAMES.bridge, '-j', 'ACCEPT');
-    host.exec('iptables-nft', '-A', 'DOCKER-USER', '-i', NAMES.bridge, '-j', 'ACCEPT');
-    await beside(async ({ address }) => {
-      assert.equal(address, '172.18.0.2', 'docker0 has 172.17.0.0/16');
+    host.exec('iptables-nft', '-A', 'DOCKER-USER', '-o', daemon.scope.bridge, '-j', 'ACCEPT');
+    host.exec('iptables-nft', '-A', 'DOCKER-USER', '-i', daemon.scope.bridge, '-j', 'ACCEPT');
+    await beside(async ({ address, a }) => {
+      assert.match(address, /^172\.18\./, 'docker0 has 172.17.0.0/16');
       await reaches(peers.outside, '10.9.0.1', 8080, 'a80 10.9.0.2');
       await reaches(peers.outside, '10.9.0.1', 9090, 'd90 10.9.0.2');
       await reaches(peers.host, '127.0.0.1', 8080, 'a80 172.18.0.1');
-      await reaches(peers.a, '10.9.0.2', 80, 'o80 10.9.0.1');
+      await reaches(a, '10.9.0.2', 80, 'o80 10.9.0.1');
       await reaches(peers.d, '10.9.0.2', 80, 'o80 10.9.0.1');
       await reaches(peers.d, '10.9.0.1', 8080, 'a80 172.18.0.1'); // Docker hides its own from whoever is not on docker0
       await dropped(peers.d, address, 80);
     });
-    flush();
   });
 
   test('firewalld: published ports pass its forward rules, its reload touches nothing of ours (CVE-2025-54388, CVE-2025-54410)', async () => {
-    load(FIREWALLD);
-    await beside(async ({ address }) => {
+    load(FIREWALLD(daemon.scope.bridge));
+    await beside(async ({ address, a }) => {
       const works = async (): Promise<void> => {
         await reaches(peers.outside, '10.9.0.1', 8080, 'a80 10.9.0.2');
-        await reaches(peers.a, '10.9.0.2', 80, 'o80 10.9.0.1');
+        await reaches(a, '10.9.0.2', 80, 'o80 10.9.0.1');
         await reaches(peers.host, '127.0.0.1', 8080, 'a80 172.18.0.1');
       };
       await works();
-      const ours = host.exec('nft', '-s', 'list', 'table', 'inet', NAMES.tableName);
+      const ours = host.exec('nft', '-s', 'list', 'table', 'inet', daemon.scope.nftTable);
       host.exec('nft', 'delete', 'table', 'inet', 'firewalld');
       outside.ip('route', 'add', address, 'via', '10.9.0.1');
       await dropped(peers.outside, address, 80); // while it is away ours alone keep the container
       outside.ip('route', 'del', address);
-      load(FIREWALLD);
-      assert.equal(host.exec('nft', '-s', 'list', 'table', 'inet', NAMES.tableName), ours);
+      load(FIREWALLD(daemon.scope.bridge));
+      assert.equal(host.exec('nft', '-s', 'list', 'table', 'inet', daemon.scope.nftTable), ours);
       await works();
     });
-    flush();
   });
 });

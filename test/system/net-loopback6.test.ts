@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, mock, test } from 'node:test';
 import { createNetworkService } from '#net/create-network-service.ts';
 import type { EndpointRecord, NetworkService, PortRequest } from '#net/port.ts';
 import { removeNetwork } from '#net/remove-network.ts';
+import { NaruError } from '#spec/errors.ts';
+import type { MessageWriter } from '#sys/netlink/message-writer.ts';
+import { type Describe, NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { TestNamespace, runSteps } from '#test/system/net-namespaces.ts';
 import { NetPeer } from '#test/system/net-peer.ts';
 import { sendFrame } from '#test/system/net-router-advertisement.ts';
@@ -92,6 +95,53 @@ describe('published ports at ::1', () => {
       c.remove();
     }
     assert.equal(await peers.host.ask('tcp', '::1', 8080), `a80 ${STAND_IN}`);
+  });
+
+  test('a packet to the stand-in that answers nobody ends there, even where the host would have a way for it', async () => {
+    host.ip('-6', 'address', 'add', `${STAND_IN}/128`, 'dev', 'lo', 'nodad');
+    try {
+      await peers.host.serve('tcp', 9998, 'the host', '::');
+      assert.match(await peers.b.ask('tcp', 'fd0c::1', 9998), /^the host /);
+      assert.equal(await peers.b.ask('tcp', STAND_IN, 9998, { timeoutMs: 300 }), 'timeout');
+    } finally {
+      host.ip('-6', 'address', 'del', `${STAND_IN}/128`, 'dev', 'lo');
+    }
+  });
+
+  test('a kernel without `dup`: it is said, the rest is there, ::1 is refused at once, and nothing of the loop is left', async () => {
+    const other = { bridge: 'nrsix2', tableName: 'nrsix2' };
+    const c = new TestNamespace('naru-six-c');
+    const request = NetlinkSocket.prototype.request;
+    // What such a kernel answers to a batch with the expression in it
+    const lacking = mock.method(NetlinkSocket.prototype, 'request', function (this: NetlinkSocket, batch: MessageWriter, describe: Describe) {
+      if (Buffer.from(batch.finish()).includes('dup\0')) throw new NaruError('not-found', `${describe(1)}: no such file or directory`, { errno: 2 });
+      return request.call(this, batch, describe);
+    });
+    const said: string[] = [];
+    let less: NetworkService | undefined;
+    const peer = new NetPeer(c);
+    try {
+      less = host.within(() => createNetworkService({ ...other, ipv6: 'fd1f::/64', log: (text) => said.push(text) }));
+      await host.within(() => less!.reconcile([], []));
+      const record = host.within(() => less!.reserve({ containerId: 'd'.repeat(64), networks: [{ networkId: less!.bridge.id }], ports: [port(8095, 80)] }));
+      runSteps(less.steps(record), host, c);
+      await host.within(() => less!.publish(record));
+      await peer.serve('tcp', 80, 'c80', '::');
+      assert.match(await peers.host.ask('tcp', '127.0.0.1', 8095), /^c80 /);
+      assert.match(await peers.host.ask('tcp', 'fd1f::1', 8095), /^c80 /);
+      assert.equal(await peers.host.ask('tcp', '::1', 8095), 'ECONNREFUSED');
+      assert.equal(said.length, 1, said.join('\n'));
+      assert.match(said[0]!, /^published ports are not reached at ::1: nftables table nrsix2: .*no such file or directory$/);
+      assert.ok(lacking.mock.calls.some(({ error }) => error !== undefined));
+      assert.equal(host.exec('nft', 'list', 'tables').match(/ip6 nrsix2/), null);
+      assert.equal(new Set(host.ip('-o', 'link').match(/ng[0-9a-f]{8}/g)).size, 1, 'the other service\'s pair alone');
+    } finally {
+      lacking.mock.restore();
+      peer.close();
+      less?.close();
+      host.within(() => removeNetwork(other));
+      c.remove();
+    }
   });
 
   test('what nobody published there is as it was', async () => {

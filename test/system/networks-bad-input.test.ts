@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { TestDaemon, run } from '../support/daemon.ts';
+import { TestNamespace } from './net-namespaces.ts';
 
 interface Answer { status: number; json: unknown }
 type Row = [what: string, status: number, message: RegExp, hint: RegExp | undefined];
@@ -27,7 +27,9 @@ describe('bad input: Docker\'s status and sentence, and nothing half made', () =
   let daemon: TestDaemon;
   const program = createServer();
   let taken: number;
+  let leave: () => void;
   before(async () => {
+    leave = new TestNamespace('naru-badinput').enter();
     daemon = await TestDaemon.start();
     daemon.ok('network', 'create', '--subnet', '10.221.0.0/24', '-o', 'com.docker.network.bridge.name=nrbadshop', 'shop');
     daemon.ok('network', 'create', '--subnet', '10.222.0.0/24', 'yard');
@@ -43,7 +45,8 @@ describe('bad input: Docker\'s status and sentence, and nothing half made', () =
       daemon.ok('network', 'rm', 'shop', 'yard');
       assert.equal(await daemon.leaked(), '');
     } finally {
-      await daemon.destroy();
+      await daemon?.destroy();
+      leave();
     }
   });
 
@@ -60,7 +63,7 @@ describe('bad input: Docker\'s status and sentence, and nothing half made', () =
     const [networks, containers, shop, yard] = await Promise.all(['/networks', '/containers/json?all=1', '/networks/shop', '/networks/yard'].map((path) => ask('GET', path)));
     return [
       ...[networks, containers].map((each) => (each!.json as { Id: string }[]).map(({ Id }) => Id).sort().join()), ...[shop, yard].map((each) => JSON.stringify((each!.json as { Containers: object }).Containers)),
-      readdirSync('/sys/class/net').filter((name) => /^(nrbad|toolong)/.test(name)).join(), readdirSync('/sys/class/net/nrbadshop/brif').join(),
+      run('ip', ['-br', 'link']).out.split('\n').map((line) => line.split(/[ @]/)[0]!).filter((name) => !/^$/.test(name)).sort().join(),
     ].join('\n');
   };
   const rules = (): string => ['inet', 'bridge'].map((family) => run('nft', ['-s', 'list', 'table', family, daemon.scope.nftTable]).out).join('');

@@ -7,7 +7,9 @@ import { TestNamespace, run } from './net-namespaces.ts';
 /** A daemon with words of its own: pools, MTU, IPv6 on the default bridge. */
 describe('drivers, modes and the daemon\'s options, by the Docker CLI', () => {
   let daemon: TestDaemon;
+  let leave: () => void;
   before(async () => {
+    leave = new TestNamespace('naru-drivers').enter();
     daemon = await TestDaemon.start({
       daemon: ['--ipv6', '--fixed-cidr-v6', 'fd5a:77::/64', '--default-address-pool', 'base=10.201.0.0/16,size=24', '--default-address-pool', 'base=fd5a:78::/48,size=64', '--mtu', '1420'],
     });
@@ -18,7 +20,10 @@ describe('drivers, modes and the daemon\'s options, by the Docker CLI', () => {
     daemon.ok('network', 'prune', '-f');
     assert.equal(await daemon.leaked(), '');
   });
-  after(() => daemon.destroy());
+  after(async () => {
+    await daemon?.destroy();
+    leave();
+  });
 
   const inspect = (name: string, format: string): string => daemon.ok('inspect', '-f', format, name);
   const server = (name: string, ...flags: string[]): void => {
@@ -112,15 +117,16 @@ describe('drivers, modes and the daemon\'s options, by the Docker CLI', () => {
   });
 
   test('neighbours learn at once where an address is now', () => {
-    daemon.ok('network', 'create', '--subnet', '10.203.0.0/24', 'lan');
+    daemon.ok('network', 'create', '--subnet', '10.203.0.0/24', '--ipv6', '--subnet', 'fd5a:79::/64', 'lan');
     for (const name of ['asker', 'old', 'new']) daemon.ok('run', '-d', '--name', name, '--network', name === 'asker' ? 'lan' : 'bridge', 'busybox', 'sleep', '600');
-    daemon.ok('network', 'connect', '--ip', '10.203.0.50', 'lan', 'old');
-    assert.match(daemon.ok('exec', 'asker', 'ping', '-c', '1', '-W', '2', '10.203.0.50'), /1 packets received/);
+    daemon.ok('network', 'connect', '--ip', '10.203.0.50', '--ip6', 'fd5a:79::50', 'lan', 'old');
+    for (const address of ['10.203.0.50', 'fd5a:79::50']) assert.match(daemon.ok('exec', 'asker', 'ping', '-c', '1', '-W', '2', address), /1 packets received/);
     daemon.ok('network', 'disconnect', 'lan', 'old');
-    daemon.api('POST', '/networks/lan/connect', { Container: 'new', EndpointConfig: { MacAddress: '02:00:00:00:03:50', IPAMConfig: { IPv4Address: '10.203.0.50' } } });
+    daemon.api('POST', '/networks/lan/connect', { Container: 'new', EndpointConfig: { MacAddress: '02:00:00:00:03:50', IPAMConfig: { IPv4Address: '10.203.0.50', IPv6Address: 'fd5a:79::50' } } });
     // Not one lost: no neighbour waits until its table forgets
-    assert.match(daemon.ok('exec', 'asker', 'ping', '-c', '1', '-W', '1', '10.203.0.50'), /1 packets received/);
+    for (const address of ['10.203.0.50', 'fd5a:79::50']) assert.match(daemon.ok('exec', 'asker', 'ping', '-c', '1', '-W', '1', address), /1 packets received/);
     assert.match(daemon.ok('exec', 'asker', 'sh', '-c', 'cat /proc/net/arp'), /10\.203\.0\.50.*02:00:00:00:03:50/);
+    assert.match(run('nsenter', '-t', inspect('asker', '{{.State.Pid}}'), '-n', 'ip', '-6', 'neighbour'), /fd5a:79::50 .*02:00:00:00:03:50/);
   });
 
   test('naru port --who tells who reaches a published port, and it is so', () => {

@@ -9,7 +9,9 @@ import { TestNamespace, run } from './net-namespaces.ts';
 describe('who reaches a published port, from another host, by the Docker CLI', () => {
   let daemon: TestDaemon;
   let far: TestNamespace;
+  let leave: () => void;
   before(async () => {
+    leave = new TestNamespace('naru-reachhost').enter();
     daemon = await TestDaemon.start();
     far = new TestNamespace('naru-reach');
     run('ip', 'link', 'add', 'nrreach0', 'type', 'veth', 'peer', 'name', 'wire', 'netns', far.name);
@@ -21,7 +23,7 @@ describe('who reaches a published port, from another host, by the Docker CLI', (
     }
   });
   afterEach(async () => {
-    spawnSync('nft', ['delete', 'table', 'inet', 'nrreach']);
+    spawnSync('nft', ['delete', 'table', 'inet', 'nrreach'], { stdio: 'ignore' });
     const ids = daemon.ok('ps', '-aq').split('\n').filter((id) => id !== '');
     if (ids.length > 0) daemon.ok('rm', '-f', ...ids);
     daemon.ok('network', 'prune', '-f');
@@ -29,8 +31,8 @@ describe('who reaches a published port, from another host, by the Docker CLI', (
   });
   after(async () => {
     far?.remove();
-    spawnSync('ip', ['link', 'del', 'nrreach0']);
-    await daemon.destroy();
+    await daemon?.destroy();
+    leave();
   });
 
   const inspect = (name: string, format: string): string => daemon.ok('inspect', '-f', format, name);

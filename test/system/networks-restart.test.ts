@@ -2,16 +2,22 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { TestDaemon } from '../support/daemon.ts';
+import { TestDaemon, run } from '../support/daemon.ts';
+import { TestNamespace } from './net-namespaces.ts';
 
 const NETWORKS = 4, CONTAINERS = 40;
 
 describe('a daemon that comes back, with many containers on several networks', () => {
   let daemon: TestDaemon;
+  let leave: () => void;
   before(async () => {
+    leave = new TestNamespace('naru-restart').enter();
     daemon = await TestDaemon.start();
   });
-  after(() => daemon.destroy());
+  after(async () => {
+    await daemon?.destroy();
+    leave();
+  });
 
   test(`${CONTAINERS} containers on ${NETWORKS} networks, half of them running: no packet of a ping flood is lost, published ports answer throughout`, async () => {
     for (let i = 0; i < NETWORKS; i++) assert.equal(daemon.api('POST', '/networks/create', { Name: `n${i}` }).status, 201);
@@ -30,16 +36,16 @@ describe('a daemon that comes back, with many containers on several networks', (
     ping.stdout.on('data', (bytes) => (said += String(bytes)));
     const ended = new Promise((resolve) => ping.once('exit', resolve));
     await pause(100);
-    const answered = async (): Promise<string> => (await fetch('http://127.0.0.1:18500/', { headers: { connection: 'close' } })).text();
-    assert.equal(await answered(), 'here\n');
+    const answered = (): string => run('curl', ['-s', '-m', '10', 'http://127.0.0.1:18500/']).out;
+    assert.equal(answered(), 'here\n');
     const times: number[] = [];
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await daemon.down(signal);
-      assert.equal(await answered(), 'here\n');
+      assert.equal(answered(), 'here\n');
       const start = performance.now();
       await daemon.up();
       times.push(performance.now() - start);
-      assert.equal(await answered(), 'here\n');
+      assert.equal(answered(), 'here\n');
     }
     ping.kill('SIGINT');
     await ended;

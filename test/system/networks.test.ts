@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { TestDaemon } from '../support/daemon.ts';
+import { TestNamespace } from './net-namespaces.ts';
 
 /** Sends the first chunk of an association (INIT); what a raw socket of the container got: who sent it, to which port, whether its checksum holds. */
 const SCTP_INIT = `
@@ -28,7 +29,9 @@ print(peer[0],struct.unpack(">H",body[2:4])[0],crc(body[:8]+bytes(4)+body[12:])=
 
 describe('user-defined networks, by the Docker CLI', () => {
   let daemon: TestDaemon;
+  let leave: () => void;
   before(async () => {
+    leave = new TestNamespace('naru-networks').enter();
     daemon = await TestDaemon.start();
   });
   afterEach(async () => {
@@ -38,7 +41,10 @@ describe('user-defined networks, by the Docker CLI', () => {
     assert.equal(daemon.ok('network', 'ls', '-q', '--filter', 'type=custom'), '');
     assert.equal(await daemon.leaked(), '');
   });
-  after(() => daemon.destroy());
+  after(async () => {
+    await daemon?.destroy();
+    leave();
+  });
 
   const refused = (pattern: RegExp, ...args: string[]): void => {
     const ran = daemon.docker(...args);

@@ -12,6 +12,8 @@ export interface Link {
   /** `bridge`, `veth`, …; empty for hardware. */
   readonly kind: string;
   readonly mac: Uint8Array;
+  /** Of a port of a bridge: BR_STATE_* (linux/if_bridge.h). */
+  readonly portState: number | undefined;
 }
 
 export interface InterfaceAddress {
@@ -41,14 +43,17 @@ export function parseLink(message: NetlinkMessage): Link {
   const view = body(message, 16, 'link');
   const attributes = parseAttributes(message.payload, 16);
   const info = attributes.get(R.IFLA_LINKINFO);
+  const about = info === undefined ? undefined : parseAttributes(info);
+  const port = about?.get(R.IFLA_INFO_SLAVE_DATA);
   return {
     index: view.getInt32(4, true),
     up: (view.getUint32(8, true) & R.IFF_UP) !== 0,
     name: attributeString(attributes.get(R.IFLA_IFNAME)),
     mtu: attributeU32(attributes.get(R.IFLA_MTU)) ?? 0,
     master: attributeU32(attributes.get(R.IFLA_MASTER)) ?? 0,
-    kind: info === undefined ? '' : attributeString(parseAttributes(info).get(R.IFLA_INFO_KIND)),
+    kind: attributeString(about?.get(R.IFLA_INFO_KIND)),
     mac: attributes.get(R.IFLA_ADDRESS) ?? EMPTY,
+    portState: port === undefined || attributeString(about?.get(R.IFLA_INFO_SLAVE_KIND)) !== 'bridge' ? undefined : parseAttributes(port).get(R.IFLA_BRPORT_STATE)?.[0],
   };
 }
 
