@@ -213,13 +213,21 @@ int op_pivot(struct task *task, const struct op *op) {
   return error;
 }
 
+static int enter_root(void) {
+  int error = (int)sys(chroot, ".");
+  return error < 0 ? error : (int)sys(chdir, "/");
+}
+
+int op_chroot(struct task *task, const struct op *op) {
+  int error = (int)sys(fchdir, arg_slot(task, op, 0, -1));
+  return error < 0 ? error : enter_root();
+}
+
 int op_move_root(struct task *task, const struct op *op) {
   int error = (int)sys(fchdir, arg_slot(task, op, 0, -1));
   if (error == 0) error = (int)sys(mount, ".", "/", 0, MS_MOVE, 0);
   if (error == -ELOOP) error = 0; /* it lies over "/" already */
-  if (error == 0) error = (int)sys(chroot, ".");
-  if (error == 0) error = (int)sys(chdir, "/");
-  return error;
+  return error < 0 ? error : enter_root();
 }
 
 int op_copy_up(struct task *task, const struct op *op) {

@@ -59,7 +59,7 @@ static int in_its_place(const struct op *op) {
     case OP_clone:
       return op->section == SECTION_PREPARE;
     case OP_reclone: case OP_init: case OP_await: case OP_exec: case OP_pty: case OP_tty: case OP_master: case OP_inherit:
-    case OP_pivot: case OP_move_root:
+    case OP_pivot: case OP_move_root: case OP_chroot:
       return op->section == SECTION_CHILD;
     default:
       return 1;

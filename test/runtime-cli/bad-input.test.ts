@@ -19,6 +19,8 @@ const at = (path: string, value: unknown): Change => (spec) => {
 };
 const also = (...changes: Change[]): Change => (spec) => changes.forEach((change) => change(spec));
 const userNamespace = at('/linux/namespaces', [{ type: 'mount' }, { type: 'user' }]);
+const noMounts = at('/linux/namespaces', [{ type: 'pid' }, { type: 'ipc' }, { type: 'uts' }]);
+const bare = also(at('/linux/maskedPaths', []), at('/linux/readonlyPaths', []));
 const range = (containerID: number, hostID: number, size: number): object => ({ containerID, hostID, size });
 const sleeps = [{ path: '/bin/sh', args: ['sh', '-c', 'sleep 300; true'], timeout: 1 }];
 const missing = [{ path: '/nonexistent/hook' }];
@@ -54,6 +56,11 @@ const CASES: readonly (readonly [name: string, change: Change, pointer: string])
   ['a namespace twice', at('/linux/namespaces', [{ type: 'mount' }, { type: 'mount' }]), '/linux/namespaces/1/type'],
   ['a namespace that is not there', at('/linux/namespaces/1', { type: 'network', path: '/proc/1/ns/nothing' }), '/linux/namespaces/1'],
   ['a namespace of another kind', at('/linux/namespaces/1', { type: 'network', path: '/proc/self/ns/uts' }), '/linux/namespaces/1'],
+  ['hidden paths without a mount namespace', noMounts, '/linux/maskedPaths'],
+  ['read-only paths without a mount namespace', also(noMounts, at('/linux/maskedPaths', [])), '/linux/readonlyPaths'],
+  ['propagation without a mount namespace', also(noMounts, bare, at('/linux/rootfsPropagation', 'slave')), '/linux/rootfsPropagation'],
+  ['a mount that would be shared with the host\'s', also(noMounts, bare, at('/mounts/7', { destination: '/x', source: '/tmp', options: ['bind', 'ro', 'rshared'] })), '/mounts/7/options/2'],
+  ['a user namespace without a mount namespace', also(userNamespace, at('/linux/namespaces', [{ type: 'user' }]), at('/linux/uidMappings', [range(0, 1, 1)]), at('/linux/gidMappings', [range(0, 1, 1)])), '/linux/namespaces'],
   ['a user namespace without mappings', userNamespace, '/linux/uidMappings'],
   ['mappings without a user namespace', at('/linux/uidMappings', [range(0, 1, 1)]), '/linux/uidMappings'],
   ['mappings that overlap inside', also(userNamespace, at('/linux/uidMappings', [range(0, 1000, 10), range(9, 5000, 10)])), '/linux/uidMappings/1/containerID'],

@@ -19,15 +19,17 @@ export interface Bundle { readonly id: string; readonly path: string; readonly r
 
 /** `naru runtime` (or another command line like it) with a root, bundles and cgroups of the test's own; `destroy` ends and removes all. */
 export class RuntimeBundles {
-  readonly top = mkdtempSync(join(tmpdir(), 'naru-runtime-cli.'));
-  readonly root = join(this.top, 'root');
+  readonly top: string;
+  readonly root: string;
   readonly parent = `/naru-cli-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
   readonly #program: readonly string[];
   #count = 0;
 
-  /** `program`: what stands in front of the global flags. */
-  constructor(program: readonly string[] = [NARU, 'runtime']) {
+  /** `program`: what stands in front of the global flags; `top`: a directory of the test's own. */
+  constructor(program: readonly string[] = [NARU, 'runtime'], top: string = mkdtempSync(join(tmpdir(), 'naru-runtime-cli.'))) {
     this.#program = program;
+    this.top = top;
+    this.root = join(top, 'root');
   }
 
   /** A bundle with busybox that runs `args`: a list, or a script for sh. */

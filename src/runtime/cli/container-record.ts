@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, 
 import { join } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
+import { releaseHostTree } from './host-tree.ts';
 import { readProcessStat } from './process-stat.ts';
 import type { PlanLayout } from './task-plan.ts';
 
@@ -84,13 +85,17 @@ export function claimContainer(root: string, record: ContainerRecord, config: st
 
 /** Gives the id back at once; should we be killed before the rest is removed, a later command sweeps it. */
 export function discardContainer({ path }: ContainerDirectory): void {
+  releaseHostTree(path);
   const aside = join(path, '..', `.new-${process.pid}-${path.slice(path.lastIndexOf('/') + 1)}`);
   try {
     renameSync(path, aside);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     rmSync(path, { recursive: true, force: true });
+    return;
   }
+  // Once more where nobody finds it any more: a helper without its command line may just have begun there.
+  releaseHostTree(aside);
   rmSync(aside, { recursive: true, force: true });
 }
 
@@ -123,7 +128,9 @@ export function sweepAbandoned(root: string): void {
     const creator = BEING_MADE.exec(name)?.[1];
     if (creator === undefined || readProcessStat(Number(creator)) !== undefined) continue;
     const path = join(root, name);
-    if (Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
+    if (Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) <= ABANDONED_MS) continue;
+    releaseHostTree(path);
+    rmSync(path, { recursive: true, force: true });
   }
 }
 

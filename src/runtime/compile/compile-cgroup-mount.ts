@@ -1,6 +1,7 @@
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
 import { AT_RECURSIVE, MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE } from '#sys/numbers.ts';
 import type { CompileHost } from './compile-host.ts';
+import { clonePropagation } from './compile-host-tree.ts';
 import { cleanPath } from './clean-path.ts';
 import type { MountOptions } from './mount-options.ts';
 import type { PlanBuilder } from './plan-builder.ts';
@@ -38,7 +39,7 @@ function addUnified(plan: PlanBuilder, { spec, host, cgroupPath, mount, options,
   } else {
     const root = host.cgroups.unifiedRoot ?? '/sys/fs/cgroup';
     plan.add('child', 'open_tree', { slot: SLOT.mount, at: SLOT.none, path: joinPath(root, cgroupPath), flags: OPEN_TREE_CLONE }, { why: 'the container\'s cgroup', pointer });
-    plan.add('child', 'mount_setattr', { slot: SLOT.mount, flags: 0, set: attr, clear: 0, propagation: 0, userns: SLOT.none }, { why: 'attributes of the cgroup mount', pointer });
+    plan.add('child', 'mount_setattr', { slot: SLOT.mount, flags: 0, set: attr, clear: 0, propagation: clonePropagation(spec), userns: SLOT.none }, { why: 'attributes of the cgroup mount', pointer });
   }
   plan.add('child', 'attach', { slot: SLOT.mount, root: SLOT.root, path }, { why: `cgroups on ${mount.destination}`, pointer });
 }
@@ -58,7 +59,7 @@ function addHierarchies(plan: PlanBuilder, { spec, host, cgroupPath, mount, opti
       plan.add('child', 'fs_mount', { slot: SLOT.mount, type: hierarchy.unified ? 'cgroup2' : 'cgroup', options: ['source=cgroup', ...hierarchy.options], attr }, { why: `cgroup hierarchy ${name}, rooted at the container's cgroup`, pointer });
     } else {
       plan.add('child', 'open_tree', { slot: SLOT.mount, at: SLOT.none, path: joinPath(hierarchy.mountPoint, cgroupPath), flags: OPEN_TREE_CLONE }, { why: `cgroup hierarchy ${name}: the container's own`, pointer });
-      plan.add('child', 'mount_setattr', { slot: SLOT.mount, flags: AT_RECURSIVE, set: attr, clear: 0, propagation: 0, userns: SLOT.none }, { why: 'attributes of the cgroup mount', pointer });
+      plan.add('child', 'mount_setattr', { slot: SLOT.mount, flags: AT_RECURSIVE, set: attr, clear: 0, propagation: clonePropagation(spec), userns: SLOT.none }, { why: 'attributes of the cgroup mount', pointer });
     }
     plan.add('child', 'attach', { slot: SLOT.mount, root: SLOT.dirTmpfs, path: name }, { why: `cgroup hierarchy ${name}`, pointer });
     for (const alias of hierarchy.aliases) {

@@ -5,6 +5,7 @@ import type { Plan } from '#runtime/plan/plan.ts';
 import { CLONE_NEWPID } from '#sys/numbers.ts';
 import { HOOK_PID } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
+import { addChroot, addOpenHostTree, hasMountNamespace } from './compile-host-tree.ts';
 import { NAMESPACE_FLAGS } from './compile-namespaces.ts';
 import { labelsOf } from './compile-proc.ts';
 import { addAttributes, addIdentity, addKeyring, addSeccompListener, addStreamOwner } from './compile-process.ts';
@@ -21,6 +22,8 @@ export interface ExecContext extends Pick<RuntimeOptions, 'leave' | 'inheritStre
   readonly rootless?: boolean;
   /** Names the cgroup when the configuration does not. */
   readonly containerId: string;
+  /** The container's state directory: needed when it has no mount namespace. */
+  readonly stateDir?: string;
   /** The slot with the pidfd of the container's first process. Default: SLOT_TARGET_PIDFD, which the container's shim fills. */
   readonly targetSlot?: number;
 }
@@ -61,10 +64,13 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   if (final) plan.add('child', 'sched_setaffinity', { mask: affinityMask(final, '/process/execCPUAffinity/final') }, { why: `CPUs ${final}`, pointer: '/process/execCPUAffinity/final' });
   if (!inherited) addStreamOwner(plan, io, ids === undefined ? process.user : { ...process.user, uid: ids.hostID + process.user.uid - ids.containerID });
   for (const { path, label, pointer } of labelsOf(process, host)) plan.add('child', 'label', { path: `/proc/self/${path}`, label }, { why: 'label of the program', pointer });
-  plan.add('child', 'setns', { slot: targetSlot, nstype: flags }, { why: `the container's namespaces: ${[...types].join(', ')}`, pointer: '/linux/namespaces' });
+  const ownMounts = hasMountNamespace(spec);
+  if (!ownMounts) addOpenHostTree(plan, context.stateDir ?? '');
+  if (flags !== 0) plan.add('child', 'setns', { slot: targetSlot, nstype: flags }, { why: `the container's namespaces: ${[...types].join(', ')}`, pointer: '/linux/namespaces' });
   // One is born into a pid namespace. Last, so that whoever may trace processes in there only ever sees one that has left
   // the host's files behind (CVE-2016-9962).
   if (types.has('pid')) plan.add('child', 'reclone', { flags: 0 }, { why: 'pid namespace: born in it', pointer: '/linux/namespaces' });
+  if (!ownMounts) addChroot(plan);
   plan.add('child', 'setsid', {}, { why: 'a session of its own' });
   if (types.has('user')) {
     plan.add('child', 'setresgid', { gid: 0 }, { why: 'root of the user namespace', pointer: '/linux/gidMappings' });

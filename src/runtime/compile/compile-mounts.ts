@@ -4,6 +4,7 @@ import { AT_EMPTY_PATH, AT_RECURSIVE, CLONE_NEWNS, MOUNT_ATTR_IDMAP, MOUNT_ATTR_
 import { cleanPath } from './clean-path.ts';
 import { addCgroupMount } from './compile-cgroup-mount.ts';
 import type { CompileHost } from './compile-host.ts';
+import { clonePropagation } from './compile-host-tree.ts';
 import { mappingText } from './compile-namespaces.ts';
 import { parseMountOptions, type MountOptions } from './mount-options.ts';
 import type { PlanBuilder } from './plan-builder.ts';
@@ -122,6 +123,8 @@ function addClone(plan: PlanBuilder, section: 'prepare' | 'child', step: MountSt
   } else {
     addSubpathClone(plan, section, { slot, pointer, source, subpath, flags });
   }
+  const propagation = clonePropagation(spec);
+  if (propagation !== 0) plan.add(section, 'mount_setattr', { slot, flags: tree ? AT_RECURSIVE : 0, set: 0, clear: 0, propagation, userns: SLOT.none }, { why: `${destination}: no propagation to the host`, pointer });
   if (step.idmapped) {
     const uids = mount.uidMappings?.length ? mount.uidMappings : spec.linux?.uidMappings;
     const gids = mount.gidMappings?.length ? mount.gidMappings : spec.linux?.gidMappings;

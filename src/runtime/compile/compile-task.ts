@@ -7,6 +7,7 @@ import { O_DIRECTORY, O_PATH } from '#sys/numbers.ts';
 import { addConsole, addDevices } from './compile-devices.ts';
 import { addHooks, HOOK_PID, type HookPoint, type HookState } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
+import { addChroot, addHostTree, hasMountNamespace } from './compile-host-tree.ts';
 import { addLockedMounts, addMounts, addPreparedMounts, readMounts } from './compile-mounts.ts';
 import { addCgroupNamespace, addEnterNamespaces, addNamespaces, addOwnUserNamespace } from './compile-namespaces.ts';
 import { addContainerNetwork, addHostNetwork } from './compile-network.ts';
@@ -73,6 +74,8 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   const { spec, io } = request;
   validateSpec(spec);
   const awaits = options.await !== undefined && options.await !== false;
+  // What has no mount namespace leaves mounts behind that only the command line's `delete` knows of.
+  if (!hasMountNamespace(spec) && options.standalone !== true) throw new NaruError('unsupported', '/linux/namespaces: a mount namespace is needed');
   if (spec.process === undefined && !awaits) throw new NaruError('invalid', '/process: missing');
   const linux = { ...spec.linux, ...(options.rootless !== undefined && { namespaces: spec.linux?.namespaces?.filter((n) => n.type !== 'user') ?? [] }) };
   const process = spec.process ?? NO_PROCESS;
@@ -133,7 +136,8 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   if (spec.domainname !== undefined && spec.domainname !== '') plan.add('child', 'setdomainname', { name: spec.domainname }, { why: `domainname ${spec.domainname}`, pointer: '/domainname' });
   if (options.noNewKeyring !== true) addKeyring(plan, `_ses.${request.id}`);
   // From here on mounts: the rootfs over "/", and everything else below it.
-  addRootAttach(plan, linux.rootfsPropagation);
+  if (hasMountNamespace(spec)) addRootAttach(plan, linux.rootfsPropagation);
+  else addHostTree(plan, request.stateDir);
   const procMount = addProcWrites(plan, spec, host);
   addMounts(plan, mounts, { host, spec, cgroupPath, procMount });
   addDevices(plan, spec, host);
@@ -146,7 +150,8 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   addProtectedPaths(plan, spec);
   // Runtime-spec: in the container's namespaces, before the pivot.
   hooks('createContainer', 'child', 'created');
-  addPivot(plan, { rootfsPropagation: linux.rootfsPropagation, noPivot: options.noPivot === true });
+  if (!hasMountNamespace(spec)) addChroot(plan);
+  else addPivot(plan, { rootfsPropagation: linux.rootfsPropagation, noPivot: options.noPivot === true });
   // As root and while the rootfs can be written: Docker makes a missing working directory.
   plan.add('child', 'chdir', { path: process.cwd, create: 1 }, { why: 'working directory', pointer: '/process/cwd' });
   if (spec.root?.readonly === true) addReadonlyRoot(plan);

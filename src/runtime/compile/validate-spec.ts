@@ -1,5 +1,6 @@
 import type { IdMapping, OciMount, OciProcess, OciSpec } from '#spec/oci-runtime.ts';
 import { type ErrorKind, NaruError } from '#spec/errors.ts';
+import { MS_SHARED, MS_UNBINDABLE } from '#sys/numbers.ts';
 import { escapePointer as escape, faultPointer, type Shape, show } from './check-shape.ts';
 import { affinityMask } from './process-attributes.ts';
 import { parseMountOptions } from './mount-options.ts';
@@ -108,7 +109,7 @@ function checkLinux(spec: OciSpec): void {
     if (types.has(type)) fail(`/linux/namespaces/${i}/type`, `${type} is given twice`);
     types.add(type);
   });
-  if (!types.has('mount')) fail('/linux/namespaces', 'a mount namespace is needed');
+  if (!types.has('mount')) checkInheritedMounts(spec, types);
   const created = (type: string): boolean => linux.namespaces?.some((n) => n.type === type && !n.path) === true;
   for (const side of ['uidMappings', 'gidMappings'] as const) {
     overlaps(linux[side], `/linux/${side}`);
@@ -130,6 +131,21 @@ function checkLinux(spec: OciSpec): void {
     if (type !== 'p' && (major === undefined || minor === undefined)) fail(`/linux/devices/${i}/${major === undefined ? 'major' : 'minor'}`, 'missing');
     if (paths.has(path)) fail(`/linux/devices/${i}/path`, `${path} is given twice`);
     paths.add(path);
+  });
+}
+
+/** What a container whose mounts are in its creator's namespace cannot have: to leave its chroot takes one capability. */
+function checkInheritedMounts({ mounts, linux = {} }: OciSpec, types: ReadonlySet<string>): void {
+  const need = 'needs a mount namespace in /linux/namespaces';
+  if (types.has('user')) fail('/linux/namespaces', `a user namespace ${need}: it may not mount in that of its creator`);
+  for (const field of ['maskedPaths', 'readonlyPaths'] as const) {
+    if ((linux[field]?.length ?? 0) > 0) fail(`/linux/${field}`, `${need}: unable to restrict sys entries without a private MNT namespace`);
+  }
+  if (linux.rootfsPropagation) fail('/linux/rootfsPropagation', need);
+  mounts?.forEach(({ options = [] }, i) => {
+    const { propagation } = parseMountOptions(options);
+    const j = propagation === undefined ? -1 : options.findLastIndex((o) => parseMountOptions([o]).propagation !== undefined);
+    if (propagation !== undefined && (propagation.type & (MS_SHARED | MS_UNBINDABLE)) !== 0) fail(`/mounts/${i}/options/${j}`, `${show(options[j])} ${need}`);
   });
 }
 

@@ -167,6 +167,8 @@ export const OPS = {
   pivot: op(80, ['root', 'slot'], ['old', 'slot']),
   /** fchdir(slot); move it over "/" (MS_MOVE); chroot("."); chdir("/"). For --no-pivot. */
   move_root: op(81, ['root', 'slot']),
+  /** fchdir(slot); chroot("."); chdir("/"): for a container without a mount namespace. */
+  chroot: op(94, ['root', 'slot']),
   /** Copy the tree of `from` (in root) into the mounted file system in `slot` (tmpcopyup). */
   copy_up: op(82, ['slot', 'slot'], ['root', 'slot'], ['path', 'inroot']),
   umount: op(83, ['path', 'str'], ['flags', 'int']),

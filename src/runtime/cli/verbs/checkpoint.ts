@@ -2,6 +2,7 @@ import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { groupDirectory, hierarchyOf, unifiedHierarchy } from '#runtime/cgroups/cgroup-path.ts';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
+import { hasMountNamespace } from '#runtime/compile/compile-host-tree.ts';
 import { boundMounts, kernelMounts } from '#runtime/criu/criu-mounts.ts';
 import { CRIU, criuRequest, FIRST_DESCRIPTOR, OPTION } from '#runtime/criu/criu-request.ts';
 import type { ProtoField } from '#runtime/criu/protobuf.ts';
@@ -33,6 +34,7 @@ export const checkpoint: Verb = async (words, context) => {
   for (const path of [flags['image-path'] ?? 'checkpoint', flags['work-path']]) if (path !== undefined) mkdirSync(resolve(path), { recursive: true, mode: 0o700 });
   const setup = criuSetup(flags, context, 'dump.log');
   const spec = readConfig(context.root, record.id);
+  if (!hasMountNamespace(spec)) throw new NaruError('unsupported', '/linux/namespaces: a container without a mount namespace cannot be checkpointed', { hint: 'criu would take the mounts of the whole machine' });
   const cgroups = detectCgroups();
   const kernel = kernelMounts(pid, record.cgroupPath);
   const freezer = hierarchyOf(cgroups, 'freezer') ?? unifiedHierarchy(cgroups);

@@ -3,7 +3,7 @@ import { compileExec } from '#runtime/compile/compile-exec.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { OciProcess, OciSpec } from '#spec/oci-runtime.ts';
 import { pidfdOpen } from '#sys/descriptors.ts';
-import { readConfig, readRecord } from '../container-record.ts';
+import { containerDirectory, readConfig, readRecord } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
 import { bool, list, number, parseFlags, text } from '../flags.ts';
@@ -46,7 +46,7 @@ export const exec: Verb = async (words, context) => {
       execId: 'exec', process: process_, spec,
       io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
     }, {
-      containerId: record.id, rootless: record.owner !== undefined, targetSlot, inheritStreams: !terminal, noNewKeyring: record.noNewKeyring,
+      containerId: record.id, stateDir: containerDirectory(context.root, record.id).path, rootless: record.owner !== undefined, targetSlot, inheritStreams: !terminal, noNewKeyring: record.noNewKeyring,
       ...(flags.detach && { leave: 'started' as const }), ...(flags['pid-file'] !== undefined && { pidFile: resolve(flags['pid-file']) }),
       ...(consoleSlot !== undefined && { consoleSlot }), ...(preserve !== undefined && { preserve }),
     }, hostOf(record));
