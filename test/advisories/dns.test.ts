@@ -57,17 +57,18 @@ test('a container of an internal network tells nobody outside anything: its ques
   assert.deepEqual(world.asked, ['udp open.a.test A']);
 });
 
-test('answers that are none of ours are not taken: another id, another question, other letters, circles; and none speaks for a name of ours', async () => {
+test('answers that are none of ours are not taken: from another port, with another id, another question, other letters, circles; and none speaks for a name of ours', async () => {
   d.ok('network', 'create', 'front');
   sleeper('names', '--network', 'front');
   const server = await serverIn('names');
   sleeper('web', '--network', 'front');
   sleeper('asks', '--network', 'front', '--dns', addressOf('names', 'front'), '--dns-opt', 'timeout:1', '--dns-opt', 'attempts:1');
   const forged = dig('asks', '+short', 'forged.test');
-  assert.equal(forged, '192.0.2.3\n', 'the true one, behind three false ones');
+  assert.equal(forged, '192.0.2.3\n', 'the true one, behind one from another port and three false ones');
   assert.equal(dig('asks', '+short', 'Lower.test'), '192.0.2.2\n');
   assert.deepEqual(server.asked.filter((line) => line.includes('lower')), ['udp lower.test A', 'tcp lower.test A'], 'letters that come back otherwise are asked for over a connection');
   assert.match(dig('asks', 'loop.test'), /status: SERVFAIL/);
+  assert.equal((dig('asks', '+short', 'huge.test', 'TXT').match(/x/g) ?? []).length, 250 * 249, 'the largest there are come whole, by a connection');
   // Its additional section says that `web` is elsewhere.
   assert.match(dig('asks', 'x.a.test'), /192\.0\.2\.1/);
   assert.equal(dig('asks', '+short', 'web').trim(), addressOf('web', 'front'));

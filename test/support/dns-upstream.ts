@@ -11,10 +11,11 @@ import { join } from 'node:path';
  *
  *   NAME.a.test      A 192.0.2.1; its additional section claims that `web` is 6.6.6.6
  *   big.test         TXT of 8000 octets: cut over UDP, whole over TCP
+ *   huge.test        TXT of 62500 octets, as big.test
  *   fails.test       SERVFAIL
  *   silent.test      no answer
  *   lower.test       answers with the name in lower case over UDP, rightly over TCP: A 192.0.2.2
- *   forged.test      first an answer with another id, one to another question, one with a compression loop, all 6.6.6.6; then 192.0.2.3
+ *   forged.test      first a true one from another port, then an answer with another id, one to another question, one with a compression loop, all 6.6.6.6; then 192.0.2.3
  *   loop.test        nothing but an answer with a compression loop
  *   _s._tcp.srv.test SRV 1 2 80 target.a.test
  *   N.N.N.N.at.test  A N.N.N.N
@@ -66,9 +67,9 @@ const broken = (): Buffer => Buffer.from([40, 1, 2]);
 function answersTo(query: Query, tcp: boolean): Buffer[] {
   const { name } = query;
   const question = query.bytes.subarray(12, query.nameEnd + 4);
-  if (name === 'big.test') {
+  if (name === 'big.test' || name === 'huge.test') {
     if (!tcp) return [encode(query, { cut: true })];
-    return [encode(query, { records: [record(SELF, 16, Buffer.concat(Array.from({ length: 32 }, () => Buffer.concat([Buffer.of(249), Buffer.alloc(249, 0x78)]))))] })];
+    return [encode(query, { records: [record(SELF, 16, Buffer.concat(Array.from({ length: name === 'big.test' ? 32 : 250 }, () => Buffer.concat([Buffer.of(249), Buffer.alloc(249, 0x78)]))))] })];
   }
   if (name === 'fails.test') return [encode(query, { code: 2 })];
   if (name === 'silent.test') return [];
@@ -95,11 +96,14 @@ function answersTo(query: Query, tcp: boolean): Buffer[] {
 
 async function serve(silent: boolean): Promise<void> {
   const say = (protocol: string, { name, type }: Query): void => void writeSync(1, `${protocol} ${name} ${TYPES[type] ?? type}\n`);
-  const udp = createSocket('udp4');
+  const udp = createSocket('udp4'), stranger = createSocket('udp4');
   udp.on('message', (bytes, { port, address }) => {
     const query = parse(bytes);
     say('udp', query);
-    if (!silent) for (const answer of answersTo(query, false)) udp.send(answer, port, address);
+    if (silent) return;
+    const reply = (): void => answersTo(query, false).forEach((answer) => udp.send(answer, port, address));
+    if (query.name === 'forged.test') stranger.send(encode(query, { records: [forged()] }), port, address, () => setTimeout(reply, 20));
+    else reply();
   });
   await new Promise<void>((resolve) => udp.bind(53, '0.0.0.0', resolve));
   const tcp = createServer((socket) => {

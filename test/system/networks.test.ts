@@ -160,6 +160,17 @@ describe('user-defined networks, by the Docker CLI', () => {
     assert.match(daemon.ok('port', 'web'), /0\.0\.0\.0:18475\n80\/tcp -> \[::\]:18475/);
   });
 
+  test('a container without an IPv6 address is published on IPv4, and nothing says otherwise: no [::] is told, ::1 is refused, an address of IPv6 is an error with what to do', () => {
+    daemon.ok('network', 'create', 'four');
+    server('web', '--network', 'four', '-p', '18477:80');
+    assert.equal(daemon.ok('port', 'web'), '80/tcp -> 0.0.0.0:18477');
+    assert.equal(inspect('web', '{{json .NetworkSettings.Ports}}'), '{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"18477"}]}');
+    assert.equal(fetchHere('http://127.0.0.1:18477/'), 'web');
+    assert.equal(fetchHere('http://localhost:18477/'), 'web');
+    assert.equal(spawnSync('curl', ['-g', '-s', '-m', '5', 'http://[::1]:18477/']).status, 7, 'refused at once, so that clients go on to 127.0.0.1');
+    refused(/publish a port on ::1: the container has no network that is reached by IPv6 from outside/, 'run', '--rm', '--network', 'four', '-p', '[::1]:18478:80', 'busybox', 'true');
+  });
+
   test('sctp is published as tcp and udp are: seen, held, rewritten on the way', () => {
     daemon.ok('network', 'create', '--ipv6', 'signals');
     sleeper('gateway', '--network', 'signals', '-p', '18476:36412/sctp');

@@ -132,6 +132,17 @@ test('an upstream answer of any bytes has a lifetime or is broken; what it names
   }), { numRuns: 3000 });
 });
 
+test('an upstream message of any length, none included, is no answer to what was asked unless it repeats the question', () => {
+  const asked = query('x.test');
+  const end = asked.byteLength - 4;
+  fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: 80 }), fc.nat(asked.byteLength).map((length) => asked.slice(0, length))), fc.boolean(), (message, answers) => {
+    if (answers && message.byteLength > 2) message[2]! |= 0x80;
+    const like = matches(asked, message, end);
+    assert.equal(like === 'yes', answers && message.byteLength >= end + 4 && Buffer.compare(message.subarray(12, end + 4), asked.subarray(12, end + 4)) === 0 && message[0] === asked[0] && message[1] === asked[1]);
+    if (like === 'yes') lifetimeOf(message, end, 30);
+  }), { numRuns: 2000, examples: [[new Uint8Array(0), true], [asked.slice(), true], [asked.slice(0, 3), true], [asked.slice(0, 12), true]] });
+});
+
 test('an upstream answer that is bent or cut anywhere, pointers of names included, is read or broken', () => {
   const asked = query('x.test');
   const record = (type: number, data: number[]): number[] => [0xc0, 12, type >> 8, type & 255, 0, 1, 0, 0, 0, 60, data.length >> 8, data.length & 255, ...data];
