@@ -71,6 +71,7 @@ function hostOfContext(flags: ParsedFlags, env: NodeJS.ProcessEnv, name: string)
 function normalize(host: string): string {
   const trimmed = host.trim();
   if (trimmed === 'unix://') return `unix://${DEFAULT_SOCKET}`;
+  if (trimmed.startsWith('unix://')) return trimmed;
   const scheme = /^([a-z0-9]+):\/\//i.exec(trimmed)?.[1]?.toLowerCase();
   if (scheme === undefined) return `tcp://${trimmed}`;
   if (!['unix', 'tcp', 'http', 'https', 'ssh', 'npipe', 'fd'].includes(scheme)) throw new NaruError('invalid', `Failed to initialize: unable to resolve docker endpoint: invalid bind address format: ${host}`);

@@ -14,6 +14,7 @@ const DEFAULT_TLS_PORT = 2376;
  * and bare `host:port`. Throws NaruError invalid.
  */
 export function parseHostAddress(text: string, tls = false): HostAddress {
+  if (text.startsWith('unix:///')) return { kind: 'unix', path: text.slice('unix://'.length).trimEnd() }; // the usual one, quickly
   const match = /^([a-z]+):\/\/(.*)$/s.exec(text.trim());
   const scheme = match?.[1] ?? 'tcp';
   const rest = match?.[2] ?? text.trim();

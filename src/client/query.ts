@@ -24,4 +24,4 @@ export function filterQuery(filters: ReadonlyMap<string, readonly string[]> | un
   return JSON.stringify(out);
 }
 
-const escape = (text: string): string => encodeURIComponent(text).replace(/%20/g, '+');
+const escape = (text: string): string => encodeURIComponent(text).replaceAll('%20', '+');

@@ -2,7 +2,6 @@ import type { ContainerCreateRequest } from '#spec/engine-api.ts';
 import { isKind, NaruError } from '#spec/errors.ts';
 import type { CommandContext } from '../command.ts';
 import { fs } from '../on-demand.ts';
-import { environment } from './create-request.ts';
 import { createRequest } from './create-request.ts';
 import { apiTag, familiarString, fullName, isImageId, parseImageReference, type ImageReference } from './image-reference.ts';
 import { normalizePlatform } from './platform.ts';
@@ -15,7 +14,7 @@ export function requestOf(context: CommandContext): ContainerCreateRequest {
   if (!['always', 'missing', 'never', ''].includes(pull)) throw new NaruError('invalid', `invalid pull option: '${pull}': must be one of "always", "missing" or "never"`);
   const overDirectory = flags.changed('rootfs');
   const request = createRequest(flags, overDirectory ? '' : (args[0] as string), overDirectory ? args : args.slice(1), env);
-  const given = environment(flags, env);
+  const given = request.Env ?? [];
   request.Env = [...given, ...proxyEnvironment(context.config(), context.client().host, given)];
   return request;
 }

@@ -80,7 +80,7 @@ function hostConfig(flags: ParsedFlags, env: NodeJS.ProcessEnv): HostConfig {
     ...(flags.list('annotation').length === 0 ? {} : { Annotations: flags.map('annotation') }),
     CapAdd: nullable(capabilities(flags.list('cap-add'))),
     CapDrop: nullable(capabilities(flags.list('cap-drop'))),
-    CgroupnsMode: mode(flags, 'cgroupns', /^(private|host)?$/, 'CGROUP') as HostConfig['CgroupnsMode'] & string,
+    CgroupnsMode: mode(flags, 'cgroupns', /^(private|host)$/, 'CGROUP') as HostConfig['CgroupnsMode'] & string,
     Dns: flags.list('dns'),
     DnsOptions: flags.list('dns-option'),
     DnsSearch: flags.list('dns-search'),
@@ -90,15 +90,15 @@ function hostConfig(flags: ParsedFlags, env: NodeJS.ProcessEnv): HostConfig {
     Cgroup: '',
     Links: nullable(flags.list('link')),
     OomScoreAdj: flags.number('oom-score-adj'),
-    PidMode: mode(flags, 'pid', /^(host|container:.+)?$/, 'PID'),
+    PidMode: mode(flags, 'pid', /^(host|container:.+)$/, 'PID'),
     Privileged: flags.bool('privileged'),
     PublishAllPorts: flags.bool('publish-all'),
     ReadonlyRootfs: flags.bool('read-only'),
     SecurityOpt: nullable(security.options),
     ...(flags.list('storage-opt').length === 0 ? {} : { StorageOpt: storageOptions(flags.list('storage-opt')) }),
     ...(Object.keys(tmpfs).length === 0 ? {} : { Tmpfs: tmpfs }),
-    UTSMode: mode(flags, 'uts', /^(host)?$/, 'UTS'),
-    UsernsMode: mode(flags, 'userns', /^(host)?$/, 'USER'),
+    UTSMode: mode(flags, 'uts', /^host$/, 'UTS'),
+    UsernsMode: mode(flags, 'userns', /^host$/, 'USER'),
     ShmSize: flags.number('shm-size'),
     ...(flags.list('sysctl').length === 0 ? {} : { Sysctls: flags.map('sysctl') }),
     ...(flags.string('runtime') === '' ? {} : { Runtime: flags.string('runtime') }),
@@ -132,9 +132,10 @@ function resources(flags: ParsedFlags): Resources {
   };
 }
 
+/** The flag's value: empty, or of these. */
 function mode(flags: ParsedFlags, name: string, valid: RegExp, what: string): string {
   const value = flags.string(name);
-  if (!valid.test(value)) throw invalid(`--${name}: invalid ${what} mode`);
+  if (value !== '' && !valid.test(value)) throw invalid(`--${name}: invalid ${what} mode`);
   return value;
 }
 
@@ -174,6 +175,7 @@ function healthcheck(flags: ParsedFlags): Healthcheck | undefined {
 
 /** `--env-file`, then `-e`; of one name the last counts. */
 export function environment(flags: ParsedFlags, env: NodeJS.ProcessEnv): string[] {
+  if (!flags.changed('env-file') && !flags.changed('env')) return [];
   const fromFiles = flags.list('env-file').flatMap((path) => readKeyValueFile(path, (key) => env[key]));
   const last = new Map<string, string>();
   for (const entry of flags.list('env')) last.set(cut(entry, '=')[0], entry);
@@ -181,6 +183,7 @@ export function environment(flags: ParsedFlags, env: NodeJS.ProcessEnv): string[
 }
 
 function labels(flags: ParsedFlags): Record<string, string> {
+  if (!flags.changed('label-file') && !flags.changed('label')) return {};
   const all = [...flags.list('label-file').flatMap((path) => readKeyValueFile(path, undefined)), ...flags.list('label')];
   return Object.fromEntries(all.map((label) => [cut(label, '=')[0], cut(label, '=')[1] ?? '']));
 }

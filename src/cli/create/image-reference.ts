@@ -21,7 +21,7 @@ const malformed = (): NaruError => new NaruError('invalid', 'invalid reference f
 
 /** Parses a name with Docker's rules and messages. Throws NaruError invalid. */
 export function parseImageReference(text: string): ImageReference {
-  if (/^[0-9a-f]{64}$/.test(text)) throw new NaruError('invalid', `invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`);
+  if (text.length === 64 && /^[0-9a-f]{64}$/.test(text)) throw new NaruError('invalid', `invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`);
   const slash = text.indexOf('/');
   const first = slash < 0 ? '' : text.slice(0, slash);
   let domain = 'docker.io';
@@ -47,7 +47,7 @@ export function parseImageReference(text: string): ImageReference {
     rest = rest.slice(0, colon);
   }
   if (rest.toLowerCase() !== rest) throw new NaruError('invalid', `invalid reference format: repository name (${rest}) must be lowercase`);
-  if (!PATH.test(rest) || !DOMAIN.test(domain) || (tag !== undefined && !TAG.test(tag))) throw malformed();
+  if (!PATH.test(rest) || (domain !== 'docker.io' && !DOMAIN.test(domain)) || (tag !== undefined && !TAG.test(tag))) throw malformed();
   if (`${domain}/${rest}`.length > MAX_NAME) throw new NaruError('invalid', `repository name must not be more than ${MAX_NAME} characters`);
   return { domain, path: rest, tag, digest };
 }
@@ -71,4 +71,4 @@ export function familiarString(reference: ImageReference): string {
 export const apiTag = (reference: ImageReference): string => reference.digest ?? reference.tag ?? 'latest';
 
 /** True for `sha256:…` and a full hexadecimal id, which name an image but no repository. */
-export const isImageId = (text: string): boolean => /^(sha256:)?[0-9a-f]{64}$/.test(text);
+export const isImageId = (text: string): boolean => text.length >= 64 && /^(sha256:)?[0-9a-f]{64}$/.test(text);

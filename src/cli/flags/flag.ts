@@ -29,9 +29,10 @@ export type Completion = 'containers' | 'running' | 'stopped' | 'images' | 'volu
 type FlagExtras = Omit<Partial<Flag>, 'name' | 'short' | 'type' | 'help'>;
 
 /** `flag('all,a', 'bool', 'Show all')`: the name, and a comma and the one-letter name when there is one. */
-export function flag(names: string, type: FlagType, help: string, extras: FlagExtras = {}): Flag {
+export function flag(names: string, type: FlagType, help: string, extras?: FlagExtras): Flag {
   const comma = names.indexOf(',');
-  return { name: comma < 0 ? names : names.slice(0, comma), short: comma < 0 ? undefined : names.slice(comma + 1), type, help, ...extras };
+  const plain = { name: comma < 0 ? names : names.slice(0, comma), short: comma < 0 ? undefined : names.slice(comma + 1), type, help };
+  return extras === undefined ? plain : { ...plain, ...extras };
 }
 
 /** Of a command without flags. */
