@@ -114,8 +114,8 @@ export interface Images {
   push(reference: string, options: { auth: string; platform: string; /** '' for what the registry's file says */ compression: string; level: number }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   verify(request: N.VerifyRequest, how: { auth: string; signal: AbortSignal }): Promise<N.ImageVerification>;
   addSignature(request: N.SignatureRequest, how: { auth: string; signal: AbortSignal }): Promise<{ Document: string }>;
-  registryManifest(name: string, how: { auth: string; signal: AbortSignal }): Promise<N.RegistryManifest>;
-  pushManifestList(request: N.ManifestListRequest, how: { auth: string; signal: AbortSignal }): Promise<{ Digest: string }>;
+  registryManifest(name: string, how: { auth: string; insecure: boolean; signal: AbortSignal }): Promise<N.RegistryManifest>;
+  pushManifestList(request: N.ManifestListRequest, how: { auth: string; insecure: boolean; signal: AbortSignal }): Promise<{ Digest: string }>;
   /** What refers to an image, in its registry or as it is kept here. */
   referrers(options: { name: string; local: boolean; artifactType: string }, how: { auth: string; signal: AbortSignal }): Promise<N.Referrer[]>;
 }

@@ -4,7 +4,7 @@ import { flag, noFlags } from './flags/flag.ts';
 
 const MANY = Number.POSITIVE_INFINITY;
 const PLATFORM = flag('platform', 'string', 'Only this platform (os[/arch[/variant]])');
-const INSECURE = flag('insecure', 'bool', 'Without TLS; the daemon decides by the registry\'s file');
+const INSECURE = flag('insecure', 'bool', 'Certificates are not checked, and plain HTTP will do');
 const TRUST = flag('disable-content-trust', 'bool', 'Skip the check of image signatures', { default: 'true' });
 
 /** `image …`, most of them also as a command of their own. */

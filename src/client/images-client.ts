@@ -87,12 +87,12 @@ export class ImagesClient {
   }
 
   /** A manifest as its registry has it. */
-  registryManifest(name: string, options: { auth?: string } = {}): Promise<N.RegistryManifest> {
-    return this.#engine.json('GET', '/naru/manifest', { query: { name }, headers: auth(options.auth) });
+  registryManifest(name: string, options: { auth?: string; insecure?: boolean } = {}): Promise<N.RegistryManifest> {
+    return this.#engine.json('GET', '/naru/manifest', { query: { name, insecure: options.insecure }, headers: auth(options.auth) });
   }
 
-  pushManifestList(request: N.ManifestListRequest, options: { auth?: string } = {}): Promise<{ Digest: string }> {
-    return this.#engine.json('POST', '/naru/manifest/list', { json: request, headers: auth(options.auth) });
+  pushManifestList(request: N.ManifestListRequest, options: { auth?: string; insecure?: boolean } = {}): Promise<{ Digest: string }> {
+    return this.#engine.json('POST', '/naru/manifest/list', { query: { insecure: options.insecure }, json: request, headers: auth(options.auth) });
   }
 
   prune(filters?: A.Filters): Promise<A.PruneReport> {

@@ -11,7 +11,7 @@ export interface SignatureRequest { Name: string; Digest: string; Form: 'tag' | 
 /** `GET /naru/image/referrers` */
 export interface Referrer { Subject: string; Digest: string; MediaType: string; ArtifactType: string; Size: number; Annotations: Record<string, string> }
 
-/** `GET /naru/manifest`: as the registry has it, in base64. */
+/** `GET /naru/manifest?name=…&insecure=…`: as the registry has it, in base64. */
 export interface RegistryManifest { MediaType: string; Digest: string; Size: number; Raw: string; /** Of an image. */ Platform?: { architecture: string; os: string; 'os.version'?: string; variant?: string } }
 
 /** `GET /naru/network/dns`: the resolver of containers on user-defined networks; without Pid there is none. Numbers since it started. */
@@ -19,7 +19,7 @@ export interface DnsReport { Pid?: number; UptimeSeconds?: number; /** Proportio
 export interface DnsReportRow extends DnsCounts { Id: string; Name: string }
 export interface DnsCounts { Queries: number; /** From the names of the networks. */ Local: number; Cached: number; Forwarded: number; /** Names and addresses of ours that are not there: asked nowhere. */ Withheld: number; Failed: number; /** Malformed, or too many at once. */ Refused: number; Timeouts: number; /** Upstream's answers that were none to what was asked. */ Mismatched: number; Tcp: number }
 
-/** `POST /naru/manifest/list` */
+/** `POST /naru/manifest/list?insecure=…` */
 export interface ManifestListRequest { Name: string; Manifests: { Ref: string; MediaType: string; Digest: string; Raw: string }[]; Index: { MediaType: string; Raw: string } }
 
 /** A line of `POST /naru/system/check`: a problem, what was done about one, or the sums at the end. */

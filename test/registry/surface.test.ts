@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, request } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -115,6 +115,32 @@ test('the page shows repositories, tags, layers and sizes, and runs nothing that
     assert.match(answer.headers.get('content-type') as string, /json/);
     assert.equal(await codeOf(answer), 'NAME_UNKNOWN');
   }
+});
+
+test('a page in a browser on this machine cannot use it: names that are nobody\'s, and other sites, are refused', async () => {
+  const ask = (url: string, headers: Record<string, string>, method = 'GET'): Promise<{ status: number; body: string }> => new Promise((resolve, reject) => {
+    request(`${url}/v2/_catalog`, { method, headers, agent: false }, (answer) => {
+      let body = '';
+      answer.on('data', (part) => { body += String(part); }).on('end', () => resolve({ status: answer.statusCode as number, body }));
+    }).on('error', reject).end();
+  });
+  await using registry = await testRegistry();
+  const { port } = registry.server;
+  for (const host of ['evil.example', `evil.example:${port}`, 'localhost.evil.example', '127.0.0.1.evil.example', 'evillocalhost']) {
+    const answer = await ask(registry.url, { host });
+    assert.equal(answer.status, 403, host);
+    assert.match(answer.body, /"code":"DENIED","message":"host name .* is not accepted: use the address, or start the registry with --allow-host/);
+  }
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `LOCALHOST:${port}`, `registry.localhost.:${port}`, `[::1]:${port}`]) assert.equal((await ask(registry.url, { host })).status, 200, host);
+  assert.equal((await ask(registry.url, { origin: 'https://evil.example' })).status, 403);
+  assert.equal((await ask(registry.url, { origin: 'null' })).status, 403);
+  assert.equal((await ask(registry.url, { host: `localhost:${port}`, origin: `http://localhost:${port}` })).status, 200);
+  await using named = await testRegistry({ allowedHosts: ['Images.Test'] });
+  assert.equal((await ask(named.url, { host: 'images.test' })).status, 200);
+  assert.equal((await ask(named.url, { host: 'evil.example' })).status, 403);
+  // Where the world may come, names are the administrator's.
+  await using wide = await testRegistry({ host: '0.0.0.0' });
+  assert.equal((await ask(wide.url.replace('0.0.0.0', '127.0.0.1'), { host: 'anything.example' })).status, 200);
 });
 
 test('TLS, and other methods and paths', async () => {

@@ -17,7 +17,7 @@ function raw(head: string, body: Uint8Array = Buffer.alloc(0)): { socket: Socket
   const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
   const pieces: Buffer[] = [];
   const text = new Promise<string>((resolve) => socket.on('data', (d) => pieces.push(Buffer.from(d as Uint8Array))).on('error', () => undefined).on('close', () => resolve(Buffer.concat(pieces).toString('latin1'))));
-  socket.write(`${head}\r\nHost: r\r\nConnection: close\r\n`);
+  socket.write(`${head}\r\nHost: localhost\r\nConnection: close\r\n`);
   socket.write('\r\n');
   socket.write(body);
   return { socket, text };

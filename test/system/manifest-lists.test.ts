@@ -66,6 +66,23 @@ test('create, annotate, inspect, push and rm print and keep what Docker\'s do', 
   assert.match(d.ok('pull', '--platform', 'linux/amd64', list), new RegExp(`Digest: ${pushed.trim().split('\n').at(-1)}`));
 });
 
+test('--insecure: a registry without TLS that is not on this machine, for this once', async () => {
+  // An address that no rule for loopback knows.
+  const address = '192.0.2.45';
+  assert.equal(run('ip', ['addr', 'add', `${address}/32`, 'dev', 'lo']).code, 0);
+  try {
+    await using far = await NaruRegistry.start('--host', '0.0.0.0');
+    const host = far.host.replace(/.*:/, `${address}:`);
+    assert.equal(run('skopeo', ['copy', '--dest-tls-verify=false', `docker-archive:${fixture('busybox.tar')}`, `docker://${host}/bb:a`]).code, 0);
+    for (const args of [['inspect', `${host}/bb:a`], ['create', `${host}/l:1`, `${host}/bb:a`]]) assert.match(naru(...args).err, /server gave HTTP response to HTTPS client/, args[0]!);
+    for (const args of [['inspect', '--insecure', `${host}/bb:a`], ['create', '--insecure', `${host}/l:1`, `${host}/bb:a`]]) assert.equal(naru(...args).code, 0, args[0]!);
+    assert.match(naru('push', `${host}/l:1`).err, /server gave HTTP response to HTTPS client/);
+    assert.match(naru('push', '--insecure', `${host}/l:1`).out, /\nsha256:[0-9a-f]{64}\n$/);
+  } finally {
+    run('ip', ['addr', 'del', `${address}/32`, 'dev', 'lo']);
+  }
+});
+
 test('a list that one begins the other goes on with; --amend and --purge', () => {
   const list = `${registry.host}/shared:v1`;
   const shared = ['--config', config('shared')];

@@ -34,12 +34,12 @@ export const referrers: Handler = async (call) => {
   return json(await engine.images.referrers({ name: query.required('name'), local: query.flag('local'), artifactType: query.text('artifactType') }, how(call)));
 };
 
-export const manifest: Handler = async (call) => json(await call.engine.images.registryManifest(call.query.required('name'), how(call)));
+export const manifest: Handler = async (call) => json(await call.engine.images.registryManifest(call.query.required('name'), { ...how(call), insecure: call.query.flag('insecure') }));
 
 export const pushManifestList: Handler = async (call) => {
   const request = await body<ManifestListRequest>(call, { Name: 'text' }, ['Name']);
   const text = (...values: unknown[]): boolean => values.every((value) => typeof value === 'string');
   const { Manifests: manifests, Index: index } = request as Partial<ManifestListRequest>;
   if (!Array.isArray(manifests) || !manifests.every((one) => text(one?.Ref, one?.MediaType, one?.Digest, one?.Raw)) || !text(index?.MediaType, index?.Raw)) throw new NaruError('invalid', 'Manifests or Index are not what they must be');
-  return json(await call.engine.images.pushManifestList(request, how(call)));
+  return json(await call.engine.images.pushManifestList(request, { ...how(call), insecure: call.query.flag('insecure') }));
 };

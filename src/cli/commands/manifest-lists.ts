@@ -21,7 +21,7 @@ const storeOf = ({ configDirectory, env }: CommandContext): ManifestStore => ope
 async function fromRegistry(context: CommandContext, text: string): Promise<LocalManifest & { raw: Buffer }> {
   const { reference, full } = named(text);
   const auth = await registryAuth(context.config(), reference.domain);
-  const found = await context.client().images.registryManifest(full, auth === undefined ? {} : { auth }).catch((error: unknown) => {
+  const found = await context.client().images.registryManifest(full, { ...(auth === undefined ? {} : { auth }), insecure: context.flags.bool('insecure') }).catch((error: unknown) => {
     if (error instanceof NaruError && error.kind === 'not-found') throw new NaruError('not-found', `no such manifest: ${familiarString(reference)}`, { cause: error });
     throw error;
   });
@@ -135,7 +135,7 @@ export const push: CommandRunner = async (context) => {
   const { Digest } = await context.client().images.pushManifestList({
     Name: full, Index: { MediaType: index.mediaType, Raw: Buffer.from(index.text).toString('base64') },
     Manifests: manifests.map(({ Ref, Descriptor: { mediaType, digest }, Raw }) => ({ Ref, MediaType: mediaType, Digest: digest, Raw })),
-  }, auth === undefined ? {} : { auth });
+  }, { ...(auth === undefined ? {} : { auth }), insecure: flags.bool('insecure') });
   for (const { Descriptor: { digest } } of manifests) io.out(`Pushed ref ${fullName(reference).replace(/^docker\.io\/(library\/)?/, '')}@${digest} with digest: ${digest}\n`);
   io.out(`${Digest}\n`);
   if (flags.bool('purge')) store.remove(full);

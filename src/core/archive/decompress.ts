@@ -46,7 +46,7 @@ async function* inflate(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' |
   let output = 0;
   let stopped = false;
   let broken: unknown;
-  const inflater: Duplex = compression === 'gzip' ? createGunzip({ chunkSize: 1 << 17 }) : createZstdDecompress({ chunkSize: 1 << 17 });
+  const inflater: Duplex = compression === 'gzip' ? createGunzip({ chunkSize: 1 << 18 }) : createZstdDecompress({ chunkSize: 1 << 18 });
   // Fed by hand rather than by pipe(): when the reader gives up, nobody may go on pulling from the source behind its back.
   const pump = (async () => {
     for await (const chunk of chunks) {

@@ -11,16 +11,20 @@ import { isIndexType } from '#registry/protocol/media-types.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { registryOptions } from './registry-options.ts';
 
-interface How { readonly auth: string; readonly signal: AbortSignal }
+interface How { readonly auth: string; /** As if the registry were one of the insecure ones: by the client's wish, for this once. */ readonly insecure: boolean; readonly signal: AbortSignal }
 const MAX_LISTED = 1000;
 
-const open = (engine: EngineContext, reference: Reference, auth: string): Repository =>
-  openRepository({ ...reference, familiar: familiarName(reference) }, parseRegistryAuth(auth), registryOptions(engine));
+function open(engine: EngineContext, reference: Reference, { auth, insecure }: How): Repository {
+  const options = registryOptions(engine);
+  const directories = insecure ? { ...options.directories, insecure: [...(options.directories.insecure ?? []), reference.domain] } : options.directories;
+  return openRepository({ ...reference, familiar: familiarName(reference) }, parseRegistryAuth(auth), { ...options, directories });
+}
 
 /** A manifest or index as its registry has it, and for an image its platform. */
-export async function registryManifest(engine: EngineContext, name: string, { auth, signal }: How): Promise<RegistryManifest> {
+export async function registryManifest(engine: EngineContext, name: string, how: How): Promise<RegistryManifest> {
   const reference = parseReference(name);
-  const repository = open(engine, reference, auth);
+  const { signal } = how;
+  const repository = open(engine, reference, how);
   try {
     const found = await repository.manifest(reference.digest ?? reference.tag ?? 'latest', signal);
     const plain = { MediaType: found.mediaType, Digest: found.digest, Size: found.bytes.byteLength, Raw: found.bytes.toString('base64') };
@@ -34,11 +38,12 @@ export async function registryManifest(engine: EngineContext, name: string, { au
 }
 
 /** Puts an index and what it lists into one repository: blobs of its neighbours in the same registry are taken over, nothing is downloaded. */
-export async function pushManifestList(engine: EngineContext, request: ManifestListRequest, { auth, signal }: How): Promise<{ Digest: string }> {
+export async function pushManifestList(engine: EngineContext, request: ManifestListRequest, how: How): Promise<{ Digest: string }> {
   const target = parseReference(request.Name);
   if (target.digest !== undefined) throw new NaruError('invalid', 'cannot push a digest reference');
   if (request.Manifests.length > MAX_LISTED) throw new NaruError('too-large', `a manifest list of more than ${MAX_LISTED} manifests`);
-  const repository = open(engine, target, auth);
+  const { signal } = how;
+  const repository = open(engine, target, how);
   try {
     for (const { Ref, Digest: digest, MediaType: mediaType, Raw } of request.Manifests) {
       const from = parseReference(Ref);

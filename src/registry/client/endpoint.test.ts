@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { answered, FakeRegistry, MANIFEST, refuse } from '#test/support/fake-registry.ts';
-import { collect, hostFiles, openFake, options } from '#test/support/open-fake.ts';
+import { collect, hostFiles, openFake, options, QUICK } from '#test/support/open-fake.ts';
 import { isKind } from '#spec/errors.ts';
 import { checkLogin, domainOf } from './check-login.ts';
 import { openRepository } from './repository.ts';
@@ -116,7 +116,7 @@ test('no fallback, when the file says so', async () => {
 
 test('what is wrong in a host file is told with its name and field', async () => {
   await using registry = await FakeRegistry.start();
-  for (const [content, pattern] of [['{', /\.json: /], [{ mirrors: 'x' }, /mirrors: not a list/], [{ mirrors: [{}] }, /mirrors\[0\]: it has no url/], [{ server: 'ftp://x' }, /server: neither https nor http/], [{ ca: '/nonexistent.pem' }, /ca: cannot read \/nonexistent.pem/], [{ headers: { a: 'b\nc' } }, /is no header/], [{ compression: 'xz' }, /neither gzip nor zstd/]] as const) {
+  for (const [content, pattern] of [['{', /\.json: /], [{ mirrors: 'x' }, /mirrors: not a list/], [{ mirrors: [{}] }, /mirrors\[0\]: it has no url/], [{ server: 'ftp://x' }, /server: neither https nor http/], [{ ca: '/nonexistent.pem' }, /ca: cannot read \/nonexistent.pem/], [{ headers: { a: 'b\nc' } }, /is no header/], [{ compression: 'xz' }, /neither gzip nor zstd/], [{ proxy: 'socks5://p' }, /server proxy: "socks5:\/\/p" is no http URL/]] as const) {
     using directories = hostFiles({ [registry.host]: content });
     assert.throws(() => openFake(registry, { directories }), (error: Error) => isKind(error, 'invalid') && pattern.test(error.message), JSON.stringify(content));
   }
@@ -147,8 +147,26 @@ test('through proxies: CONNECT for https, the whole URL for http', async () => {
   const plain = openRepository({ domain: 'plain.test', path: 'a' }, {}, options({ directories, env }));
   await assert.rejects(plain.manifest('latest'), (error) => isKind(error, 'not-found'));
   plain.close();
+  assert.deepEqual(asked.splice(0), ['CONNECT registry.test:443 Basic dTpwQA==', 'GET http://plain.test/v2/a/manifests/latest Basic dTpwQA==']);
+
+  // A host's file has a proxy of its own, or none; mirrors have theirs; exceptions hold for all.
+  using own = hostFiles({
+    'own.test': { server: 'http://own.test', proxy: url }, 'none.test': { server: 'http://none.invalid', proxy: false }, 'x.other.test': { server: 'http://x.other.test', proxy: url },
+    'mirrored.test': { server: 'http://mirrored.test', mirrors: [{ url: 'http://mirror.invalid', proxy: false }, 'http://second.test'] },
+  });
+  const through = async (domain: string, environment: Record<string, string>, expected: (error: unknown) => boolean): Promise<string[]> => {
+    const one = openRepository({ domain, path: 'a' }, {}, options({ directories: own, env: environment, retry: { ...QUICK, attempts: 1 } }));
+    await assert.rejects(one.manifest('latest'), expected);
+    one.close();
+    return asked.splice(0).map((line) => line.split(' ')[1]!);
+  };
+  const notFound = (error: unknown): boolean => isKind(error, 'not-found');
+  const unreachable = (error: unknown): boolean => isKind(error, 'unavailable');
+  assert.deepEqual(await through('own.test', {}, notFound), ['http://own.test/v2/a/manifests/latest']);
+  assert.deepEqual(await through('none.test', env, unreachable), []);
+  assert.deepEqual(await through('x.other.test', env, unreachable), []);
+  assert.deepEqual(await through('mirrored.test', env, notFound), ['http://second.test/v2/a/manifests/latest', 'http://mirrored.test/v2/a/manifests/latest']);
   proxy.close();
-  assert.deepEqual(asked, ['CONNECT registry.test:443 Basic dTpwQA==', 'GET http://plain.test/v2/a/manifests/latest Basic dTpwQA==']);
 });
 
 test('login, and search', async () => {

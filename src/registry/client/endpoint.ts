@@ -31,7 +31,8 @@ export interface EndpointOptions {
  * Docker: https is tried first, unverified, then http.
  */
 export function openEndpoint(base: URL, options: EndpointOptions): Endpoint {
-  const { config, credentials = {}, env, userAgent, patience } = options;
+  const { config, credentials = {}, userAgent, patience } = options;
+  const env = config.proxy === undefined ? options.env : { ...options.env, HTTP_PROXY: config.proxy || '', HTTPS_PROXY: config.proxy || '' };
   const loopback = onThisMachine(base);
   const insecure = config.insecure || loopback;
   const http = httpDispatch({

@@ -17,6 +17,7 @@ import type { TlsSettings } from './http-dispatch.ts';
  *       "insecure": false,                            true: certificates are not checked, and plain HTTP is tried
  *       "ca": "/etc/ca.pem", "cert": "/etc/client.pem", "key": "/etc/client-key.pem",
  *       "headers": { "x-team": "a" },
+ *       "proxy": "http://proxy:3128",                 instead of the environment's; false: none. NO_PROXY and loopback hold all the same
  *       "chunkBytes": 0,                              push in chunks of so many bytes
  *       "compression": "gzip"                         or "zstd": of layers that are pushed
  *     }
@@ -36,6 +37,8 @@ export interface EndpointConfig {
   readonly tls: TlsSettings;
   readonly headers: Readonly<Record<string, string>>;
   readonly auth: { readonly username: string; readonly password: string } | undefined;
+  /** undefined: what the environment says; false: none. */
+  readonly proxy: string | false | undefined;
 }
 
 export interface HostConfigDirectories {
@@ -119,6 +122,8 @@ function endpointOf(fields: Record<string, unknown>, { field, invalid }: Place):
     if (typeof value !== 'string' || /[\r\n]/.test(name + value)) throw invalid(`${field} headers`, `${name} is no header`);
   }
   const auth = fields['auth'] === undefined ? undefined : asObject(fields['auth'], () => invalid(`${field} auth`, 'not an object'));
+  const proxy = fields['proxy'] === false ? false : text('proxy');
+  if (typeof proxy === 'string' && (!URL.canParse(proxy) || new URL(proxy).protocol !== 'http:')) throw invalid(`${field} proxy`, `${JSON.stringify(proxy)} is no http URL`);
   const pick = (name: 'ca' | 'cert' | 'key'): TlsSettings => {
     const content = file(name);
     return content === undefined ? {} : { [name]: content };
@@ -128,6 +133,7 @@ function endpointOf(fields: Record<string, unknown>, { field, invalid }: Place):
     tls: { ...pick('ca'), ...pick('cert'), ...pick('key'), ...(fields['insecure'] === true ? { skipVerify: true } : {}) },
     headers: Object.fromEntries(Object.entries(headers as Record<string, string>).map(([name, value]) => [name.toLowerCase(), value])),
     auth: auth === undefined ? undefined : { username: String(auth['username'] ?? ''), password: String(auth['password'] ?? '') },
+    proxy,
   };
 }
 

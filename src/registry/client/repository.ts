@@ -116,7 +116,7 @@ export function openRepository({ domain, path, familiar = `${domain}/${path}` }:
         const [url] = foreignUrls(descriptor);
         if (url === undefined || !isKind(error, 'not-found')) throw error;
         // A host that the manifest's author chose: nothing of ours goes there.
-        const stranger = openEndpoint(new URL(url.origin), { ...shared, ...retried, config: { url: undefined, insecure: false, tls: {}, headers: {}, auth: undefined } });
+        const stranger = openEndpoint(new URL(url.origin), { ...shared, ...retried, config: { url: undefined, insecure: false, tls: {}, headers: {}, auth: undefined, proxy: undefined } });
         try {
           yield* readBlob((request) => stranger.dispatch({ ...request, url, foreign: true }), descriptor, { ...blobOptions, ...retried });
         } finally {

@@ -29,6 +29,7 @@ Options of all but user:
 
 Options of serve:
   --host ADDRESS  --port N  Where to listen
+  --allow-host NAME         A name that it is called by, for one that listens on loopback behind a proxy; may be repeated
   --tls-cert FILE --tls-key FILE [--tls-client-ca FILE]
   --htpasswd FILE           Users and bcrypt hashes
   --anonymous-pull PATTERN  Repositories that anybody may pull (* within a component, ** anything); may be repeated
@@ -43,7 +44,7 @@ Options of serve:
 
 const TEXT = { type: 'string' } as const;
 const FLAGS = {
-  config: TEXT, data: TEXT, host: TEXT, port: TEXT, 'tls-cert': TEXT, 'tls-key': TEXT, 'tls-client-ca': TEXT, htpasswd: TEXT,
+  config: TEXT, data: TEXT, host: TEXT, port: TEXT, 'allow-host': { type: 'string', multiple: true }, 'tls-cert': TEXT, 'tls-key': TEXT, 'tls-client-ca': TEXT, htpasswd: TEXT,
   'anonymous-pull': { type: 'string', multiple: true }, upstream: TEXT, quota: TEXT, grace: TEXT, 'gc-interval': TEXT, untagged: TEXT, 'access-log': TEXT,
   'no-sparse': { type: 'boolean' }, 'dry-run': { type: 'boolean' }, check: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
 } as const satisfies ParseArgsConfig['options'];
@@ -87,7 +88,7 @@ function optionsFrom(values: Values): RegistryOptions {
   const [certificate, key, clientCa] = [values['tls-cert'], values['tls-key'], values['tls-client-ca']];
   if ((certificate === undefined) !== (key === undefined)) throw new NaruError('invalid', '--tls-cert and --tls-key go together');
   return {
-    ...options, garbage, port, data: values.data ?? options.data, host: values.host ?? options.host, accessLog: values['access-log'] ?? options.accessLog,
+    ...options, garbage, port, data: values.data ?? options.data, host: values.host ?? options.host, allowedHosts: values['allow-host'] ?? options.allowedHosts, accessLog: values['access-log'] ?? options.accessLog,
     sparse: values['no-sparse'] === true ? false : options.sparse, anonymousPull: values['anonymous-pull'] ?? options.anonymousPull,
     tls: certificate === undefined || key === undefined ? options.tls : { certificate, key, ...(clientCa === undefined ? {} : { clientCa }) },
     htpasswd: values.htpasswd === undefined ? options.htpasswd : { path: values.htpasswd, realm: 'naru registry' },

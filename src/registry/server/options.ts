@@ -9,6 +9,8 @@ import type { PullThroughOptions } from './upstream/pull-through.ts';
 export interface RegistryOptions {
   host: string;
   port: number;
+  /** Names that requests may call it by (http/host-guard.ts). */
+  allowedHosts: string[];
   /** Metadata, uploads under way, and blobs unless `s3` is set. */
   data: string;
   tls: { certificate: string; key: string; clientCa?: string } | undefined;
@@ -37,7 +39,7 @@ const HOUR = 60 * MINUTE;
 
 /** What `naru registry serve` does when it is told nothing. */
 export const DEFAULT_OPTIONS: RegistryOptions = {
-  host: '127.0.0.1', port: 5000, data: '/var/lib/naru/registry',
+  host: '127.0.0.1', port: 5000, allowedHosts: [], data: '/var/lib/naru/registry',
   tls: undefined, s3: undefined, htpasswd: undefined, token: undefined, access: [], anonymousPull: [], quotas: [],
   retention: { rules: [], untagged: undefined, unpulled: undefined },
   garbage: { interval: 10 * MINUTE, grace: HOUR },

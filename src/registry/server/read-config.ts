@@ -92,7 +92,7 @@ export function readConfig(path: string): RegistryOptions {
 export const parseConfig = (document: unknown): RegistryOptions => finished(new Section(document, ''), (top) => {
   const d = DEFAULT_OPTIONS;
   return {
-    host: top.text('host') ?? d.host, port: top.number('port') ?? d.port, data: top.text('data') ?? d.data,
+    host: top.text('host') ?? d.host, port: top.number('port') ?? d.port, allowedHosts: top.texts('allowedHosts') ?? d.allowedHosts, data: top.text('data') ?? d.data,
     tls: top.section('tls', (s) => {
       const clientCa = s.text('clientCa');
       return { certificate: s.required('certificate'), key: s.required('key'), ...(clientCa === undefined ? {} : { clientCa }) };

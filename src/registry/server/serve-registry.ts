@@ -5,6 +5,7 @@ import { lockFile } from '#sys/lock-file.ts';
 import { accessLog } from './access-log.ts';
 import { authenticator } from './auth/authenticator.ts';
 import { clean, every, type CleaningReport } from './garbage/janitor.ts';
+import { hostGuard } from './http/host-guard.ts';
 import { serveHttp } from './http/http-service.ts';
 import { createMetrics } from './metrics.ts';
 import { namePattern } from './name-pattern.ts';
@@ -88,7 +89,7 @@ export async function serveRegistry(options: RegistryOptions, say: (line: string
     }
   };
   const log = stack.use(accessLog(options.accessLog));
-  const service = stack.use(await serveHttp(registry, { host: options.host, port: options.port, tls: readTls(), maxConnections: options.maxConnections, headTimeout: options.headTimeout, log, failed }));
+  const service = stack.use(await serveHttp(registry, { host: options.host, port: options.port, tls: readTls(), maxConnections: options.maxConnections, headTimeout: options.headTimeout, log, admit: hostGuard(options), failed }));
   inFlight = service.inFlight;
 
   const owned = stack.move();

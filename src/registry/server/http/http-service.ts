@@ -8,6 +8,7 @@ import type { AccessLog } from '../access-log.ts';
 import { EVERYBODY } from '../auth/rights.ts';
 import type { Registry } from '../registry.ts';
 import type { Call, Reply } from './call.ts';
+import type { Admit } from './host-guard.ts';
 import { parseTarget } from './parse-target.ts';
 import { answer } from './routes.ts';
 import { writeReply } from './write-reply.ts';
@@ -21,6 +22,8 @@ export interface HttpServiceOptions {
   /** A connection that sends no whole head, or nothing between requests, for this long is closed; milliseconds. */
   headTimeout: number;
   log: AccessLog;
+  /** Whether a request is answered at all, by its headers. */
+  admit: Admit;
   /** What failed inside. */
   failed(error: unknown): void;
 }
@@ -44,7 +47,7 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
     const { socket } = request;
     busy.set(socket, (busy.get(socket) ?? 0) + 1);
     inFlight++;
-    serveOne(registry, { request, response, log: options.log, failed: options.failed }).catch(options.failed).finally(() => {
+    serveOne(registry, { request, response, log: options.log, admit: options.admit, failed: options.failed }).catch(options.failed).finally(() => {
       inFlight--;
       const left = (busy.get(socket) ?? 1) - 1;
       if (left > 0) busy.set(socket, left);
@@ -101,9 +104,9 @@ export async function serveHttp(registry: Registry, options: HttpServiceOptions)
   };
 }
 
-interface Exchange { request: IncomingMessage; response: ServerResponse; log: AccessLog; failed(error: unknown): void }
+interface Exchange { request: IncomingMessage; response: ServerResponse; log: AccessLog; admit: Admit; failed(error: unknown): void }
 
-async function serveOne(registry: Registry, { request, response, log, failed }: Exchange): Promise<void> {
+async function serveOne(registry: Registry, { request, response, log, admit, failed }: Exchange): Promise<void> {
   const started = performance.now();
   const url = request.url ?? '/';
   const at = url.indexOf('?');
@@ -116,6 +119,7 @@ async function serveOne(registry: Registry, { request, response, log, failed }: 
   let error: string | undefined;
   let reply: Reply;
   try {
+    admit(call.header);
     reply = await answer(registry, call);
   } catch (thrown) {
     const fault = asFault(thrown);
