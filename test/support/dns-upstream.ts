@@ -11,7 +11,7 @@ import { join } from 'node:path';
  *
  *   NAME.a.test      A 192.0.2.1; its additional section claims that `web` is 6.6.6.6
  *   big.test         TXT of 8000 octets: cut over UDP, whole over TCP
- *   huge.test        TXT of 62500 octets, as big.test
+ *   huge.test        TXT of 62500 octets, as big.test, in pieces
  *   fails.test       SERVFAIL
  *   silent.test      no answer
  *   lower.test       answers with the name in lower case over UDP, rightly over TCP: A 192.0.2.2
@@ -111,7 +111,12 @@ async function serve(silent: boolean): Promise<void> {
     socket.on('data', (bytes: Buffer) => {
       const query = parse(bytes.subarray(2));
       say('tcp', query);
-      if (!silent) for (const answer of answersTo(query, true)) socket.write(Buffer.concat([Buffer.of(answer.length >> 8, answer.length & 255), answer]));
+      if (silent) return;
+      for (const answer of answersTo(query, true)) {
+        const all = Buffer.concat([Buffer.of(answer.length >> 8, answer.length & 255), answer]);
+        const parts = query.name === 'huge.test' ? [all.subarray(0, 1), all.subarray(1, 40_000), all.subarray(40_000)] : [all];
+        for (const [i, part] of parts.entries()) setTimeout(() => socket.write(part), 20 * i);
+      }
     });
   });
   await new Promise<void>((resolve) => tcp.listen(53, '0.0.0.0', resolve));

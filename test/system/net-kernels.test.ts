@@ -54,7 +54,7 @@ describe('on this kernel, by the Docker CLI', () => {
     const owned = /flags .*owner/.test(before);
     assert.match(before, /no address of somebody else/, daemon.log());
     host.exec('nft', 'add table inet firewalld');
-    for (const command of ['flush ruleset', `delete table bridge ${daemon.scope.nftTable}`]) {
+    for (const command of owned ? ['flush ruleset', `delete table bridge ${daemon.scope.nftTable}`, `flush table inet ${daemon.scope.nftTable}`] : ['flush ruleset']) {
       const said = daemon.log().split('somebody else deleted nftables rules').length;
       spawnSync('ip', ['netns', 'exec', host.name, 'nft', command]);
       if (!owned) await until(`said after ${command}`, () => daemon.log().split('somebody else deleted nftables rules').length > said);
@@ -63,6 +63,7 @@ describe('on this kernel, by the Docker CLI', () => {
     }
     assert.doesNotMatch(host.exec('nft', 'list', 'tables'), /firewalld/, 'the flush was one');
     if (owned) assert.doesNotMatch(daemon.log(), /somebody else deleted/);
+    else assert.match(daemon.log(), new RegExp(`somebody else deleted nftables rules of naru's \\(table inet ${daemon.scope.nftTable}, table bridge ${daemon.scope.nftTable}(, table ip6 \\S+)?\\): restored`));
     // While no daemon runs they are nobody's: the next one says what it found
     await daemon.down('SIGKILL');
     host.exec('nft', 'flush', 'ruleset');
