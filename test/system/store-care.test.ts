@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fixture } from '../fixtures/make-images.ts';
-import { run, TestDaemon } from '../support/daemon.ts';
+import { NARU, run, TestDaemon } from '../support/daemon.ts';
 import { DockerRegistry, Wire } from '../support/docker-registry.ts';
 import { NaruRegistry } from '../support/naru-registry.ts';
 
@@ -97,6 +98,33 @@ test('the high-water mark removes what is unused, least recently used first, nev
     add('newest');
     await until('again', () => names().length === 2);
     assert.deepEqual(names(), ['in-use', 'newest']);
+
+    // A pull counts on a layer that is here; while it waits for the rest, the image that has it is removed.
+    await using registry = await NaruRegistry.start();
+    add('base');
+    d.ok('create', '--name', 'maker', 'base', 'x');
+    writeFileSync(join(scratch, 'more'), randomBytes(5 << 20));
+    d.ok('cp', join(scratch, 'more'), 'maker:/more');
+    d.ok('commit', 'maker', `${registry.host}/app:v1`);
+    d.ok('push', '-q', `${registry.host}/app:v1`);
+    d.ok('rm', 'maker');
+    d.ok('rmi', `${registry.host}/app:v1`);
+    await using wire = await Wire.to(registry.host);
+    wire.speed = 1_000_000;
+    const pull = spawn(NARU, ['-H', `unix://${d.socket}`, 'pull', `${wire.host}/app:v1`], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [pull.stdout, pull.stderr]) stream.on('data', (text) => { said += String(text); });
+    const ended = new Promise((resolve) => pull.once('close', resolve));
+    await until('the pull began, and the layer below is here', () => said.includes('Already exists') && said.includes('Pulling fs layer'));
+    let release = (): void => {};
+    wire.held = new Promise((resolve) => { release = resolve; });
+    add('filler');
+    await until('what the pull counted on went', () => !names().includes('base'));
+    wire.speed = 0;
+    release();
+    assert.equal(await ended, 0, said);
+    for (const name of [`${wire.host}/app`, 'in-use']) assert.ok(names().includes(name), names().join());
+    assert.match(d.naru('system', 'check').out, /, 0 problems\n$/);
     assert.ok(!/\bERROR\b/i.test(d.log()));
   } finally {
     d.docker('rm', '-f', 'user');
