@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fakeS3 } from './fake-s3.ts';
 import { digestOf, randomBlob, repository } from './harness.ts';
 
 /** The server dies by SIGKILL at any moment: what it has acknowledged is there afterwards, and the store is whole. */
@@ -13,8 +14,8 @@ writeFileSync(program, `import { runRegistry } from ${JSON.stringify(join(import
 let child: ChildProcess | undefined;
 after(() => { child?.kill('SIGKILL'); rmSync(directory, { recursive: true, force: true }); });
 
-async function start(): Promise<string> {
-  const started = spawn(process.execPath, [program, 'serve', '--port', '0', '--data', join(directory, 'data'), '--access-log', 'off', '--grace', '50ms', '--gc-interval', '20ms'], { stdio: ['ignore', 'ignore', 'pipe'] });
+async function start(options: readonly string[] = ['--data', join(directory, 'data'), '--grace', '50ms', '--gc-interval', '20ms']): Promise<string> {
+  const started = spawn(process.execPath, [program, 'serve', '--port', '0', '--access-log', 'off', ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
   child = started;
   return new Promise((resolve, reject) => {
     let said = '';
@@ -105,5 +106,40 @@ test('a collection that is killed halfway is finished by the next one; nothing t
   for (let i = 0; i < 200 && files().some((path) => loose.some((bytes) => path.endsWith(digestOf(bytes).slice(7)))); i++) await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(files().filter((path) => loose.some((bytes) => path.endsWith(digestOf(bytes).slice(7)))), []);
   for (const { digest } of [kept.config, ...kept.layers]) assert.equal(digestOf(Buffer.from(await (await again.blob(digest)).arrayBuffer())), digest);
+  await kill();
+});
+
+test('killed while a blob goes to S3 in parts: nothing of it is seen, the upload is ended again, and what was half stored is given back', { timeout: 60_000 }, async () => {
+  await using s3 = await fakeS3('bucket');
+  const config = join(directory, 's3.yml');
+  writeFileSync(config, JSON.stringify({ data: join(directory, 's3-data'), s3: { endpoint: s3.url, bucket: 'bucket', region: 'test-1', accessKeyId: 'key', secretAccessKey: 'secret', prefix: 'reg/', partSize: '100KB' } }));
+  const until = async (what: string, holds: () => boolean): Promise<void> => {
+    for (const end = Date.now() + 20_000; !holds(); await new Promise((resolve) => setTimeout(resolve, 10))) assert.ok(Date.now() < end, what);
+  };
+  const bytes = randomBlob(350_000);
+  const digest = digestOf(bytes);
+  let one = repository(await start(['--config', config]), 'kill/s3');
+  const location = await one.start();
+  assert.equal((await one.send('PATCH', location, { body: bytes })).status, 202);
+  let release = (): void => {};
+  const ended = (): Promise<Response> => one.send('PUT', one.withQuery(location, `digest=${digest}`));
+  s3.held = new Promise((resolve) => { release = resolve; });
+  const ending = ended().catch(() => undefined);
+  await until('the first part is on its way', () => s3.requests.some((line) => line.includes('partNumber=1')));
+  await kill();
+  await ending;
+  release();
+  assert.equal(s3.objects.size, 0);
+  assert.equal(s3.uploads.size, 1, 'what was half stored is still there');
+  s3.held = Promise.resolve();
+
+  one = repository(await start(['--config', config]), 'kill/s3');
+  assert.equal((await one.blob(digest)).status, 404);
+  assert.equal((await one.send('GET', location)).headers.get('range'), '0-349999', 'all that was acknowledged');
+  assert.equal((await ended()).status, 201);
+  assert.equal(digestOf(Buffer.from(await (await one.blob(digest)).arrayBuffer())), digest);
+  const gc = spawn(process.execPath, [program, 'gc', '--config', config, '--grace', '0s'], { stdio: 'ignore' });
+  assert.equal(await new Promise((resolve) => gc.once('close', resolve)), 0);
+  assert.equal(s3.uploads.size, 0, 'given back');
   await kill();
 });

@@ -60,6 +60,7 @@ export async function collectGarbage(metadata: Metadata, storage: BlobStorage, o
      AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE repository = repositories.id)`, before));
   metadata.transaction(() => metadata.run('DELETE FROM departed WHERE at < ?', before - REMEMBERED_MS), { durable: false });
   if (options.checkStorage === true) report.strays = await removeStrays(metadata, storage, before);
+  await storage.sweep?.(before);
   return report;
 }
 

@@ -16,4 +16,6 @@ export interface BlobStorage {
   remove(digest: Digest): Promise<void>;
   /** Every digest that is held, in no order: for the check that finds blobs without a row. */
   list(): AsyncIterable<{ digest: Digest; modified: number }>;
+  /** Ends what a process that died was storing, begun before that time (milliseconds since 1970): it takes space that nothing shows. */
+  sweep?(before: number): Promise<void>;
 }

@@ -52,12 +52,16 @@ export function s3Storage(options: S3Options): BlobStorage {
     }
   };
 
+  /** Ids of this process's multipart uploads. */
+  const underWay = new Set<string>();
+
   const putParts = async (blob: StagedBlob): Promise<void> => {
     const partBytes = Math.max(options.partBytes, Math.ceil(blob.size / MAX_PARTS));
     const started = await (await send(urlOf(blob.digest, '?uploads='), { method: 'POST' }, 'begin an upload')).text();
     const id = elements(started, 'UploadId')[0];
     if (id === undefined) throw registryError('UNAVAILABLE', 'the object storage gave no upload id');
     const query = `uploadId=${encodeURIComponent(id)}`;
+    underWay.add(id);
     try {
       const file = await open(blob.path);
       const parts: string[] = [];
@@ -65,6 +69,7 @@ export function s3Storage(options: S3Options): BlobStorage {
         for (let at = 0; at < blob.size; at += partBytes) {
           const body = await readPart(file, at, Math.min(partBytes, blob.size - at));
           const answer = await send(urlOf(blob.digest, `?partNumber=${parts.length + 1}&${query}`), { method: 'PUT', body }, 'store a part');
+          if (!answer.ok) throw registryError('UNAVAILABLE', 'the object storage has forgotten an upload');
           parts.push(`<Part><PartNumber>${parts.length + 1}</PartNumber><ETag>${escapeXml(answer.headers.get('etag') ?? '')}</ETag></Part>`);
         }
       } finally {
@@ -72,10 +77,12 @@ export function s3Storage(options: S3Options): BlobStorage {
       }
       const done = await send(urlOf(blob.digest, `?${query}`), { method: 'POST', body: `<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>` }, 'finish an upload');
       // S3 can fail after it has said 200.
-      if (/<Error>/.test(await done.text())) throw registryError('UNAVAILABLE', 'the object storage failed to finish an upload');
+      if (!done.ok || /<Error>/.test(await done.text())) throw registryError('UNAVAILABLE', 'the object storage failed to finish an upload');
     } catch (error) {
       await send(urlOf(blob.digest, `?${query}`), { method: 'DELETE' }, 'abort an upload').catch(() => undefined);
       throw error;
+    } finally {
+      underWay.delete(id);
     }
   };
 
@@ -118,6 +125,23 @@ export function s3Storage(options: S3Options): BlobStorage {
         }
         token = elements(page, 'NextContinuationToken')[0];
         if (token === undefined) return;
+      }
+    },
+    async sweep(before) {
+      for (let marker: Record<string, string> = {}; ;) {
+        const query = new URLSearchParams({ uploads: '', prefix: options.prefix, ...marker });
+        const page = await (await send(`${base}?${query.toString()}`, { method: 'GET' }, 'list uploads')).text();
+        if (page.length > LIST_PAGE_LIMIT) throw registryError('UNAVAILABLE', 'the object storage sent an enormous list');
+        const [keys, ids, times] = [elements(page, 'Key'), elements(page, 'UploadId'), elements(page, 'Initiated')];
+        for (const [i, id] of ids.entries()) {
+          const digest = (keys[i] ?? '').slice(options.prefix.length).replace('/', ':');
+          const begun = Date.parse(times[i] ?? '');
+          if (!isDigest(digest) || underWay.has(id) || !(begun < before)) continue;
+          await (await send(urlOf(digest, `?uploadId=${encodeURIComponent(id)}`), { method: 'DELETE' }, 'abort an upload')).body?.cancel();
+        }
+        const [key, id] = [elements(page, 'NextKeyMarker')[0], elements(page, 'NextUploadIdMarker')[0]];
+        if (elements(page, 'IsTruncated')[0] !== 'true' || key === undefined || id === undefined) return;
+        marker = { 'key-marker': key, 'upload-id-marker': id };
       }
     },
   };
