@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture } from '../fixtures/make-images.ts';
 import { NARU, run, TestDaemon, type Ran } from '../support/daemon.ts';
-import { DockerRegistry, Wire } from '../support/docker-registry.ts';
+import { DockerRegistry } from '../support/docker-registry.ts';
+import { Wire } from '../support/wire.ts';
 
 /** Images that travel: the real Docker CLI on this side, Debian's docker-registry and skopeo on the other. */
 const LAYER = 12_000_000;

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fixture } from '../fixtures/make-images.ts';
 import { NARU, run, TestDaemon } from '../support/daemon.ts';
-import { DockerRegistry, Wire } from '../support/docker-registry.ts';
+import { DockerRegistry } from '../support/docker-registry.ts';
+import { Wire } from '../support/wire.ts';
 import { NaruRegistry } from '../support/naru-registry.ts';
 
 /** What is stored: every byte comes back, the disk does not fill, damage is found and put right. */
