@@ -24,7 +24,7 @@ const LANES: Phase[][] = [[
   { name: 'peers', paths: ['test/peers'], timeoutSeconds: 300, minimum: 20 },
   { name: 'registry', paths: ['test/registry'], timeoutSeconds: 300, minimum: 60 },
   { name: 'advisories', paths: ['test/advisories'], timeoutSeconds: 420, minimum: 100 },
-  { name: 'vm', paths: ['test/vm'], timeoutSeconds: 400, minimum: 60 },
+  { name: 'vm', paths: ['test/vm'], timeoutSeconds: 440, minimum: 60 },
 ], [
   { name: 'system', paths: ['test/system'], timeoutSeconds: 880, minimum: 400 },
 ]];
