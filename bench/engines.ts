@@ -62,7 +62,15 @@ function removeAll([command, ...words]: readonly string[]): void {
   spawnSync(command as string, [...words, 'network', 'prune', '-f']);
 }
 
+/** Where engines keep what a reboot ends: on a tmpfs, as /run is where they are installed. */
+const volatileDirectory = (root: string): string => {
+  const directory = join('/dev/shm', root.replaceAll('/', '-').slice(1));
+  mkdirSync(directory, { recursive: true });
+  return directory;
+};
+
 export function naruEngine(executable: string, root: string): BenchEngine {
+  const state = volatileDirectory(root);
   const socket = join(root, 'naru.sock');
   let child: ChildProcess | undefined;
   const cli = [executable, '-H', `unix://${socket}`];
@@ -70,7 +78,7 @@ export function naruEngine(executable: string, root: string): BenchEngine {
   return {
     name: 'naru', cli, socket, processes: /^naru/, pid: () => child?.pid,
     async up() {
-      const started = await launch([executable, 'daemon', '--data-root', join(root, 'data'), '--state-dir', join(root, 'state'), '--host', `unix://${socket}`], join(root, 'log'), socket);
+      const started = await launch([executable, 'daemon', '--data-root', join(root, 'data'), '--state-dir', state, '--host', `unix://${socket}`], join(root, 'log'), socket);
       child = started.child;
       return started.ms;
     },
@@ -83,7 +91,7 @@ export function naruEngine(executable: string, root: string): BenchEngine {
       spawnSync('ip', ['link', 'del', `naru${tag}`]);
       for (const family of ['inet', 'bridge']) spawnSync('nft', ['delete', 'table', family, `naru_${tag}`]);
       spawnSync('sh', ['-c', `for d in /sys/fs/cgroup/*/naru-${tag} /sys/fs/cgroup/naru-${tag}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} +; done`]);
-      rmSync(root, { recursive: true, force: true });
+      for (const directory of [state, root]) rmSync(directory, { recursive: true, force: true });
     },
   };
 }
@@ -93,9 +101,10 @@ export function dockerEngine(root: string): BenchEngine | undefined {
   const dockerd = ['/usr/sbin/dockerd', '/usr/bin/dockerd'].find(existsSync);
   if (dockerd === undefined || !existsSync('/usr/bin/containerd')) return undefined;
   mkdirSync(root, { recursive: true });
+  const state = volatileDirectory(root);
   const socket = join(root, 'docker.sock');
   const containerdSocket = join(root, 'containerd.sock');
-  writeFileSync(join(root, 'containerd.toml'), `version = 2\nroot = "${root}/cd"\nstate = "${root}/cds"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\n  address = "${containerdSocket}"\n`);
+  writeFileSync(join(root, 'containerd.toml'), `version = 2\nroot = "${root}/cd"\nstate = "${state}/cds"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\n  address = "${containerdSocket}"\n`);
   let child: ChildProcess | undefined;
   let containerd: ChildProcess | undefined;
   const rules = spawnSync('iptables-save', { encoding: 'utf8' }).stdout ?? '';
@@ -108,7 +117,7 @@ export function dockerEngine(root: string): BenchEngine | undefined {
         containerd = spawn('/usr/bin/containerd', ['-c', join(root, 'containerd.toml')], { stdio: ['ignore', out, out] });
         for (let i = 0; i < 500 && !existsSync(containerdSocket); i++) await wait(10);
       }
-      const started = await launch([dockerd, '--containerd', containerdSocket, '-H', `unix://${socket}`, '--data-root', join(root, 'data'), '--exec-root', join(root, 'exec'), '--pidfile', join(root, 'pid'), '--exec-opt', 'native.cgroupdriver=cgroupfs', '--cgroup-parent', '/naru-bench-docker', '--live-restore', '--log-level', 'error'], join(root, 'docker.log'), socket);
+      const started = await launch([dockerd, '--containerd', containerdSocket, '-H', `unix://${socket}`, '--data-root', join(root, 'data'), '--exec-root', join(state, 'exec'), '--pidfile', join(root, 'pid'), '--exec-opt', 'native.cgroupdriver=cgroupfs', '--cgroup-parent', '/naru-bench-docker', '--live-restore', '--log-level', 'error'], join(root, 'docker.log'), socket);
       child = started.child;
       return started.ms;
     },
@@ -122,8 +131,10 @@ export function dockerEngine(root: string): BenchEngine | undefined {
       if (rules.includes('*')) spawnSync('iptables-restore', { input: rules });
       else spawnSync('sh', ['-c', 'for t in nat filter raw mangle; do nft delete table ip $t; nft delete table ip6 $t; done 2>/dev/null']);
       for (const controller of readdirSync('/sys/fs/cgroup')) spawnSync('sh', ['-c', `d=/sys/fs/cgroup/${controller}/naru-bench-docker; [ -d $d ] && find $d -depth -type d -exec rmdir {} +`]);
-      spawnSync('sh', ['-c', `awk '$2 ~ "^${root}/" {print $2}' /proc/mounts | sort -r | xargs -r umount -l`]);
-      rmSync(root, { recursive: true, force: true });
+      for (const directory of [state, root]) {
+        spawnSync('sh', ['-c', `awk '$2 ~ "^${directory}/" {print $2}' /proc/mounts | sort -r | xargs -r umount -l`]);
+        rmSync(directory, { recursive: true, force: true });
+      }
     },
   };
 }

@@ -164,7 +164,7 @@ async function eightAtATime(engine: BenchEngine, count: number): Promise<void> {
 
 async function many(): Promise<void> {
   const all = (engine: BenchEngine): string[] => call(engine, 'ps', '-aq').split('\n').filter((l) => l !== '');
-  const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1000));
+  const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2000));
   // Idle means after work: a daemon that trims itself does so when there was some.
   for (const engine of engines) for (let i = 0; i < 5; i++) call(engine, 'run', '--rm', 'busybox', 'true');
   await settle();
