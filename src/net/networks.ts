@@ -444,12 +444,19 @@ export class Networks implements NetworkService {
       this.#nat.change(change);
     } catch (error) {
       if (!isKind(error, 'not-found') && !isKind(error, 'conflict')) throw error;
+      const disturbed = this.#disturbed();
+      if (disturbed.length > 0) this.#rebuildGuard();
       this.#rebuild(change.add);
+      this.#tellRestored(disturbed);
     }
   }
 
   #guards(change: Parameters<FrameGuard['change']>[0]): void {
-    if (!this.#guard.change(change)) this.#rebuildGuard(change);
+    if (this.#guard.change(change)) return;
+    const disturbed = this.#disturbed();
+    this.#rebuildGuard(change);
+    if (disturbed.length > 0) this.#rebuild();
+    this.#tellRestored(disturbed);
   }
 
   /** As memory says; what is just being added is not there yet. */
@@ -494,17 +501,25 @@ export class Networks implements NetworkService {
     }
   }
 
+  #disturbed(): string[] {
+    return this.#ruleWatch.disturbed([...this.#nat.written, ...this.#guard.written, ...this.#loop.written]);
+  }
+
+  #tellRestored(disturbed: readonly string[]): void {
+    if (disturbed.length > 0) this.#log(`somebody else deleted nftables rules of naru's (table ${disturbed.join(', table ')}): restored`);
+  }
+
   /** Only where the kernel lets others flush a table that is in use. */
   #watch(): void {
     clearInterval(this.#checkTimer);
     if (this.#nat.isOwned) return;
     this.#checkTimer = setInterval(() => {
       try {
-        const disturbed = this.#ruleWatch.disturbed([...this.#nat.written, ...this.#guard.written, ...this.#loop.written]);
+        const disturbed = this.#disturbed();
         if (disturbed.length === 0) return;
         this.#rebuildGuard();
         this.#rebuild();
-        this.#log(`somebody else deleted nftables rules of naru's (table ${disturbed.join(', table ')}): restored`);
+        this.#tellRestored(disturbed);
       } catch (error) {
         this.#log((error as Error).message);
       }

@@ -123,7 +123,7 @@ describe('endpoints from reservation to release', () => {
     assert.deepEqual(published(), []);
   });
 
-  for (const ownTable of [true, false]) test(`a flush by others ${ownTable ? 'changes nothing' : 'is repaired by the next publication'}`, async () => {
+  for (const ownTable of [true, false]) test(`a flush by others ${ownTable ? 'changes nothing' : 'is repaired, and said, by the next change'}`, async () => {
     service.close();
     host.within(() => removeNetwork(NAMES));
     service = open({ ownTable });
@@ -131,7 +131,10 @@ describe('endpoints from reservation to release', () => {
     await service.publish(reserve('1', ports([8080, 80])));
     host.exec('nft', 'flush', 'ruleset');
     assert.equal(published().length, ownTable ? 1 : 0);
-    await service.publish(reserve('2', ports([8081, 80])));
+    const second = reserve('2', ports([8081, 80]));
+    host.exec('nft', 'flush', 'ruleset');
+    await service.publish(second);
+    assert.deepEqual(warnings, ownTable ? [] : Array.from({ length: 2 }, () => 'somebody else deleted nftables rules of naru\'s (table inet nrtest0, table bridge nrtest0): restored'));
     assert.deepEqual(published(), ['tcp . 8080 : 172.17.0.2 . 80', 'tcp . 8081 : 172.17.0.3 . 80']);
     host.exec('nft', 'add', 'table', 'ip', 'other');
     await reconcile();

@@ -5,6 +5,7 @@ import { isKind } from '#spec/errors.ts';
 import { parseFlow } from './conntrack-messages.ts';
 import { type NetlinkMessage, attributeString, attributeU32, listAttributes, parseAttributes, parseError, parseMessages } from './message-parser.ts';
 import { MessageWriter } from './message-writer.ts';
+import { parseGeneration } from './nft-batch.ts';
 import { parseBaseChain } from './nft-chains.ts';
 import { parseAddress, parseLink, parseRoute } from './route-objects.ts';
 
@@ -52,7 +53,7 @@ describe('netlink messages', () => {
   });
 
   test('any bytes are parsed or refused as corrupt, never more', () => {
-    const parsers = [parseLink, parseAddress, parseRoute, parseFlow, parseBaseChain, parseError];
+    const parsers = [parseLink, parseAddress, parseRoute, parseFlow, parseBaseChain, parseGeneration, parseError];
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 0, max: 0xffff }), (bytes, flags) => {
       onlyCorrupt(() => parseMessages(bytes));
       onlyCorrupt(() => parseAttributes(bytes));
@@ -81,6 +82,8 @@ describe('netlink messages', () => {
       w.nest(18, () => {
         w.string(1, 'veth');
         w.nest(2, () => w.u32(1, 7));
+        w.string(4, 'bridge');
+        w.nest(5, () => w.u8(1, 3));
       });
     });
     const flow = message((w) => {
@@ -104,9 +107,15 @@ describe('netlink messages', () => {
       w.attribute(1, new Uint8Array(16));
       w.u32(4, 3);
     });
+    const generation = message((w) => {
+      w.raw(Uint8Array.of(0, 0, 0, 0));
+      w.be32(1, 77);
+    });
+    assert.equal(parseMessages(link).map(parseLink)[0]?.portState, 3);
+    assert.equal(parseMessages(generation).map(parseGeneration)[0], 77);
     const [found] = parseMessages(flow).map(parseFlow);
     assert.deepEqual([found?.family, found?.destinationPort, found?.destination[0], found?.answerer[0]], [6, 53, 4, 3]);
-    for (const [good, parse] of [[link, parseLink], [flow, parseFlow], [chain, parseBaseChain], [route, parseRoute], [route, parseAddress]] as const) {
+    for (const [good, parse] of [[link, parseLink], [flow, parseFlow], [chain, parseBaseChain], [route, parseRoute], [route, parseAddress], [generation, parseGeneration]] as const) {
       fc.assert(fc.property(fc.array(fc.tuple(fc.nat(good.byteLength - 1), fc.nat(255)), { maxLength: 4 }), fc.nat(good.byteLength), (changes, length) => {
         const bytes = good.slice(0, length % 3 === 0 ? length : undefined);
         for (const [at, value] of changes) if (at < bytes.byteLength) bytes[at] = value;
