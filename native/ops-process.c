@@ -24,6 +24,12 @@ int op_unshare(struct task *task, const struct op *op) {
   return (int)sys(unshare, arg_int(op, 0));
 }
 
+int op_wait_parent(struct task *task, const struct op *op) {
+  (void)op;
+  wait_for_go(task);
+  return 0;
+}
+
 int op_reclone(struct task *task, const struct op *op) {
   int pidfd = -1;
   i32 old = host_pid(task);
@@ -257,7 +263,6 @@ static int await_starter(struct task *task, int listener) {
 }
 
 int op_await(struct task *task, const struct op *op) {
-  struct sync_message message;
   u32 kind = (u32)arg_int(op, 0);
   int listener = arg_slot(task, op, 2, -1);
   if (kind == 2 && listener < 0) return -EBADF;
@@ -265,7 +270,7 @@ int op_await(struct task *task, const struct op *op) {
   if (error < 0) return error;
   if (kind == 1) return write_path(arg_str(op, 1), 0, "0", 1);
   if (kind == 2) return await_starter(task, listener);
-  if (sys(read, task->sync, &message, sizeof message) != sizeof message) quit(1); /* the shim died */
+  wait_for_go(task);
   return 0;
 }
 

@@ -59,7 +59,7 @@ static int in_its_place(const struct op *op) {
     case OP_clone:
       return op->section == SECTION_PREPARE;
     case OP_reclone: case OP_init: case OP_await: case OP_exec: case OP_pty: case OP_tty: case OP_master: case OP_inherit:
-    case OP_pivot: case OP_move_root: case OP_chroot:
+    case OP_pivot: case OP_move_root: case OP_chroot: case OP_wait_parent:
       return op->section == SECTION_CHILD;
     default:
       return 1;
@@ -76,7 +76,7 @@ int plan_decode(struct plan *plan, const void *bytes, size_t size, struct plan_e
   if (size < sizeof *header || size > PLAN_MAX_BYTES || header->magic != PLAN_MAGIC || header->version != PLAN_VERSION ||
       (header->flags & ~PLAN_TRACE) || header->total != size)
     goto bad;
-  *plan = (struct plan){bytes, header->total, header->count, header->flags, 0, NULL, {0}};
+  *plan = (struct plan){bytes, header->total, header->count, header->flags, 0, NULL, {0}, 0};
 
   for (index = 0; index < plan->count; index++) {
     const struct op *op = (const struct op *)(plan->bytes + offset);
@@ -96,6 +96,7 @@ int plan_decode(struct plan *plan, const void *bytes, size_t size, struct plan_e
       plan->clone = index;
       plan->clone_op = op;
     }
+    if (op->code == OP_wait_parent && plan->waits++) goto bad;
     plan->in[op->section]++;
     offset += op->bytes;
   }

@@ -16,6 +16,7 @@ struct plan {
   uint32_t clone; /* the index of the clone */
   const struct op *clone_op;
   uint32_t in[SECTIONS]; /* operations in each section */
+  uint32_t waits; /* 1: the child waits for the parent's section where its wait_parent is */
 };
 
 struct op {

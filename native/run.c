@@ -43,13 +43,21 @@ i32 host_pid(const struct task *task) {
   return pid;
 }
 
+struct stamp *take_stamp(struct task *task, u32 index) {
+  if (!(task->plan.flags & PLAN_TRACE)) return NULL;
+  struct stamp *stamp = &task->board->stamp[__atomic_fetch_add(&task->board->stamps, 1, __ATOMIC_RELAXED)];
+  stamp->index = index;
+  stamp->start = now_ns(CLOCK_MONOTONIC);
+  return stamp;
+}
+
+void wait_for_go(const struct task *task) {
+  struct sync_message message;
+  if (sys(read, task->sync, &message, sizeof message) != sizeof message) quit(1);
+}
+
 static int execute(struct task *task, const struct op *op, u32 index) {
-  struct stamp *stamp = NULL;
-  if (task->plan.flags & PLAN_TRACE) {
-    stamp = &task->board->stamp[task->board->stamps++];
-    stamp->index = index;
-    stamp->start = now_ns(CLOCK_MONOTONIC);
-  }
+  struct stamp *stamp = take_stamp(task, index);
   task->extra = 0;
   int error = functions[op->code](task, op);
   if (stamp) stamp->end = now_ns(CLOCK_MONOTONIC);
@@ -66,7 +74,8 @@ int run_section(struct task *task, enum section section, u32 *index) {
       continue;
     }
     if (op->code == OP_clone) return 0;
-    task->board->index = *index = i;
+    *index = i;
+    if (task->in_child) task->board->index = i;
     int error = execute(task, op, i);
     if (tolerated(op, error)) skip = op->skip;
     else if (error < 0) return error;
@@ -153,7 +162,6 @@ static int take_stdio(struct task *task) {
 _Noreturn void child_main(struct task *task) {
   u32 index = UINT32_MAX;
   struct board *board = task->board;
-  struct sync_message message;
   task->in_child = 1;
   /* With the shim's ends open here, the death of the shim, or the end of a stream, could not be seen. */
   close_quietly(&task->sync);
@@ -162,8 +170,7 @@ _Noreturn void child_main(struct task *task) {
   close_quietly(&task->listen_fd);
   board->section = SECTION_CHILD;
   int error = take_stdio(task);
-  if (error == 0 && task->plan.in[SECTION_PARENT] > 0 && sys(read, task->sync, &message, sizeof message) != sizeof message)
-    quit(1);
+  if (error == 0 && task->plan.in[SECTION_PARENT] > 0 && !task->plan.waits) wait_for_go(task);
   if (error == 0) error = run_section(task, SECTION_CHILD, &index);
   board->section = SECTION_CHILD;
   board->index = index;

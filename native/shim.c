@@ -287,12 +287,7 @@ static int clone_child(struct shim *shim) {
   task->other = ends[1];
   int cgroup = arg_slot(task, op, 1, -1);
   if (arg_int(op, 1) != UINT64_MAX && cgroup < 0) return -EBADF;
-  struct stamp *stamp = NULL;
-  if (task->plan.flags & PLAN_TRACE) {
-    stamp = &task->board->stamp[task->board->stamps++];
-    stamp->index = task->plan.clone;
-    stamp->start = now_ns(CLOCK_MONOTONIC);
-  }
+  struct stamp *stamp = take_stamp(task, task->plan.clone);
   i32 pid = clone_process(arg_int(op, 0), cgroup, SIGCHLD, &pidfd);
   if (pid == 0) {
     close_quietly(&shim->peers[0].fd);
@@ -329,7 +324,7 @@ _Noreturn void shim_main(int conn, int plan, const int *slots, size_t count, int
   if ((error = run_section(task, SECTION_PREPARE, &index)) < 0) fail(shim, SECTION_PREPARE, index, -error, task->extra);
   if ((error = clone_child(shim)) < 0) fail(shim, SECTION_PREPARE, task->plan.clone, -error, 0);
   if ((error = run_section(task, SECTION_PARENT, &index)) < 0) fail(shim, SECTION_PARENT, index, -error, task->extra);
-  if (task->plan.in[SECTION_PARENT] > 0) sync_send(task, SYNC_GO, 0, -1);
+  if (task->plan.in[SECTION_PARENT] > 0 || task->plan.waits) sync_send(task, SYNC_GO, 0, -1);
 
   shim->input = task->io[0];
   for (int i = 1; i < 3; i++) shim->streams[i].fd = task->io[i];

@@ -5,7 +5,8 @@
 #include "base.h"
 #include "plan.h"
 
-/* Where the child is; shared memory, so that it costs the child no system call and outlives its death. */
+/* Where the child is; shared memory, so that it costs the child no system call and outlives its death. The shim writes child_pid
+ * and takes stamps, at the same time. */
 enum stage { STAGE_RUNNING, STAGE_EXEC, STAGE_FAILED, STAGE_DONE };
 struct stamp {
   u32 index, zero;
@@ -96,6 +97,10 @@ void run_cleanup(struct task *task, const struct op *op, const u32 *index, u32 c
 struct board *board_new(struct task *task, u32 stamps);
 /* The child's pid as the host sees it, on either side. */
 i32 host_pid(const struct task *task);
+/* A stamp of a trace, to be filled in. */
+struct stamp *take_stamp(struct task *task, u32 index);
+/* Until the shim says GO. Does not return when the shim has died. */
+void wait_for_go(const struct task *task);
 /* clone3, or clone where that is missing: the pid, 0 in the child, or -errno. *pidfd may be NULL. */
 i32 clone_process(u64 flags, int cgroup, int exit_signal, int *pidfd);
 /* Tell the shim. */

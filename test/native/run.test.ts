@@ -296,6 +296,34 @@ test('hooks get their input, their environment, and a deadline', async () => {
   assert.equal(failure(await missing.expect(MSG.FAILED)).errno, ENOENT);
 });
 
+test('wait_parent: child and parent section run at the same time until there, and each failure is its own', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const [early, late] = [scratch.path('early'), scratch.path('late')];
+  const hook = (script: string) => parent('hook', { argv: ['sh', '-c', script], env: [], stdin: '', timeoutMs: 20_000, path: '/bin/busybox' });
+  const begun = child('mkdir', { path: early, mode: 0o755 });
+  // Each waits for what only the other does.
+  const seen = hook(`until [ -d ${early} ]; do busybox sleep 0.01; done; busybox mkdir ${late}`);
+  const undo = [cleanup('rmdir', { path: early }), cleanup('rmdir', { path: late })];
+  const wait = child('wait_parent', {});
+  const both = await spawner.spawn([clone(), seen, begun, wait, child('rmdir', { path: late }), sh('exit 4'), ...undo], { trace: true });
+  assert.equal((await both.expect(MSG.TRACE)).body.getUint32(0, true), 6);
+  assert.equal(exit(await both.expect(MSG.EXITED)).code, 4);
+  await both.closed();
+  // The child's failure, which comes first, is told with its own operation's index although the shim had others after it.
+  const failing = await spawner.spawn([clone(), seen, parent('rmdir', { path: late }), begun, child('rmdir', { path: '/no/such' }), wait, sh(''), ...undo]);
+  assert.deepEqual(failure(await failing.expect(MSG.FAILED)), { section: 2, index: 4, errno: ENOENT, extra: 0 });
+  await failing.closed();
+  const refused = await spawner.spawn([clone(), seen, parent('rmdir', { path: '/no/such' }), begun, wait, sh(''), ...undo]);
+  assert.deepEqual(failure(await refused.expect(MSG.FAILED)), { section: 1, index: 2, errno: ENOENT, extra: 0 });
+  await refused.closed();
+  assert.deepEqual([existsSync(early), existsSync(late)], [false, false]);
+  // Without a parent section there is nothing to wait for; a second one would wait for ever.
+  const alone = await spawner.spawn([clone(), wait, sh('exit 5')]);
+  assert.equal(exit(await alone.expect(MSG.EXITED)).code, 5);
+  assert.equal(failure(await (await spawner.spawn([clone(), wait, wait, sh('')])).expect(MSG.FAILED)).section, NO_SECTION);
+});
+
 test('a user namespace: the parent section writes the maps', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();

@@ -14,8 +14,6 @@ export interface MountContext {
   readonly host: CompileHost;
   readonly spec: OciSpec;
   readonly cgroupPath: string;
-  /** Index of the mount for which SLOT.proc was made already; undefined: none was needed. */
-  readonly procMount: number | undefined;
 }
 
 /** A path as the `inroot` arguments want it: relative, without `.`; `..` stays for the kernel to resolve inside the root. */
@@ -83,7 +81,7 @@ export function addMounts(plan: PlanBuilder, steps: readonly MountStep[], contex
     if (step.kind === 'bind') addBind(plan, step, context.spec);
     else if (step.early) attachClone(plan, step);
     else if (step.kind === 'cgroup') addCgroupMount(plan, { ...context, mount: step.mount, options: step.options, pointer: step.pointer });
-    else addFileSystem(plan, { ...step, ready: step.index === context.procMount, label: mountLabel(context) });
+    else addFileSystem(plan, { ...step, label: mountLabel(context) });
   }
 }
 
@@ -232,7 +230,7 @@ function addOutside(plan: PlanBuilder, { mount, options, pointer, slot }: MountS
   plan.add('prepare', 'fs_mount', { slot, type: mount.type!, options: [`source=${mount.source || mount.type}`, ...options.data], attr: fsAttributes(options) }, { why: `${mount.type} for ${mount.destination}`, pointer });
 }
 
-interface FileSystemStep extends MountStep { readonly ready: boolean; readonly label: string | undefined }
+interface FileSystemStep extends MountStep { readonly label: string | undefined }
 
 /** File systems whose files have no labels of their own. */
 const LABELLED = new Set(['tmpfs', 'devpts', 'mqueue']);
@@ -244,18 +242,16 @@ function mountLabel({ spec, host }: MountContext): string | undefined {
   return label;
 }
 
-function addFileSystem(plan: PlanBuilder, { mount, options, pointer, ready, label }: FileSystemStep): void {
+function addFileSystem(plan: PlanBuilder, { mount, options, pointer, label }: FileSystemStep): void {
   const { destination } = mount;
   const type = mount.type ?? '';
   if (type === '') throw new NaruError('invalid', `${pointer}/type: missing, and the options name no bind`);
   const path = inRoot(destination);
-  const slot = ready ? SLOT.proc : slotFor(type, cleanPath(destination));
+  const slot = slotFor(type, cleanPath(destination));
   const attr = fsAttributes(options) & ~(options.copyUp ? MOUNT_ATTR_RDONLY : 0);
   plan.add('child', 'target', { root: SLOT.root, path, kind: 0, like: SLOT.none, mode: 0o755 }, { why: `mount point ${destination}`, pointer });
-  if (!ready) {
-    const source = [`source=${mount.source || type}`];
-    plan.add('child', 'fs_mount', { slot, type, options: [...source, ...options.data, ...(label !== undefined && LABELLED.has(type) ? [`context=${label}`] : [])], attr }, { why: `${type} for ${destination}`, pointer });
-  }
+  const source = [`source=${mount.source || type}`];
+  plan.add('child', 'fs_mount', { slot, type, options: [...source, ...options.data, ...(label !== undefined && LABELLED.has(type) ? [`context=${label}`] : [])], attr }, { why: `${type} for ${destination}`, pointer });
   if (type === 'tmpfs' && !options.data.some((o) => o.startsWith('mode='))) {
     plan.add('child', 'copy_mode', { slot, root: SLOT.root, path }, { why: `${destination} keeps the mode of what it hides`, pointer });
   }

@@ -36,29 +36,20 @@ export function labelsOf(process: NonNullable<OciSpec['process']>, host: Compile
 
 /**
  * What must be said through procfs from inside: sysctls and labels. Said through a procfs of ours that is attached
- * nowhere: neither the image nor a volume can stand in its way (CVE-2025-52881). When the container gets a plain procfs
- * of its own it is this one, attached later; returns that mount's index.
+ * nowhere: neither the image nor a volume can stand in its way (CVE-2025-52881).
  */
-export function addProcWrites(plan: PlanBuilder, spec: OciSpec, host: CompileHost): number | undefined {
+export function addProcWrites(plan: PlanBuilder, spec: OciSpec, host: CompileHost): void {
   const sysctls = Object.entries(spec.linux?.sysctl ?? {});
   const labels = spec.process === undefined ? [] : labelsOf(spec.process, host);
-  if (sysctls.length === 0 && labels.length === 0) return undefined;
-  const index = spec.mounts?.findIndex((m) => m.type === 'proc' && plain(parseMountOptions(m.options))) ?? -1;
-  const mount = index < 0 ? undefined : spec.mounts?.[index];
-  const attr = mount === undefined ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : fsAttributes(parseMountOptions(mount.options));
-  plan.add('child', 'fs_mount', { slot: SLOT.proc, type: 'proc', options: [`source=${mount?.source || 'proc'}`], attr }, { why: 'a procfs of our own, attached nowhere', pointer: mount === undefined ? '/linux/sysctl' : `/mounts/${index}` });
+  if (sysctls.length === 0 && labels.length === 0) return;
+  plan.add('child', 'fs_mount', { slot: SLOT.proc, type: 'proc', options: ['source=proc'], attr: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC }, { why: 'a procfs of our own, attached nowhere', pointer: sysctls.length > 0 ? '/linux/sysctl' : labels[0]!.pointer });
   for (const [name, value] of sysctls) {
     plan.add('child', 'write_at', { at: SLOT.proc, path: `sys/${sysctlPath(name)}`, resolve: STRICT, data: value }, { why: `sysctl ${name}=${value}`, pointer: `/linux/sysctl/${name.replaceAll('~', '~0').replaceAll('/', '~1')}` });
   }
   for (const { path, label, pointer } of labels) {
     plan.add('child', 'write_at', { at: SLOT.proc, path: `self/${path}`, resolve: THROUGH_SELF, data: label }, { why: 'label of the program', pointer });
   }
-  return mount === undefined ? undefined : index;
 }
-
-/** Whether a procfs with these options also has /proc/sys, writable. */
-const plain = (options: ReturnType<typeof parseMountOptions>): boolean =>
-  options.bind === undefined && options.data.length === 0 && (fsAttributes(options) & MOUNT_ATTR_RDONLY) === 0;
 
 /** Hide and protect paths; before the pivot, while the host's /dev/null can still be cloned. */
 export function addProtectedPaths(plan: PlanBuilder, spec: OciSpec): void {

@@ -20,7 +20,7 @@ test('the smallest container, operation by operation', () => {
   assert.deepEqual(names(plan, 'parent'), ['child_write']);
   assert.deepEqual(names(plan, 'child'), [
     'setsid', 'keyring', 'mount', 'open', 'attach', 'target', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod', 'mknod',
-    'symlink', 'symlink', 'symlink', 'symlink', 'symlink', 'pivot', 'close', 'chdir', 'umask', 'cloexec_from', 'setgroups', 'setresgid', 'setresuid', 'exec',
+    'symlink', 'symlink', 'symlink', 'symlink', 'symlink', 'wait_parent', 'pivot', 'close', 'chdir', 'umask', 'cloexec_from', 'setgroups', 'setresgid', 'setresuid', 'exec',
   ]);
   assert.deepEqual(plan.ops.filter((op) => op.why === ''), [], 'every operation says why');
   assert.deepEqual(find(plan, 'exec')[0]!.args, { candidates: ['/usr/bin/sh', '/bin/sh'], argv: ['sh'], env: ['PATH=/usr/bin:/bin'] });
@@ -92,23 +92,33 @@ test('paths that an image controls are only ever resolved inside the root', () =
   assert.ok(order.indexOf('readonly') < order.indexOf('mask') && order.indexOf('mask') < order.indexOf('pivot'));
 });
 
-test('sysctls go through a procfs of ours, which then is the container\'s', () => {
-  const change: Parameters<typeof fakeRequest>[0] = (r) => {
+test('sysctls go through a procfs of ours that is attached nowhere, after the interfaces have come', () => {
+  const plan = compile((r) => {
     r.spec.linux!.namespaces!.push({ type: 'network' });
     r.spec.linux!.sysctl = { 'net.ipv4.ip_forward': '1', 'net/ipv4/conf/eth0.1/forwarding': '0' };
     r.spec.mounts = [{ destination: '/proc', type: 'proc', options: ['nosuid'] }];
-  };
-  const plan = compile(change);
+    r.network = [{ where: 'container', protocol: 0, batch: new Uint8Array(16), acks: 1, why: 'up', patches: [] }];
+  });
   assert.deepEqual(find(plan, 'write_at').map((op) => [op.args.at, op.args.path, op.args.resolve]), [
     [SLOT.proc, 'sys/net/ipv4/ip_forward', 15], [SLOT.proc, 'sys/net/ipv4/conf/eth0.1/forwarding', 15],
   ]);
-  assert.equal(find(plan, 'fs_mount', (op) => op.args.type === 'proc').length, 1);
-  assert.equal(find(plan, 'attach', (op) => op.args.slot === SLOT.proc).length, 1);
-  const hidden = compile((r) => {
-    change(r);
-    r.spec.mounts![0]!.options = ['subset=pid'];
-  });
-  assert.equal(find(hidden, 'fs_mount', (op) => op.args.type === 'proc').length, 2, 'a procfs without /proc/sys cannot serve both');
+  assert.equal(find(plan, 'attach', (op) => op.args.slot === SLOT.proc).length, 0);
+  const child = names(plan, 'child');
+  assert.deepEqual(child.slice(child.indexOf('wait_parent'), child.indexOf('pivot')), ['wait_parent', 'netlink', 'fs_mount', 'write_at', 'write_at']);
+});
+
+test('the child waits for the shim no earlier than for its network; at once where it is nobody before, or hooks look at it', () => {
+  assert.equal(find(compile(), 'wait_parent').length, 1);
+  const changes: Parameters<typeof fakeRequest>[0][] = [
+    (r) => {
+      r.spec.linux!.namespaces!.push({ type: 'user' });
+      r.spec.linux!.uidMappings = r.spec.linux!.gidMappings = [{ containerID: 0, hostID: 1000, size: 2 }];
+    },
+    (r) => void (r.spec.hooks = { prestart: [{ path: '/hook' }] }),
+    (r) => void (r.spec.linux!.namespaces!.find(({ type }) => type === 'mount')!.path = '/run/mount'),
+    (r) => void (r.spec.hooks = { createRuntime: [{ path: '/hook' }] }),
+  ];
+  for (const change of changes) assert.equal(find(compile(change), 'wait_parent').length, 0);
 });
 
 test('namespaces: new by clone, joined by the shim and left again, mappings by the parent', () => {

@@ -112,7 +112,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   // Joined namespaces last before clone, so that nothing of the above happens inside them; then clone.
   addNamespaces(plan, linux, addCloneTarget(plan, cgroups.cloneInto));
 
-  // ── parent: what only the host's root may do for the child, which waits meanwhile ────────────────────────────────
+  // ── parent: what only the host's root may do for the child, which waits for it, at the latest for its network ───────
   // (addNamespaces began it: back to our own namespaces, then the id mappings, without which the child is nobody.)
   if (options.childFile !== undefined) plan.add('parent', 'write_pid', { path: options.childFile }, { why: 'whatever happens now, the child can be found' });
   plan.splice(cgroups.parent);
@@ -121,6 +121,12 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   // Runtime-spec: after the namespaces exist, before the pivot, in ours.
   hooks('prestart', 'parent', 'created');
   hooks('createRuntime', 'parent', 'created');
+
+  // The child needs to wait for none of it but its network: unless it is nobody before, a hook is to see it as it was made, or its
+  // mounts would outlive it.
+  const namespaces = linux.namespaces ?? [];
+  const atOnce = options.rootless === undefined && namespaces.some((n) => n.type === 'mount' && !n.path) && !namespaces.some((n) => n.type === 'user')
+    && (spec.hooks?.prestart ?? []).length === 0 && (spec.hooks?.createRuntime ?? []).length === 0;
 
   // ── child ────────────────────────────────────────────────────────────────────────────────────────────────────────
   // While it is still root of the host, sees the host's paths and is in the host's cgroup namespace.
@@ -131,21 +137,24 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   addEnterNamespaces(plan, linux);
   // The cgroup namespace's root is the cgroup one is in: joined above, mounted below.
   addCgroupNamespace(plan, linux);
-  addContainerNetwork(plan, request.network);
   if (spec.hostname !== undefined && spec.hostname !== '') plan.add('child', 'sethostname', { name: spec.hostname }, { why: `hostname ${spec.hostname}`, pointer: '/hostname' });
   if (spec.domainname !== undefined && spec.domainname !== '') plan.add('child', 'setdomainname', { name: spec.domainname }, { why: `domainname ${spec.domainname}`, pointer: '/domainname' });
   if (options.noNewKeyring !== true) addKeyring(plan, `_ses.${request.id}`);
   // From here on mounts: the rootfs over "/", and everything else below it.
   if (hasMountNamespace(spec)) addRootAttach(plan, linux.rootfsPropagation);
   else addHostTree(plan, request.stateDir);
-  const procMount = addProcWrites(plan, spec, host);
-  addMounts(plan, mounts, { host, spec, cgroupPath, procMount });
+  addMounts(plan, mounts, { host, spec, cgroupPath });
   addDevices(plan, spec, host);
   if (io.mode === 'pty') {
     addConsole(plan, spec, { rows: io.rows ?? 0, columns: io.columns ?? 0 });
     if (options.consoleSlot !== undefined) addConsoleSocket(plan, options.consoleSlot);
     plan.add('child', 'tty', { slave: SLOT.slave, ctty: 1 }, { why: 'the terminal is stdin, stdout and stderr', pointer: '/process/terminal' });
   }
+  // As late as possible: making the interfaces takes the kernel as long as all these mounts. While the host's paths are there;
+  // interfaces before their sysctls.
+  if (atOnce) plan.add('child', 'wait_parent', {}, { why: 'the network is there' });
+  addContainerNetwork(plan, request.network);
+  addProcWrites(plan, spec, host);
   // After all mounts, so that none can uncover what is hidden.
   addProtectedPaths(plan, spec);
   // Runtime-spec: in the container's namespaces, before the pivot.

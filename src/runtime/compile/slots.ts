@@ -8,7 +8,7 @@ export const SLOT = {
   root: 16,
   /** The tmpfs on /dev, when the container has one: device nodes are made below it, not through a path. */
   dev: 17,
-  /** A procfs of the child's own pid namespace, made by us and (for now) attached nowhere. */
+  /** A procfs of the child's own pid namespace, made by us and attached nowhere. */
   proc: 18,
   /** The host's /dev/null. */
   devNull: 19,

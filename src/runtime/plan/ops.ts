@@ -86,6 +86,8 @@ export const OPS = {
   /** In the child: clone3(CLONE_PARENT | flags), the rest of the section runs in the new process and the old one exits;
    *  the shim takes the new one as its child (needed after setns into a pid namespace). */
   reclone: op(33, ['flags', 'int']),
+  /** In the child, once: waits for the end of the section parent. Without it the child waits at its very beginning. */
+  wait_parent: op(65),
   setsid: op(34),
   setgroups: op(35, ['gids', 'ints']),
   setresgid: op(36, ['gid', 'int']),
