@@ -1,4 +1,4 @@
-import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, statSync, write } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, statSync, write } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { asNaruError } from '../images/as-naru-error.ts';
 import type { Digest } from '#spec/ids.ts';
@@ -59,7 +59,8 @@ export function openPartialFiles(directory: string, now = Date.now()): PartialFi
       const file = path(digest);
       opened.set(file, (opened.get(file) ?? 0) + 1);
       const fd = openSync(path(digest), constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-      ftruncateSync(fd, offset);
+      // Not for nothing: ext4 writes a file that was truncated to nothing to the disk when it is closed, and this one is deleted soon.
+      if (fstatSync(fd).size !== offset) ftruncateSync(fd, offset);
       let at = offset;
       let writing: Promise<void> = Promise.resolve();
       return {
