@@ -1,11 +1,6 @@
 import type { Command, CommandGroup } from './command.ts';
 import { CONTAINER_COMMANDS } from './container-commands.ts';
 import { flag, type Flag } from './flags/flag.ts';
-import { IMAGE_COMMANDS } from './image-commands.ts';
-import { OBJECT_COMMANDS } from './object-commands.ts';
-
-/** Every command there is. */
-export const COMMANDS: readonly Command[] = [...CONTAINER_COMMANDS, ...IMAGE_COMMANDS, ...OBJECT_COMMANDS];
 
 export const GROUPS: readonly CommandGroup[] = [
   { name: 'builder', summary: 'Manage builds' },
@@ -37,17 +32,19 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
 /** What the first words mean: a command, a group, or nothing known. */
 export interface Found { readonly command: Command | undefined; readonly group: CommandGroup | undefined; readonly path: string; readonly rest: readonly string[] }
 
-export function findCommand(words: readonly string[], program: string): Found {
+export async function findCommand(words: readonly string[], program: string): Promise<Found> {
   const [first, second] = words;
   const visible = (command: Command): boolean => command.naru !== true || program !== 'docker';
-  const byName = (name: string): Command | undefined => COMMANDS.find((command) => command.names.includes(name) && visible(command));
+  const among = (commands: readonly Command[], name: string): Command | undefined => commands.find((command) => command.names.includes(name) && visible(command));
+  // Those of containers are used the most: they need not wait for the others to be loaded.
+  const byName = async (name: string): Promise<Command | undefined> => among(CONTAINER_COMMANDS, name) ?? among((await import('./all-commands.ts')).COMMANDS, name);
   const group = GROUPS.find((candidate) => candidate.name === first && !(program === 'docker' && candidate.name === 'plan'));
   if (group !== undefined) {
     const path = `${first} ${second ?? ''}`;
-    const command = second === undefined ? undefined : byName(path);
+    const command = second === undefined ? undefined : await byName(path);
     if (command !== undefined) return { command, group, path, rest: words.slice(2) };
     return { command: undefined, group, path: group.name, rest: words.slice(1) };
   }
-  const command = first === undefined ? undefined : byName(first);
+  const command = first === undefined ? undefined : await byName(first);
   return { command, group: undefined, path: first ?? '', rest: words.slice(1) };
 }

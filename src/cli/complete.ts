@@ -1,5 +1,6 @@
 import { createClient, type Client } from '#client/client.ts';
-import { COMMANDS, findCommand, GLOBAL_FLAGS, GROUPS } from './command-table.ts';
+import { COMMANDS } from './all-commands.ts';
+import { findCommand, GLOBAL_FLAGS, GROUPS } from './command-table.ts';
 import type { Command } from './command.ts';
 import { configDirectoryOf } from './config-file.ts';
 import { DEFAULT_CONTEXT, listContexts } from './contexts/context-store.ts';
@@ -39,7 +40,7 @@ async function candidates(before: readonly string[], partial: string, program: s
     const words = COMMANDS.filter((command) => shown(command) && !(command.names[0] as string).includes(' ')).map((command) => `${command.names[0]}\t${command.summary}`);
     return [...words, ...GROUPS.filter((group) => group.hidden !== true).map((group) => `${group.name}\t${group.summary}`), 'help\tShow help'].sort();
   }
-  const { command, group, rest } = findCommand(before, program);
+  const { command, group, rest } = await findCommand(before, program);
   if (command === undefined) {
     if (group === undefined || rest.length > 0) return [];
     return COMMANDS.filter(shown).flatMap((candidate) => candidate.names.filter((name) => name.startsWith(`${group.name} `)).slice(0, 1).map((name) => `${name.slice(group.name.length + 1)}\t${candidate.summary}`));

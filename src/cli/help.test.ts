@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COMMANDS } from './command-table.ts';
+import { COMMANDS } from './all-commands.ts';
 import { runCli } from '#test/support/run-cli.ts';
 
 test('every command has a page that names all its flags', async () => {

@@ -1,5 +1,6 @@
+import { COMMANDS } from './all-commands.ts';
 import type { Command, CommandGroup } from './command.ts';
-import { COMMANDS, GLOBAL_FLAGS, GROUPS } from './command-table.ts';
+import { GLOBAL_FLAGS, GROUPS } from './command-table.ts';
 import type { Flag } from './flags/flag.ts';
 import { FLAG_TYPES } from './flags/flag-types.ts';
 

@@ -61,7 +61,7 @@ async function runLine(argv: readonly string[], options: RunOptions, io: Io): Pr
   if (globals.args[0] === 'help') return help(globals.args.slice(1), program, io);
   if (globals.args[0] === '__complete') return (await import('./complete.ts')).complete(globals.args.slice(1), globals, { program, env, io });
 
-  const found = findCommand(globals.args, program);
+  const found = await findCommand(globals.args, program);
   if (found.command === undefined) return unknownCommand(found, program, io);
   const command = found.command;
   const flags = await commandFlags(command, found, program, env, io);
@@ -137,7 +137,7 @@ async function unknownCommand(found: Found, program: string, io: Io): Promise<nu
 
 async function help(topic: readonly string[], program: string, io: Io): Promise<number> {
   const { commandHelp, frontHelp, groupHelp } = await import('./help.ts');
-  const found = findCommand(topic, program);
+  const found = await findCommand(topic, program);
   if (topic.length === 0) io.out(frontHelp(program));
   else if (found.command !== undefined && found.rest.length === 0) io.out(commandHelp(found.command, program, found.path));
   else if (found.group !== undefined && found.rest.length === 0) io.out(groupHelp(found.group, program));
