@@ -60,7 +60,7 @@ describe('what belongs to others', () => {
       assert.equal((await as('eve', 'eve/x').send(method, `${location}${query}`)).status, 403);
     }
     for (const wrong of ['..', '%2e%2e', '../registry.db', '..%2fregistry.db', 'x'.repeat(36), id.toUpperCase(), `${id}%00`]) {
-      const answer = await raw(`GET /v2/ann/private/blobs/uploads/${wrong} HTTP/1.1\r\nHost: r\r\nConnection: close\r\nAuthorization: Basic ${Buffer.from('ann:ann').toString('base64')}\r\n\r\n`, registry);
+      const answer = await raw(`GET /v2/ann/private/blobs/uploads/${wrong} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Basic ${Buffer.from('ann:ann').toString('base64')}\r\n\r\n`, registry);
       assert.match(answer, /^HTTP\/1\.1 40[04] /, wrong);
     }
     assert.equal((await as('ann', 'ann/private').send('GET', location)).status, 204);
@@ -86,7 +86,7 @@ describe('names and digests that climb (CVE-2024-3727)', () => {
       '/v2/a/manifests/sha256:../../../x', '/v2/a/blobs/sha256:..%2f..%2fregistry.db', '/v2/a/blobs/sha256:', '/v2/a/blobs/..', '/v2/a/referrers/sha256:../x',
     ]) {
       for (const method of ['GET', 'PUT', 'DELETE']) {
-        const answer = await raw(`${method} ${path} HTTP/1.1\r\nHost: r\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+        const answer = await raw(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
         assert.match(answer, /^HTTP\/1\.1 40[045] /, `${method} ${path}`);
       }
     }
@@ -134,7 +134,7 @@ describe('bytes that lie', () => {
     const polluted = await one().putManifest('proto', `${JSON.stringify(image.manifest).slice(0, -1)},"__proto__":{"polluted":1},"annotations":{"__proto__":"x"}}`, OCI_MANIFEST);
     assert.equal(polluted.status, 201);
     assert.equal(({} as { polluted?: number }).polluted, undefined);
-    assert.match(await raw(`PUT /v2/lies/manifests/x HTTP/1.1\r\nHost: r\r\nContent-Length: 99999999999\r\nContent-Type: ${OCI_MANIFEST}\r\n\r\n{`), /^HTTP\/1\.1 413 /);
+    assert.match(await raw(`PUT /v2/lies/manifests/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\nContent-Type: ${OCI_MANIFEST}\r\n\r\n{`), /^HTTP\/1\.1 413 /);
   });
   test('an index that lists itself cannot be made, one that lists what is not here is refused', async () => {
     const answer = await one().putManifest('loop', { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [{ mediaType: OCI_INDEX, digest: digestOf('loop'), size: 10 }] });
@@ -190,7 +190,7 @@ test('deletes, collections and pushes of the same blob at once leave no broken i
 
 test('requests that a proxy could read differently are not answered as one', async () => {
   for (const head of ['Content-Length: 3\r\nTransfer-Encoding: chunked', 'Content-Length: 3\r\nContent-Length: 4', 'Content-Length: +3', 'Transfer-Encoding: chunked, identity']) {
-    const answer = await raw(`PUT /v2/smuggle/manifests/x HTTP/1.1\r\nHost: r\r\n${head}\r\nConnection: close\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nHost: r\r\n\r\n`);
+    const answer = await raw(`PUT /v2/smuggle/manifests/x HTTP/1.1\r\nHost: localhost\r\n${head}\r\nConnection: close\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     assert.ok(!/^HTTP\/1\.1 2/.test(answer), head);
     assert.ok((answer.match(/HTTP\/1\.1 /g) ?? []).length <= 1, head);
   }
