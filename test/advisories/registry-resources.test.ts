@@ -72,7 +72,8 @@ test('JSON: a hundred megabytes, a million levels, prototypes', async () => {
   const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(1 << 20, 32), Buffer.from('\r\n')]);
   const endless = client().send(`PUT /v2/json/manifests/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${OCI_MANIFEST}\r\nTransfer-Encoding: chunked\r\n\r\n`);
   for (let i = 0; i < 100 && !endless.closed && endless.text === ''; i++) await new Promise((resolve) => endless.socket.write(chunk, resolve));
-  assert.equal(statusOf(endless.text), 413);
+  // Whoever is still sending when the connection is closed may lose the answer with it.
+  assert.ok(statusOf(endless.text) === 413 || (endless.closed && endless.text === ''), endless.text);
   endless.close();
   for (const body of ['['.repeat(1_000_000), '{"a":'.repeat(500_000), `{"schemaVersion":2,"annotations":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`]) assert.equal((await one.putManifest('deep', body, OCI_MANIFEST)).status, 400);
   assert.ok(performance.now() - started < 10_000);
