@@ -291,6 +291,31 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       subject.bundles.run(['delete', '--force', id]);
     });
 
+    // Where the kernel has groups of real-time processes (v1 alone); below a group without such time none can have any, so this one lies at the top.
+    const realTime = detectCgroups().hierarchies.find((h) => !h.unified && h.controllers.includes('cpu') && existsSync(`${h.mountPoint}/cpu.rt_runtime_us`));
+    if (realTime !== undefined) {
+      test('cgroup limits: real-time processes have the time that is asked for, without it there are none', () => {
+        const fifo = (runtime?: number) => (s: OciSpec): void => {
+          s.process!.scheduler = { policy: 'SCHED_FIFO', priority: 7 };
+          s.linux!.cgroupsPath = `/naru-real-time-${process.pid}`;
+          if (runtime !== undefined) s.linux!.resources = { ...s.linux!.resources, cpu: { realtimeRuntime: runtime, realtimePeriod: 500_000 } };
+        };
+        const { id, path } = subject.bundles.bundle(['sleep', '60'], fifo(4000));
+        assert.equal(subject.bundles.background('run', '-d', '-b', path, id), 0);
+        const read = (file: string): string => readFileSync(`${realTime.mountPoint}/naru-real-time-${process.pid}/${file}`, 'utf8').trim();
+        assert.deepEqual([read('cpu.rt_runtime_us'), read('cpu.rt_period_us')], ['4000', '500000']);
+        assert.match(readFileSync(`/proc/${subject.bundles.state(id).pid}/sched`, 'utf8'), /^policy\s*:\s*1$/m);
+        subject.bundles.ok('update', '--cpu-rt-runtime', '3000', id);
+        assert.equal(read('cpu.rt_runtime_us'), '3000');
+        subject.bundles.ok('delete', '--force', id);
+        const without = subject.bundles.bundle(['true'], fifo());
+        const refused = subject.bundles.run(['run', '-b', without.path, without.id]);
+        assert.equal(refused.status, 1);
+        assert.match(refused.err, /scheduler/);
+        assert.equal(existsSync(`${realTime.mountPoint}/naru-real-time-${process.pid}`), false);
+      });
+    }
+
     test('devices that no rule allows cannot be opened, though their node is there', () => {
       const seen = see(['read', '/dev/kmsg2'], (s) => {
         s.linux!.devices = [{ path: '/dev/kmsg2', type: 'c', major: 1, minor: 11, fileMode: 0o666 }];
