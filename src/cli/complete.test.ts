@@ -8,6 +8,7 @@ let daemon: RecordingDaemon;
 before(async () => {
   daemon = await startRecordingDaemon();
   daemon.answers.set('GET /containers/json', { json: [{ Names: ['/web'], State: 'running' }, { Names: ['/db'], State: 'exited' }] });
+  daemon.answers.set('GET /volumes', { json: { Volumes: [{ Name: 'data' }, { Name: 'other' }] } });
   daemon.answers.set('GET /images/json', { json: [{ RepoTags: ['busybox:latest', 'x/y:1'] }, { RepoTags: null }] });
 });
 after(() => daemon.close());
@@ -29,6 +30,10 @@ test('flags and their values', async () => {
   assert.deepEqual(await complete('run --volumes-from '), ['web', 'db']);
   assert.deepEqual(await complete('run --volumes-from=w'), ['--volumes-from=web']);
   assert.deepEqual(await complete('run --env-file '), [':files']);
+  assert.deepEqual(await complete('run -v /et'), [':files']);
+  assert.deepEqual(await complete('run --volume=./x'), [':files']);
+  assert.deepEqual(await complete('run -itv da'), ['data:']);
+  assert.deepEqual(await complete('run -v /etc:/us'), []);
 });
 
 test('names, of what the command can use', async () => {

@@ -46,11 +46,11 @@ async function candidates(before: readonly string[], partial: string, program: s
     return COMMANDS.filter(shown).flatMap((candidate) => candidate.names.filter((name) => name.startsWith(`${group.name} `)).slice(0, 1).map((name) => `${name.slice(group.name.length + 1)}\t${candidate.summary}`));
   }
   const pending = pendingFlag(rest, command.flags());
-  if (pending !== undefined) return named(pending.completes ?? 'none');
+  if (pending !== undefined) return valuesOf(pending, partial, named);
   const equals = /^--([a-z0-9-]+)=(.*)$/.exec(partial);
   if (equals !== null) {
     const flag = command.flags().find((candidate) => candidate.name === equals[1]);
-    return (await named(flag?.completes ?? 'none')).map((name) => (name === FILES ? name : `--${equals[1]}=${name}`));
+    return (flag === undefined ? [] : await valuesOf(flag, equals[2]!, named)).map((name) => (name === FILES ? name : `--${equals[1]}=${name}`));
   }
   const args = positionals(rest, command);
   const flagsAreOver = command.flagsFirst === true && args.length > 0;
@@ -59,6 +59,13 @@ async function candidates(before: readonly string[], partial: string, program: s
   if (command.names[0] === 'completion') return ['bash', 'zsh', 'fish'];
   const found = await named(command.completes ?? 'none');
   return command.names[0] === 'cp' && !partial.includes(':') ? [...(await named('containers')).map((name) => `${name}:`), FILES] : found.filter((name) => !args.includes(name));
+}
+
+/** Of SOURCE:TARGET the source: a path of the host's, or a volume. What is in the container only the container knows. */
+async function valuesOf({ completes = 'none' }: Flag, partial: string, named: (kind: Completion) => Promise<string[]>): Promise<string[]> {
+  if (completes !== 'mounts') return named(completes);
+  if (partial.includes(':')) return [];
+  return /^[./~]/.test(partial) ? [FILES] : (await named('volumes')).map((name) => `${name}:`);
 }
 
 function flagLines(flags: readonly Flag[], program: string): string[] {
@@ -83,7 +90,7 @@ function positionals(words: readonly string[], command: Command): readonly strin
 
 async function names(kind: Completion, globals: ParsedFlags, env: NodeJS.ProcessEnv): Promise<string[]> {
   if (kind === 'files') return [FILES];
-  if (kind === 'none') return [];
+  if (kind === 'none' || kind === 'mounts') return [];
   if (kind === 'contexts') return [DEFAULT_CONTEXT, ...listContexts(configDirectoryOf(globals.changed('config') ? globals.string('config') : undefined, env)).map(({ Name }) => Name).sort()];
   const { host, tls } = chooseDaemonHost(globals, env);
   const client = createClient({ host, ...(tls === undefined ? {} : { tls }) });

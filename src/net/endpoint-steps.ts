@@ -84,6 +84,8 @@ function addLinks(w: MessageWriter, { endpoint, network, mtu, isolated }: Attach
     mtu,
     peer: { name: endpoint.interface, mac: macBytes(endpoint.mac), namespaceLabel: NAMESPACE },
   }, NLM_F_ACK);
+  // A bridge's port needs no address; each would be routes of the host's, which the kernel walks whenever a link goes.
+  writeNoIpv6Address(w, { name: endpoint.hostInterface }, NLM_F_ACK);
   // With bridge netfilter a container that calls its own published port is sent back by the bridge, out of the port it came from
   if (endpoint.ports.length > 0) writeHairpin(w, { name: endpoint.hostInterface }, NLM_F_ACK);
   if (isolated) writeIsolated(w, { name: endpoint.hostInterface }, NLM_F_ACK);

@@ -43,7 +43,8 @@ export class VethStragglers {
     while (this.#queue.length > 0 && this.#queue[0]!.at <= now) {
       const { name } = this.#queue.shift()!;
       try {
-        if (!this.#inUse(name) && findLink(this.#socket, name) !== undefined) deleteLink(this.#socket, name);
+        // Nearly always it is gone, which one question tells; who uses it is asked of all containers.
+        if (findLink(this.#socket, name) !== undefined && !this.#inUse(name)) deleteLink(this.#socket, name);
       } catch (error) {
         this.#log(`interface ${name} of a container that is gone: ${(error as Error).message}`);
       }

@@ -24,7 +24,7 @@ const SHELLS: Readonly<Record<string, (script: string) => string>> = {
 };
 
 /** What is typed, with a tab behind it, and what must come of it. */
-const TYPED: readonly (readonly [typed: string, comes: string])[] = [['naru unpau', 'unpause'], ['naru run --memory-swapp', '--memory-swappiness'], ['naru stop the-run', 'the-running-one'], ['naru volume pru', 'prune']];
+const TYPED: readonly (readonly [typed: string, comes: string])[] = [['naru unpau', 'unpause'], ['naru run --memory-swapp', '--memory-swappiness'], ['naru stop the-run', 'the-running-one'], ['naru volume pru', 'prune'], ['naru run -v /et', '/etc/']];
 
 for (const [shell, prepare] of Object.entries(SHELLS)) {
   test(shell, async () => {

@@ -53,6 +53,8 @@ describe('the default bridge', () => {
     assert.deepEqual([service.bridge.pools[0]!.subnet, service.bridge.pools[0]!.gateway], ['172.17.0.0/16', '172.17.0.1']);
     assert.deepEqual([records[0]!.address, records[0]!.mac], ['172.17.0.2', '02:42:ac:11:00:02']);
     assert.equal(records[1]!.address, '172.17.0.3');
+    // The bridge's ports have none, and no routes of IPv6 with it.
+    for (const { hostInterface } of records) assert.equal(host.ip('-6', 'address', 'show', 'dev', hostInterface), '');
   });
 
   test('containers reach each other and, masqueraded, the world', async () => {

@@ -23,7 +23,7 @@ _${program}_complete() {
   fi
   while IFS=$'\\t' read -r candidate _; do
     [[ $candidate == :files ]] && { compopt -o default; COMPREPLY=(); return; }
-    [[ $candidate == *= || $candidate == */ ]] && compopt -o nospace
+    [[ $candidate == *[=:/] ]] && compopt -o nospace
     COMPREPLY+=("$candidate")
   done < <("\${COMP_WORDS[0]}" __complete "\${words[@]}" 2>/dev/null)
   declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "\${cur-}"
@@ -36,7 +36,7 @@ _${program}() {
   local -a candidates
   local candidate help
   while IFS=$'\\t' read -r candidate help; do
-    [[ $candidate == :files ]] && { _files; return }
+    [[ $candidate == :files ]] && { compset -P '--*='; _files; return }
     candidates+=("\${candidate//:/\\\\:}\${help:+:$help}")
   done < <(\${words[1]} __complete "\${(@)words[2,CURRENT]}" 2>/dev/null)
   _describe '${program}' candidates
@@ -48,7 +48,10 @@ function __${program}_complete
     set -l words (commandline -opc) (commandline -ct)
     for line in ($words[1] __complete $words[2..-1] 2>/dev/null)
         if test "$line" = ":files"
-            __fish_complete_path (commandline -ct)
+            set -l flag (string match -r -- '^--[^=]+=' (commandline -ct))
+            for path in (__fish_complete_path (string replace -r -- '^--[^=]+=' '' (commandline -ct)))
+                echo "$flag$path"
+            end
         else
             echo $line
         end

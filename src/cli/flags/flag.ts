@@ -24,7 +24,7 @@ export interface Flag {
 }
 
 /** What a word can be completed with. */
-export type Completion = 'containers' | 'running' | 'stopped' | 'images' | 'volumes' | 'networks' | 'contexts' | 'files' | 'none';
+export type Completion = 'containers' | 'running' | 'stopped' | 'images' | 'volumes' | 'networks' | 'contexts' | 'files' | 'mounts' | 'none';
 
 type FlagExtras = Omit<Partial<Flag>, 'name' | 'short' | 'type' | 'help'>;
 
