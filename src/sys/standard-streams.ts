@@ -18,7 +18,7 @@ const libc = dlopen('libc.so.6', {
 
 const O_CLOEXEC = 0o2000000;
 const TIOCGWINSZ = 0x5413;
-const POLLOUT = 4;
+const POLLIN = 1, POLLOUT = 4;
 const EINTR = 4, EIO = 5;
 const CHUNK = 16 << 10;
 
@@ -38,9 +38,14 @@ export function writeSome(fd: number, bytes: Uint8Array): number {
 }
 
 /** A write of a page would not wait. */
-export function isWritable(fd: number): boolean {
-  const wanted = new Int32Array([fd, POLLOUT]); // struct pollfd: fd, then two shorts
-  return libc.poll(ptr(wanted), 1, 0) === 1 && ((wanted[1]! >> 16) & POLLOUT) !== 0;
+export const isWritable = (fd: number): boolean => isReady(fd, POLLOUT);
+
+/** A read would not wait. */
+export const isReadable = (fd: number): boolean => isReady(fd, POLLIN);
+
+function isReady(fd: number, event: number): boolean {
+  const wanted = new Int32Array([fd, event]); // struct pollfd: fd, then two shorts
+  return libc.poll(ptr(wanted), 1, 0) === 1 && ((wanted[1]! >> 16) & event) !== 0;
 }
 
 export const isTerminal = (fd: number): boolean => libc.isatty(fd) === 1;

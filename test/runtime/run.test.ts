@@ -157,6 +157,15 @@ test('exec: inside everything, with its own streams and exit code', async () => 
   assert.equal(out, `box\nsleep\nCapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\nSeccomp:\t2\n${group}\n4\n`);
   assert.equal(status.code, 3);
   assert.match((await exec(['id'], (p) => { p.user = { uid: 1000, gid: 5 }; })).out, /^uid=1000(\(user\))? gid=5/);
+  const [ours, theirs] = socketpair('stream');
+  const short = task.exec({ execId: 'short', process: { ...request.spec.process!, args: ['sh', '-c', 'sleep 0.1; echo over; exit 3'] }, spec: request.spec, io: { mode: 'pipes', stdin: 'none' } });
+  await short.attach({ fd: theirs, stdin: false, stdout: true, stderr: true, framed: false, closeStdin: false, detachKeys: new Uint8Array() });
+  const running = await short.start();
+  let told: number | undefined;
+  void running.exited.then(({ code }) => (told = code));
+  assert.equal(readAll(ours), 'over\n', 'the stream ends before anybody here has listened');
+  await running.caughtUp();
+  assert.equal(told, 3);
   const missing = await failure(exec(['nosuch']));
   assert.equal(missing.message, 'OCI runtime exec failed: exec failed: unable to start container process: exec: "nosuch": executable file not found in $PATH: unknown');
   assert.equal(missing.exitCode, 127);

@@ -60,6 +60,12 @@ export class FakeTask implements Task {
 
   closeStdin(): void {}
   resize(): void {}
+  /** What its shim has said and nobody heard yet. */
+  unheard: () => void = () => undefined;
+  async caughtUp(): Promise<void> {
+    this.unheard();
+  }
+
   async attach(request: AttachRequest): Promise<{ ended: Promise<'exited'> }> {
     this.attached.push(request);
     return { ended: this.exited.then(() => 'exited' as const) };
@@ -69,7 +75,7 @@ export class FakeTask implements Task {
     const task = new FakeTask(request.execId, this.pid + 1000 + this.execs.length);
     this.execs.push({ request, task });
     return {
-      attach: (attach) => task.attach(attach), resize: () => undefined, abandon: () => undefined,
+      attach: (attach) => task.attach(attach), resize: () => undefined, abandon: () => undefined, caughtUp: () => task.caughtUp(),
       start: async () => {
         if (this.execFailure !== undefined) throw this.execFailure;
         return task;
@@ -109,6 +115,7 @@ export class FakeDriver implements TaskDriver {
       },
       resize: () => undefined,
       abandon: () => this.calls.push('abandon'),
+      caughtUp: async () => undefined,
     };
   }
 

@@ -97,6 +97,8 @@ interface Attachable {
   /** Resolves when the shim has the client; `ended` when it let go of it. */
   attach(request: AttachRequest): Promise<{ readonly ended: Promise<AttachEnd> }>;
   resize(rows: number, columns: number): void;
+  /** Resolves when what the shim has said until now was heard: whoever saw a client's end asks for the exit that came before it. */
+  caughtUp(): Promise<void>;
 }
 
 export interface PreparedTask extends Attachable {

@@ -13,6 +13,11 @@ export function createExecs(engine: EngineContext): Execs {
       exec.terminal = { rows, columns };
       if (exec.state === 'running' || exec.state === 'starting') exec.task?.resize(rows, columns);
     },
-    inspect: async (id) => inspectExec(engine.execs.find(id)),
+    async inspect(id) {
+      const exec = engine.execs.find(id);
+      // A client asks when its stream ended, which may come through before the shim's word does.
+      await exec.task?.caughtUp();
+      return inspectExec(exec);
+    },
   };
 }

@@ -14,6 +14,8 @@ import { causeOf } from '#runtime/plan/print.ts';
 
 /** A start includes hooks, which may have their own limits; beyond this the shim is taken for hung. */
 const START_DEADLINE_MS = 300_000;
+/** What was said is heard in a turn of the event loop or two; beyond this something else is wrong. */
+const CATCH_UP_MS = 1000;
 const SIGKILL = 9;
 
 export interface Launch {
@@ -137,6 +139,14 @@ export class RunningTask implements Task, PreparedTask {
 
   resize(rows: number, columns: number): void {
     this.#conn.send(TO_SHIM.resize, [rows, columns]);
+  }
+
+  async caughtUp(): Promise<void> {
+    const deadline = performance.now() + CATCH_UP_MS;
+    if (!this.#conn.unheard()) return;
+    // Once more after the last message: by then its consequences are drawn.
+    do await new Promise((resolve) => setImmediate(resolve));
+    while (this.#conn.unheard() && performance.now() < deadline);
   }
 
   signal(signal: number): boolean {

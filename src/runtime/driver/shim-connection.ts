@@ -3,6 +3,7 @@ import { NaruError } from '#spec/errors.ts';
 import { closeQuietly, sendWithDescriptors, setNonblocking } from '#sys/descriptors.ts';
 import { errnoText } from '#sys/errno.ts';
 import { adoptSocket, type FdSocket } from '#sys/fd-socket.ts';
+import { isReadable } from '#sys/standard-streams.ts';
 import { ATTACH_FLAGS, decodeMessage, encodeMessage, MAX_DETACH_KEYS, type ShimMessage, TO_SHIM } from './messages.ts';
 
 const ATTACH_ENDS: readonly AttachEnd[] = ['client', 'detached', 'error', 'exited'];
@@ -41,6 +42,11 @@ export class ShimConnection {
     });
     if (this.#closed) socket.close();
     else this.#socket = socket;
+  }
+
+  /** Something lies in the socket. */
+  unheard(): boolean {
+    return !this.#closed && isReadable(this.#fd);
   }
 
   /** Returns false when the peer has gone. */
