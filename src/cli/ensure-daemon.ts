@@ -32,16 +32,16 @@ export async function ensureDaemon(socket: string, command: readonly string[]): 
   child.unref();
 
   const dial = dialer({ kind: 'unix', path: socket }, undefined);
-  const deadline = Date.now() + DEADLINE_MS;
+  const deadline = performance.now() + DEADLINE_MS;
   for (;;) {
     try {
       (await dial()).destroy();
       return;
     } catch {
       // Two clients may start one at the same time: the loser's daemon ends, the winner's answers soon.
-      if (Date.now() > deadline) break;
+      if (performance.now() > deadline) break;
       await delay(POLL_MS);
-      if (ended !== undefined && Date.now() > deadline - DEADLINE_MS + 1000) break;
+      if (ended !== undefined && performance.now() > deadline - DEADLINE_MS + 1000) break;
     }
   }
   throw new NaruError('unavailable', `the daemon did not start: ${ended ?? `nothing answers at ${socket}`}${tail(logPath)}`, { hint: `its log is ${logPath}` });

@@ -34,7 +34,7 @@ export class AddressPool {
   }
 
   /** Any free address. Throws conflict when none is left. `now` in ms. */
-  take(now = Date.now()): number {
+  take(now = performance.now()): number {
     while (this.#resting.length > 0 && this.#resting[0]!.until <= now) this.#wake();
     const index = this.#firstFree() ?? this.#wake();
     if (index === undefined) {
@@ -59,7 +59,7 @@ export class AddressPool {
   }
 
   /** Give back. Doing it twice is harmless as long as nobody took it in between. */
-  give(address: number, now = Date.now()): void {
+  give(address: number, now = performance.now()): void {
     const index = address - this.network.base;
     if (!contains(this.network, address) || !this.#has(index)) return;
     if (this.#resting.some((entry) => entry.index === index)) return;

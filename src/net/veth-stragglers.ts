@@ -24,7 +24,7 @@ export class VethStragglers {
   }
 
   add(name: string): void {
-    this.#queue.push({ name, at: Date.now() + PATIENCE_MS });
+    this.#queue.push({ name, at: performance.now() + PATIENCE_MS });
     this.#schedule(PATIENCE_MS);
   }
 
@@ -39,7 +39,7 @@ export class VethStragglers {
 
   #look(): void {
     this.#timer = undefined;
-    const now = Date.now();
+    const now = performance.now();
     while (this.#queue.length > 0 && this.#queue[0]!.at <= now) {
       const { name } = this.#queue.shift()!;
       try {

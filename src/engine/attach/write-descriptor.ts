@@ -17,8 +17,8 @@ export async function writeDescriptor(fd: number, bytes: Uint8Array): Promise<vo
       continue;
     }
     if (result !== -ERRNO.EAGAIN! && result !== -ERRNO.EINTR!) throw sysError(-result, 'write to the client');
-    stalledSince ||= Date.now();
-    if (Date.now() - stalledSince > STALL_MS) throw sysError(ERRNO.EAGAIN!, 'write to the client, which takes nothing');
+    stalledSince ||= performance.now();
+    if (performance.now() - stalledSince > STALL_MS) throw sysError(ERRNO.EAGAIN!, 'write to the client, which takes nothing');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

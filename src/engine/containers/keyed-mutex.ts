@@ -23,7 +23,7 @@ export class KeyedMutex {
   /** Run `work` alone. Throws unavailable when the one before does not end within the deadline, saying what it is. */
   async run<T>(what: string, work: () => Promise<T> | T, deadline: number = MUTEX_DEADLINE_MS): Promise<T> {
     if (this.#holder !== undefined) await this.#wait(what, deadline);
-    this.#holder = { what, since: Date.now() };
+    this.#holder = { what, since: performance.now() };
     try {
       return await work();
     } finally {
@@ -39,14 +39,14 @@ export class KeyedMutex {
         run: () => {
           clearTimeout(timer);
           // The place is taken at once: a newcomer must not slip in before this microtask runs.
-          this.#holder = { what, since: Date.now() };
+          this.#holder = { what, since: performance.now() };
           resolve();
         },
       };
       const timer = setTimeout(() => {
         this.#queue = this.#queue.filter((other) => other !== waiter);
         const holder = this.#holder;
-        reject(new NaruError('unavailable', `${this.#label} is busy: cannot ${what} while "${holder?.what ?? '?'}" has been under way for ${Math.round((Date.now() - (holder?.since ?? Date.now())) / 1000)}s`, {
+        reject(new NaruError('unavailable', `${this.#label} is busy: cannot ${what} while "${holder?.what ?? '?'}" has been under way for ${Math.round((performance.now() - (holder?.since ?? performance.now())) / 1000)}s`, {
           hint: 'try again when that has ended',
         }));
       }, deadline);

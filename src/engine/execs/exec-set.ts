@@ -33,7 +33,7 @@ export class ExecSet {
     if (own === undefined) this.#byContainer.set(exec.containerId, (own = new Set()));
     if (own.size >= EXEC_LIMIT) throw new NaruError('unavailable', `too many execs in container ${exec.containerId}: ${own.size}`, { hint: 'start or wait for those that exist' });
     own.add(exec);
-    this.#byId.set(exec.id, { exec, expires: Date.now() + KEEP_UNSTARTED_MS });
+    this.#byId.set(exec.id, { exec, expires: performance.now() + KEEP_UNSTARTED_MS });
   }
 
   /** By id or unambiguous prefix. Throws not-found in Docker's words. */
@@ -59,7 +59,7 @@ export class ExecSet {
     exec.pid = 0;
     exec.task = undefined;
     const entry = this.#byId.get(exec.id);
-    if (entry !== undefined) entry.expires = Date.now() + KEEP_FINISHED_MS;
+    if (entry !== undefined) entry.expires = performance.now() + KEEP_FINISHED_MS;
   }
 
   /** Its processes died with it: those that nobody told us of yet count as killed; those never started can start no more. */
@@ -80,7 +80,7 @@ export class ExecSet {
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const now = performance.now();
     if (now < this.#nextSweep) return;
     this.#nextSweep = now + 30_000;
     for (const { exec, expires } of [...this.#byId.values()]) {

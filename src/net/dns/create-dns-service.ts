@@ -116,7 +116,7 @@ class ResolverLink implements DnsService {
       this.#later();
       return;
     }
-    const link: Link = { fd, since: Date.now(), socket: undefined, queue: [] };
+    const link: Link = { fd, since: performance.now(), socket: undefined, queue: [] };
     this.#link = link;
     for (const [id, { configuration, pid }] of this.#known) this.#send({ kind: 'set', id, configuration, pid });
     void adoptSocket(fd, {
@@ -153,7 +153,7 @@ class ResolverLink implements DnsService {
     for (const { descriptors } of link.queue) for (const each of descriptors) closeQuietly(each);
     for (const done of [...this.#questions.values()]) done(undefined);
     if (this.#closed || this.#known.size === 0) return;
-    if (Date.now() - link.since > GROWN_UP_MS) this.#delay = FIRST_DELAY_MS;
+    if (performance.now() - link.since > GROWN_UP_MS) this.#delay = FIRST_DELAY_MS;
     this.#options.log?.('the resolver of containers ended: it is started again, and containers get new sockets');
     this.#later();
   }

@@ -25,7 +25,7 @@ export function authenticate(credentials: Credentials, options: { tokens: Dispat
     const { realm, service } = scheme;
     const scope = request.scope ?? '';
     let pending = tokens.get(scope);
-    if (pending !== undefined && (await pending).expires < Date.now()) pending = undefined;
+    if (pending !== undefined && (await pending).expires < performance.now()) pending = undefined;
     if (pending === undefined) {
       pending = fetchToken(options.tokens, { realm, service, scopes: scope.split(' ').filter((one) => one !== ''), credentials, onIdentityToken: options.onIdentityToken, signal: request.signal });
       tokens.set(scope, pending);

@@ -46,5 +46,5 @@ export async function fetchToken(dispatch: Dispatch, request: TokenRequest): Pro
   const identity = fields['refresh_token'];
   if (typeof identity === 'string' && identity !== '') request.onIdentityToken?.(identity);
   const seconds = typeof fields['expires_in'] === 'number' && fields['expires_in'] > 0 ? fields['expires_in'] : DEFAULT_SECONDS;
-  return { value, expires: Date.now() + Math.max(10, seconds * 0.9) * 1000 };
+  return { value, expires: performance.now() + Math.max(10, seconds * 0.9) * 1000 };
 }

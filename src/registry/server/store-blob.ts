@@ -13,7 +13,7 @@ const COLLECTION_WAIT_MS = 10_000;
  * between claim and link makes it all be done again: bytes found in the storage may have been those that it removed.
  */
 export async function storeBlob({ metadata, storage }: { metadata: Metadata; storage: BlobStorage }, name: RepositoryName, { staged, quota }: { staged: StagedBlob; quota: number | undefined }): Promise<void> {
-  const deadline = Date.now() + COLLECTION_WAIT_MS;
+  const deadline = performance.now() + COLLECTION_WAIT_MS;
   try {
     if (mountBlob(metadata, name, staged.digest, { now: Date.now(), quota })) return;
     for (;;) {
@@ -22,7 +22,7 @@ export async function storeBlob({ metadata, storage }: { metadata: Metadata; sto
         await storage.put(staged);
         if (linkBlob(metadata, name, { digest: staged.digest, claim }, { now: Date.now(), quota }) === 'linked') return;
       }
-      if (Date.now() > deadline) throw registryError('UNAVAILABLE', `blob ${staged.digest} is just being removed`, { hint: 'try again', headers: { 'Retry-After': '1' } });
+      if (performance.now() > deadline) throw registryError('UNAVAILABLE', `blob ${staged.digest} is just being removed`, { hint: 'try again', headers: { 'Retry-After': '1' } });
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   } catch (error) {

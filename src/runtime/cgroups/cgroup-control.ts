@@ -35,10 +35,10 @@ export async function freeze(host: CgroupHost, path: string, frozen: boolean, op
       throw writeError(error, { path, file: freezer.file.slice(freezer.file.lastIndexOf('/') + 1), value: freezer.values[value ? 1 : 0]! });
     }
   };
-  const deadline = Date.now() + (options.deadlineMs ?? FREEZE_DEADLINE_MS);
+  const deadline = performance.now() + (options.deadlineMs ?? FREEZE_DEADLINE_MS);
   set(frozen);
   for (let pause = FIRST_PAUSE_MS; frozen && !freezer.isFrozen(); pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-    if (Date.now() >= deadline) {
+    if (performance.now() >= deadline) {
       set(false);
       throw new NaruError('unavailable', `cgroup ${path} could not be frozen in time`, { hint: 'A process in it waits for the kernel (a hung disk or network file system).' });
     }
@@ -115,13 +115,13 @@ function withPresentMemory(host: CgroupHost, path: string, resources: OciResourc
  */
 export async function removeCgroup(host: CgroupHost, path: string, options: ControlOptions = {}): Promise<void> {
   const directories = host.hierarchies.map((hierarchy) => groupDirectory(hierarchy, checkCgroupPath(path))).filter((directory) => existsSync(directory));
-  const deadline = Date.now() + (options.deadlineMs ?? REMOVE_DEADLINE_MS);
+  const deadline = performance.now() + (options.deadlineMs ?? REMOVE_DEADLINE_MS);
   let left = directories;
   for (let pause = FIRST_PAUSE_MS; left.length > 0; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     killAll(host, path);
     left = left.filter((directory) => !removeTree(directory));
     if (left.length === 0) return;
-    if (Date.now() >= deadline) {
+    if (performance.now() >= deadline) {
       const pids = readPidsEverywhere(host, path);
       throw new NaruError('unavailable', `cgroup ${path} could not be removed: ${pids.length > 0 ? `processes ${pids.slice(0, 8).join(', ')} do not end` : `${left[0]} is busy`}`);
     }

@@ -36,13 +36,13 @@ export async function removeContainer(record: ContainerRecord, context: RuntimeC
 /** Ends the first process, if it lives, and waits until it has. */
 export async function killInit(directory: ContainerDirectory, record: ContainerRecord): Promise<void> {
   const root = directory.path.slice(0, directory.path.lastIndexOf('/'));
-  const deadline = Date.now() + END_DEADLINE_MS;
+  const deadline = performance.now() + END_DEADLINE_MS;
   for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
     const { pid, startTime } = containerStatus(root, record);
     if (pid === 0) return;
     signalProcess({ pid, startTime }, SIGKILL);
     if (readProcessStat(pid)?.startTime !== startTime) return;
-    if (Date.now() > deadline) throw new NaruError('unavailable', `container ${record.id}: process ${pid} does not end`, { hint: 'it waits for the kernel (a hung disk or network file system)' });
+    if (performance.now() > deadline) throw new NaruError('unavailable', `container ${record.id}: process ${pid} does not end`, { hint: 'it waits for the kernel (a hung disk or network file system)' });
     await sleep(pause);
   }
 }

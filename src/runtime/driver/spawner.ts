@@ -52,7 +52,7 @@ export function startSpawner(helper: Uint8Array): Spawner {
   return {
     async spawn(descriptors) {
       const message = encodeMessage(TO_SHIM.spawn, 1);
-      const deadline = Date.now() + SEND_DEADLINE_MS;
+      const deadline = performance.now() + SEND_DEADLINE_MS;
       for (let attempt = 0; ; attempt++) {
         if (closed) throw new NaruError('unavailable', 'the task driver is closed');
         current ??= launch();
@@ -62,7 +62,7 @@ export function startSpawner(helper: Uint8Array): Spawner {
         // It died (or was killed): the next one is as good.
         if (errno === ERRNO.EPIPE || errno === ERRNO.ECONNRESET) forget(current);
         else if (errno !== ERRNO.EAGAIN && errno !== ERRNO.ETOOMANYREFS) throw new NaruError('internal', `cannot ask for a shim: ${errnoText(errno)}`, { errno });
-        if (Date.now() > deadline) throw new NaruError('unavailable', `no shim within ${SEND_DEADLINE_MS} ms: ${errnoText(errno)}`, { errno });
+        if (performance.now() > deadline) throw new NaruError('unavailable', `no shim within ${SEND_DEADLINE_MS} ms: ${errnoText(errno)}`, { errno });
         if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, Math.min(attempt, 20)));
       }
     },

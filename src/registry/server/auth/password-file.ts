@@ -34,7 +34,7 @@ export class PasswordFile {
     const hash = this.#hashes.get(user);
     const proof = createHash('sha256').update(this.#key).update(JSON.stringify([user, password, hash ?? ''])).digest('hex');
     const until = this.#proven.get(proof);
-    if (until !== undefined && until > Date.now()) return true;
+    if (until !== undefined && until > performance.now()) return true;
     if (this.#waiting >= MAX_WAITING) throw registryError('TOOMANYREQUESTS', 'too many logins at once', { hint: 'try again in a second', headers: { 'Retry-After': '1' } });
     this.#waiting++;
     try {
@@ -44,7 +44,7 @@ export class PasswordFile {
       this.#waiting--;
     }
     if (this.#proven.size >= MAX_REMEMBERED) this.#proven.delete(this.#proven.keys().next().value as string);
-    this.#proven.set(proof, Date.now() + REMEMBER_MS);
+    this.#proven.set(proof, performance.now() + REMEMBER_MS);
     return true;
   }
 

@@ -36,7 +36,7 @@ export class UpstreamClient {
   async get(name: RepositoryName, rest: string, { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {}): Promise<Response> {
     const url = new URL(`/v2/${name}/${rest}`, this.#base);
     const known = this.#tokens.get(name);
-    const answer = await this.#follow(url, method, { ...headers, ...(known === undefined || known.until < Date.now() ? {} : { authorization: known.header }) });
+    const answer = await this.#follow(url, method, { ...headers, ...(known === undefined || known.until < performance.now() ? {} : { authorization: known.header }) });
     if (answer.status !== 401) return answer;
     await answer.body?.cancel();
     const authorization = await this.#authorize(name, answer.headers.get('www-authenticate') ?? '');
@@ -82,7 +82,7 @@ export class UpstreamClient {
     if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) throw registryError('UNAVAILABLE', "the upstream's token server gave no token");
     const seconds = typeof token.expires_in === 'number' ? token.expires_in : 60;
     if (this.#tokens.size >= MAX_TOKENS) this.#tokens.delete(this.#tokens.keys().next().value as string);
-    this.#tokens.set(name, { header: `Bearer ${value}`, until: Date.now() + seconds * 1000 - TOKEN_MARGIN_MS });
+    this.#tokens.set(name, { header: `Bearer ${value}`, until: performance.now() + seconds * 1000 - TOKEN_MARGIN_MS });
     return `Bearer ${value}`;
   }
 
