@@ -24,8 +24,12 @@ export async function testRegistry(options: Partial<RegistryOptions> = {}): Prom
   const data = mkdtempSync(join(tmpdir(), 'naru-registry-'));
   const said: string[] = [];
   const start = (): Promise<RegistryServer> => serveRegistry({ ...DEFAULT_OPTIONS, port: 0, accessLog: 'off', data, ...options }, (line) => said.push(line));
+  const server = await start().catch((error: unknown) => {
+    rmSync(data, { recursive: true, force: true });
+    throw error;
+  });
   const registry: TestRegistry = {
-    server: await start(), url: '', data, said,
+    server, url: '', data, said,
     async restart() {
       await registry.server[Symbol.asyncDispose]();
       registry.server = await start();
