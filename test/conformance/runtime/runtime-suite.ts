@@ -96,6 +96,25 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       for (const ns of ['net', 'user', 'uts']) assert.equal(seen[`/proc/self/ns/${ns}`], own(ns), ns);
     });
 
+    test('net, ipc and uts namespaces that somebody else holds; hooks of the runtime stay in its own', async () => {
+      const kinds = { network: 'net', ipc: 'ipc', uts: 'uts' } as const;
+      const holder = spawn('unshare', ['-n', '-i', '-u', 'sleep', '100'], { stdio: 'ignore' });
+      try {
+        const link = (who: string | number, ns: string): string => readlinkSync(`/proc/${who}/ns/${ns}`);
+        assert.ok(await until(() => Object.values(kinds).every((ns) => link(holder.pid!, ns) !== link('self', ns)) && readFileSync(`/proc/${holder.pid}/cmdline`, 'utf8').startsWith('sleep')));
+        const noted = join(subject.bundles.top, 'where-hooks-ran');
+        const seen = see([], (s) => {
+          s.linux!.namespaces = [...s.linux!.namespaces!.filter(({ type }) => !(type in kinds)), ...Object.entries(kinds).map(([type, ns]) => ({ type, path: `/proc/${holder.pid}/ns/${ns}` }))] as never;
+          delete s.hostname;
+          s.hooks = { createRuntime: [{ path: '/bin/sh', args: ['sh', '-c', `for ns in net ipc uts; do readlink /proc/self/ns/$ns; done > ${noted}`] }] };
+        });
+        for (const ns of Object.values(kinds)) assert.equal(seen[`/proc/self/ns/${ns}`], link(holder.pid!, ns), ns);
+        assert.deepEqual(readFileSync(noted, 'utf8').trim().split('\n'), Object.values(kinds).map((ns) => link('self', ns)));
+      } finally {
+        holder.kill('SIGKILL');
+      }
+    });
+
     test('user and mount namespaces that somebody else holds', async () => {
       const map = '0 100000 1000';
       const holder = spawn('unshare', ['-U', '-m', '--propagation', 'private', 'sleep', '100'], { stdio: 'ignore' });
