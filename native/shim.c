@@ -323,7 +323,11 @@ _Noreturn void shim_main(int conn, int plan, const int *slots, size_t count, int
 
   if ((error = run_section(task, SECTION_PREPARE, &index)) < 0) fail(shim, SECTION_PREPARE, index, -error, task->extra);
   if ((error = clone_child(shim)) < 0) fail(shim, SECTION_PREPARE, task->plan.clone, -error, 0);
-  if ((error = run_section(task, SECTION_PARENT, &index)) < 0) fail(shim, SECTION_PARENT, index, -error, task->extra);
+  if ((error = run_section(task, SECTION_PARENT, &index)) < 0) {
+    /* The child, at work meanwhile, may have failed before: what is done to it fails because it has gone. */
+    if (__atomic_load_n(&task->board->stage, __ATOMIC_ACQUIRE) == STAGE_FAILED) start_failed(shim);
+    fail(shim, SECTION_PARENT, index, -error, task->extra);
+  }
   if (task->plan.in[SECTION_PARENT] > 0 || task->plan.waits) sync_send(task, SYNC_GO, 0, -1);
 
   shim->input = task->io[0];

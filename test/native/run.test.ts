@@ -314,6 +314,11 @@ test('wait_parent: child and parent section run at the same time until there, an
   const failing = await spawner.spawn([clone(), seen, parent('rmdir', { path: late }), begun, child('rmdir', { path: '/no/such' }), wait, sh(''), ...undo]);
   assert.deepEqual(failure(await failing.expect(MSG.FAILED)), { section: 2, index: 4, errno: ENOENT, extra: 0 });
   await failing.closed();
+  // So it is when the shim's own operations fail because the child has gone.
+  const gone = hook('until for pid in $(busybox cat /proc/$PPID/task/$PPID/children); do busybox grep -q "^State:.Z" /proc/$pid/status && break; done; do busybox sleep 0.01; done');
+  const orphaned = await spawner.spawn([clone(), gone, parent('rmdir', { path: '/no/such' }), begun, child('rmdir', { path: '/no/such/either' }), wait, sh(''), ...undo]);
+  assert.deepEqual(failure(await orphaned.expect(MSG.FAILED)), { section: 2, index: 4, errno: ENOENT, extra: 0 });
+  await orphaned.closed();
   const refused = await spawner.spawn([clone(), seen, parent('rmdir', { path: '/no/such' }), begun, wait, sh(''), ...undo]);
   assert.deepEqual(failure(await refused.expect(MSG.FAILED)), { section: 1, index: 2, errno: ENOENT, extra: 0 });
   await refused.closed();
