@@ -22,6 +22,8 @@ const output = new PassThrough();
 const text = collect(output);
 const [result, ran] = await docker.run('busybox', ['sh', '-c', 'echo hi; exit 3'], [output, new PassThrough()], { Tty: false, HostConfig: { NetworkMode: 'none' } });
 assert.equal(result.StatusCode, 3);
+// Output and result come by two sockets: run() waits for the second only.
+for (let i = 0; i < 500 && text.text !== 'hi\n'; i++) await new Promise((resolve) => setTimeout(resolve, 10));
 assert.equal(text.text, 'hi\n');
 await ran.remove();
 
