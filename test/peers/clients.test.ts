@@ -9,7 +9,7 @@ import { run, TestDaemon } from '../support/daemon.ts';
 
 /** Other people's clients, unmodified, by Node: dockerode, Testcontainers, ws, and Compose 1.29 in Python. */
 const CLIENTS = join(import.meta.dirname, '../clients');
-const PORT = 20_000 + (process.pid % 9000) * 3;
+const PORT = 20_000 + (process.pid % 3900) * 3;
 let d: TestDaemon;
 let scratch: string;
 

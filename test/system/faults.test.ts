@@ -13,7 +13,7 @@ const { d, inspect } = suite({ daemon: ['--bip', `10.213.${process.pid % 250}.1/
 
 describe('kill -9 of the daemon', () => {
   test('running containers run on, their logs are complete, exec works afterwards', async () => {
-    d.ok('run', '-d', '--name', 'cc', '-p', `127.0.0.1:${20_000 + (process.pid % 9000) * 3}:80`, 'busybox', 'sh', '-c', 'i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; sleep 100');
+    d.ok('run', '-d', '--name', 'cc', '-p', `127.0.0.1:${20_000 + (process.pid % 3900) * 3}:80`, 'busybox', 'sh', '-c', 'i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; sleep 100');
     const pid = inspect('cc', '{{.State.Pid}}');
     await sleep(300);
     await d.down('SIGKILL');

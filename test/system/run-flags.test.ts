@@ -12,7 +12,7 @@ import { run } from '../support/daemon.ts';
  */
 const s = suite();
 const V2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
-const PORT = 21_000 + (process.pid % 9000) * 3;
+const PORT = 21_000 + (process.pid % 3900) * 3;
 
 /** `run --rm FLAGS busybox sh -c SCRIPT` prints this (a text or a pattern). */
 interface Seen { readonly flags: readonly string[]; readonly script?: string; readonly out?: string | RegExp }

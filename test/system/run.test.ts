@@ -10,7 +10,7 @@ import { suite, type Cli } from '../support/two-clients.ts';
 /** `run` and its flags, by the real Docker CLI and by ours: the same words, the same output, the same exit codes. */
 const { d, scratch, both } = suite();
 /** Host ports of this run's own: another run may be under way on the machine. */
-const PORT = 20_000 + (process.pid % 9000) * 3;
+const PORT = 20_000 + (process.pid % 3900) * 3;
 
 const sh = (call: (...a: string[]) => Ran, flags: string[], script: string): Ran => call('run', '--rm', ...flags, 'busybox', 'sh', '-c', script);
 
