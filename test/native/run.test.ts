@@ -9,6 +9,7 @@ import {
   EINVAL, ENOENT, MSG, NO_SECTION, SIGKILL, SIGTERM, Scratch, Spawner, child, cleanup, clone, connectTo, container, exec, exit,
   failure, helper, logRecords, logText, parent, pidOf, prepare, sh,
 } from './harness.ts';
+import { mountsOf } from '../support/host-mounts.ts';
 
 test('a program in new namespaces on an overlay: output, log, exit record', async () => {
   using scratch = new Scratch();
@@ -36,11 +37,11 @@ test('a program in new namespaces on an overlay: output, log, exit record', asyn
 test('the host sees no mount of it', async () => {
   using scratch = new Scratch();
   using spawner = new Spawner();
-  const before = readFileSync('/proc/self/mounts', 'utf8');
+  const before = mountsOf('self', scratch.dir);
   const shim = await spawner.spawn([...container(scratch), exec(['/bin/sleep', '60'])]);
   const pid = pidOf(await shim.expect(MSG.STARTED));
   assert.match(readFileSync(`/proc/${pid}/mounts`, 'utf8'), /^overlay \/ overlay /m);
-  assert.equal(readFileSync('/proc/self/mounts', 'utf8'), before);
+  assert.deepEqual(mountsOf('self', scratch.dir), before);
   shim.send(MSG.SIGNAL, [SIGKILL]);
   assert.deepEqual(exit(await shim.expect(MSG.EXITED)), { code: 0, signal: SIGKILL, ooms: 0 });
 });

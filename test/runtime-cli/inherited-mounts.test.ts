@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { OciSpec } from '#spec/oci-runtime.ts';
+import { mountsOf } from '../support/host-mounts.ts';
 import { type Bundle, NARU, RuntimeBundles, until } from '../support/runtime-bundles.ts';
 
 /**
@@ -37,10 +38,7 @@ after(() => {
   for (const holder of holders) holder.kill('SIGKILL');
 });
 
-/** Root and mount point of each. What other tests make and remove in /run and in the directory for temporary files goes here as well when its mount
- *  point is deleted: it is not looked at. */
-const mounts = (pid: number): string[] => readFileSync(`/proc/${pid}/mountinfo`, 'utf8').split('\n').map((line) => line.split(' ').slice(3, 5))
-  .filter(([, at = '']) => at.startsWith(bundles.top) || !['/run/', `${tmpdir()}/`].some((others) => at.startsWith(others))).map((line) => line.join(' ')).sort();
+const mounts = (pid: number): string[] => mountsOf(pid, bundles.top);
 const inside = (spec: OciSpec): void => {
   spec.linux!.namespaces = spec.linux!.namespaces!.filter(({ type }) => type !== 'mount');
   delete spec.linux!.maskedPaths;

@@ -7,6 +7,7 @@ import { after, before, describe, test as register } from 'node:test';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { CAPABILITIES } from '#runtime/capabilities/capabilities.ts';
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
+import { mountsOf } from '../../support/host-mounts.ts';
 import { until } from '../../support/runtime-bundles.ts';
 import { type Seen, type Stat, Subject } from './probe.ts';
 
@@ -137,10 +138,10 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       try {
         const at = `/proc/${mounts.pid}/ns/mnt`;
         assert.ok(await until(() => readlinkSync(at) !== readlinkSync('/proc/self/ns/mnt') && readFileSync(`/proc/${mounts.pid}/cmdline`, 'utf8').startsWith('sleep')));
-        const before = readFileSync('/proc/self/mountinfo', 'utf8');
+        const before = mountsOf('self', subject.bundles.top);
         const seen = see([], (s) => { s.linux!.namespaces!.find(({ type }) => type === 'mount')!.path = at; });
         assert.equal(seen['/proc/self/ns/mnt'], readlinkSync(at));
-        assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), before);
+        assert.deepEqual(mountsOf('self', subject.bundles.top), before);
       } finally {
         mounts.kill('SIGKILL');
       }
