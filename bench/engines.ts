@@ -162,21 +162,17 @@ export function podmanEngine(root: string): BenchEngine | undefined {
 }
 
 /** Proportional set size of all processes whose command name matches, in MiB. */
-export const memory = (processes: RegExp, what: Share = 'Pss'): number => [...memoryOfEach(processes, what).values()].reduce((sum, mib) => sum + mib, 0);
-
-/** The same, of each by its pid. */
-export function memoryOfEach(processes: RegExp, what: Share = 'Pss'): Map<number, number> {
-  const found = new Map<number, number>();
+export function memory(processes: RegExp, what: Share = 'Pss'): number {
+  let mib = 0;
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     try {
-      if (!processes.test(readFileSync(`/proc/${pid}/comm`, 'utf8').trim())) continue;
-      found.set(Number(pid), proportionalSize(Number(pid), what));
+      if (processes.test(readFileSync(`/proc/${pid}/comm`, 'utf8').trim())) mib += proportionalSize(Number(pid), what);
     } catch {
       // it ended while we looked
     }
   }
-  return found;
+  return mib;
 }
 
 /** All of it, or what is no file's. */

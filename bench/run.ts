@@ -10,7 +10,7 @@ import { fixture, makeFixtures } from '../test/fixtures/make-images.ts';
 import { dialer } from '../src/client/dial.ts';
 import { parseHostAddress } from '../src/client/host-address.ts';
 import { type Method, Transport } from '../src/client/transport.ts';
-import { dockerEngine, memoryOfEach, naruEngine, podmanEngine, type BenchEngine } from './engines.ts';
+import { dockerEngine, memory, naruEngine, podmanEngine, type BenchEngine } from './engines.ts';
 import { dnsAnswers, dnsFloor } from './dns.ts';
 import { type Bench, manyPorts, networkCycle, networkRestart, programsOf, throughput } from './net.ts';
 import { concurrentPulls, pushAndPull } from './registry.ts';
@@ -168,22 +168,18 @@ async function many(): Promise<void> {
   // Idle means after work: a daemon that trims itself does so when there was some.
   for (const engine of engines) for (let i = 0; i < 5; i++) call(engine, 'run', '--rm', 'busybox', 'true');
   await settle();
-  const idle = new Map(engines.map((engine) => [engine, memoryOfEach(engine.processes)]));
-  for (const [engine, of] of idle) record('idle memory (PSS)', 'MiB', engine.name, [...of.values()].reduce((sum, mib) => sum + mib, 0));
-  await startsInTurn(`${N} starts one by one`, 5, (engine, count) => {
+  for (const engine of engines) record('idle memory (PSS)', 'MiB', engine.name, memory(engine.processes));
+  const start = (engine: BenchEngine, count: number): void => {
     for (let i = 0; i < count; i++) call(engine, 'run', '-d', 'busybox', 'sleep', '1000');
-  });
+  };
+  // What a container takes is told by the last N of more: the first ones find what the daemon holds anyway, or has just given back.
+  for (const engine of engines) start(engine, N);
   await settle();
-  // What came with them, and what the daemon grew by: that it may have given back something else meanwhile is not theirs.
-  for (const [engine, before] of idle) {
-    let [came, growth] = [0, 0];
-    for (const [pid, mib] of memoryOfEach(engine.processes)) {
-      const had = before.get(pid);
-      if (had === undefined) came += mib;
-      else growth += mib - had;
-    }
-    record('memory per running container (PSS)', 'MiB', engine.name, (came + Math.max(0, growth)) / N);
-  }
+  const first = new Map(engines.map((engine): [BenchEngine, { mib: number; ids: string[] }] => [engine, { mib: memory(engine.processes), ids: all(engine) }]));
+  await startsInTurn(`${N} starts one by one`, 5, start);
+  await settle();
+  for (const [engine, { mib }] of first) record('memory per running container (PSS)', 'MiB', engine.name, (memory(engine.processes) - mib) / N);
+  for (const [engine, { ids }] of first) call(engine, 'rm', '-f', ...ids);
   for (const engine of engines) record(`ps with ${N}`, 'ms', engine.name, repeated(() => call(engine, 'ps')));
   for (const engine of engines) {
     const ids = all(engine);

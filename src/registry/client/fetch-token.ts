@@ -4,7 +4,7 @@ import { readBody, type Dispatch, type RegistryResponse } from './dispatch.ts';
 import { responseError } from './response-error.ts';
 
 export interface TokenRequest { readonly realm: URL; readonly service: string | undefined; readonly scopes: readonly string[]; readonly credentials: Credentials; /** Ask for an identity token too; it is told here. */ readonly onIdentityToken?: ((token: string) => void) | undefined; readonly signal?: AbortSignal | undefined }
-export interface Token { readonly value: string; /** Milliseconds since the epoch. */ readonly expires: number }
+export interface Token { readonly value: string; /** Milliseconds, as performance.now() counts them. */ readonly expires: number }
 
 const MAX_ANSWER = 256 << 10;
 /** Tokens say how long they hold; without a word it is a minute (https://distribution.github.io/distribution/spec/auth/token/). */

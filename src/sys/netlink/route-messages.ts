@@ -221,19 +221,8 @@ export interface MacvlanOptions {
 }
 
 /** Make a macvlan on a parent of this network namespace, in another. */
-export function writeCreateMacvlan(w: MessageWriter, options: MacvlanOptions, flags: number): void {
-  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | flags, () => {
-    linkHeader(w, { name: options.name });
-    if ('label' in options.parent) w.labelled(R.IFLA_LINK, options.parent.label);
-    w.attribute(R.IFLA_ADDRESS, options.mac);
-    if (options.mtu > 0) w.u32(R.IFLA_MTU, options.mtu);
-    w.labelled(R.IFLA_NET_NS_FD, options.namespaceLabel);
-    w.nest(R.IFLA_LINKINFO, () => {
-      w.string(R.IFLA_INFO_KIND, 'macvlan');
-      w.nest(R.IFLA_INFO_DATA, () => w.u32(R.IFLA_MACVLAN_MODE, options.mode));
-    });
-  });
-}
+export const writeCreateMacvlan = (w: MessageWriter, options: MacvlanOptions, flags: number): void =>
+  writeOnParent(w, options, { flags, kind: 'macvlan', data: () => w.u32(R.IFLA_MACVLAN_MODE, options.mode) });
 
 export interface IpvlanOptions {
   readonly name: string;
@@ -247,18 +236,22 @@ export interface IpvlanOptions {
 }
 
 /** Make an ipvlan on a parent of this network namespace, whose hardware address it shares, in another. */
-export function writeCreateIpvlan(w: MessageWriter, options: IpvlanOptions, flags: number): void {
-  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | flags, () => {
+export const writeCreateIpvlan = (w: MessageWriter, options: IpvlanOptions, flags: number): void =>
+  writeOnParent(w, options, { flags, kind: 'ipvlan', data: () => {
+    w.u16(R.IFLA_IPVLAN_MODE, options.mode);
+    w.u16(R.IFLA_IPVLAN_FLAGS, options.flags);
+  } });
+
+function writeOnParent(w: MessageWriter, options: Omit<MacvlanOptions, 'mac' | 'mode'> & { readonly mac?: Uint8Array }, how: { readonly flags: number; readonly kind: string; data(): void }): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | how.flags, () => {
     linkHeader(w, { name: options.name });
     if ('label' in options.parent) w.labelled(R.IFLA_LINK, options.parent.label);
+    if (options.mac !== undefined) w.attribute(R.IFLA_ADDRESS, options.mac);
     if (options.mtu > 0) w.u32(R.IFLA_MTU, options.mtu);
     w.labelled(R.IFLA_NET_NS_FD, options.namespaceLabel);
     w.nest(R.IFLA_LINKINFO, () => {
-      w.string(R.IFLA_INFO_KIND, 'ipvlan');
-      w.nest(R.IFLA_INFO_DATA, () => {
-        w.u16(R.IFLA_IPVLAN_MODE, options.mode);
-        w.u16(R.IFLA_IPVLAN_FLAGS, options.flags);
-      });
+      w.string(R.IFLA_INFO_KIND, how.kind);
+      w.nest(R.IFLA_INFO_DATA, () => how.data());
     });
   });
 }
