@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
-import type { Protocol } from './port-reservations.ts';
+import type { Protocol } from './published-ports.ts';
 
 /** Descriptors that are looked at before the search is given up: it is for an error's hint alone. */
 const MAX_DESCRIPTORS = 50_000;

@@ -6,8 +6,7 @@ import { NR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM } from '#sys/numbers.ts';
 import { pointerOf, rawSyscall, syscall } from '#sys/syscalls.ts';
 import { ipBytes, tryParseIp } from './ip.ts';
 import { portHolder } from './port-holder.ts';
-
-export type Protocol = 'tcp' | 'udp' | 'sctp';
+import type { Protocol } from './published-ports.ts';
 
 /** A host port that is wanted: any of first..last (0: any free one of the ephemeral range). */
 export interface PortWish {

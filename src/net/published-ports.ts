@@ -2,7 +2,8 @@ import { concatenatedType, TYPE_INET_PROTO, TYPE_INET_SERVICE, TYPE_IPV4, TYPE_I
 import type { MapElement, MapOptions } from '#sys/netlink/nft-batch.ts';
 import { NaruError } from '#spec/errors.ts';
 import { type IpAddress, ipBytes, tryParseIp } from './ip.ts';
-import type { Protocol } from './port-reservations.ts';
+
+export type Protocol = 'tcp' | 'udp' | 'sctp';
 
 /**
  * Published ports as elements of nftables maps, four for each family. One port is one element of a hash (`ports` when published on

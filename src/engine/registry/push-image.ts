@@ -10,7 +10,8 @@ import { imageEvent } from '../images/image-event.ts';
 import { sendDocument, sendReferrers } from './copy-documents.ts';
 import { ProgressFeed } from './progress-feed.ts';
 import { pushIndex } from './push-index.ts';
-import { pushOne, type Push } from './push-one.ts';
+import type { Push } from './push.ts';
+import { pushOne } from './push-one.ts';
 import { registryOptions } from './registry-options.ts';
 
 /** `POST /images/{name}/push`: one tag, or without a tag all tags of the repository that are here;

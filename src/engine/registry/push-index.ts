@@ -7,7 +7,8 @@ import { DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX } from '#registry/prot
 import type { EngineContext } from '../engine-context.ts';
 import type { PushedManifest } from './compose-manifest.ts';
 import { sendDocument, sendReferrers } from './copy-documents.ts';
-import { pushOne, type Push } from './push-one.ts';
+import type { Push } from './push.ts';
+import { pushOne } from './push-one.ts';
 
 interface Member { readonly image: ImageRecord; readonly manifest: PushedManifest }
 

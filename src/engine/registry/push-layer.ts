@@ -3,7 +3,7 @@ import type { Slots } from '#core/transfers/slots.ts';
 import type { KnownBlob, OutgoingLayer } from '#core/transfers/transfer-store.ts';
 import type { AnswerElsewhere } from '#registry/client/dispatch.ts';
 import { GZIP_LAYER, ZSTD_LAYER } from './compose-manifest.ts';
-import type { Push } from './push-one.ts';
+import type { Push } from './push.ts';
 
 /** Repositories of the same registry that are asked for a blob. */
 const MAX_MOUNTS = 3;

@@ -10,12 +10,11 @@ import type { EngineContext } from '../engine-context.ts';
 import { composeManifest, DOCKER_CONFIG, type PushedManifest } from './compose-manifest.ts';
 import { sendReferrers } from './copy-documents.ts';
 import type { ProgressFeed } from './progress-feed.ts';
+import type { Push } from './push.ts';
 import { pushLayer } from './push-layer.ts';
 
 /** Layers that travel at the same time. */
 const UPLOADS = 3;
-
-export interface Push { engine: EngineContext; repository: Repository; image: ImageRecord; /** undefined: by its digest alone. */ tag: string | undefined; place: { domain: string; path: string }; feed: ProgressFeed; /** What layers must be compressed with. */ compression: { compression: 'gzip' | 'zstd'; level: number } | undefined }
 
 /** One image with its layers, its config, its manifest and what refers to it. */
 export async function pushOne(push: Push, signal: AbortSignal): Promise<PushedManifest> {

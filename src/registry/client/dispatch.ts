@@ -1,5 +1,5 @@
 import { NaruError } from '#spec/errors.ts';
-import type { HttpDispatchOptions } from './http-dispatch.ts';
+import type { HttpDispatchOptions } from './http-options.ts';
 
 /**
  * The transport's one abstraction: a function from request to response. What a registry needs beyond one HTTP exchange

@@ -1,5 +1,5 @@
 import type { AnswerElsewhere, ExchangeElsewhere, RegistryRequest, RegistryResponse } from './dispatch.ts';
-import type { HttpDispatchOptions } from './http-dispatch.ts';
+import type { HttpDispatchOptions } from './http-options.ts';
 
 const PROXIES = /^(?:https?|no)_proxy$/i;
 

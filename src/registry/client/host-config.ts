@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { NaruError } from '#spec/errors.ts';
-import type { TlsSettings } from './http-dispatch.ts';
+import type { TlsSettings } from './http-options.ts';
 
 /**
  * What an administrator says of one registry: `<directory>/<host>.json` (`<host>` as images name it, with its port when it has

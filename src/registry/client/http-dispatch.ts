@@ -4,22 +4,10 @@ import { connect as tlsConnect } from 'node:tls';
 import { NaruError } from '#spec/errors.ts';
 import { bareHost, checkForeignUrl, guardedLookup, isLoopbackHost } from './address-guard.ts';
 import { isStream, type Dispatch, type RegistryRequest, type RegistryResponse, type ResponseBody } from './dispatch.ts';
+import type { HttpDispatchOptions } from './http-options.ts';
 import { openTunnel, proxyAuthorization, proxyFor } from './proxy.ts';
 import { exchangeOf, responseElsewhere } from './elsewhere.ts';
 import { transportError } from './transport-error.ts';
-
-export interface TlsSettings { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly skipVerify?: boolean }
-
-export interface HttpDispatchOptions {
-  readonly tls?: TlsSettings;
-  /** Where proxies are named: the daemon's environment. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** The registry that is asked is on this machine: then its answers may lead to this machine too. */
-  readonly loopback?: boolean;
-  /** Silence of a peer that is waited for, milliseconds. */
-  readonly patience?: number;
-  readonly userAgent?: string;
-}
 
 const PATIENCE = 60_000;
 
