@@ -121,7 +121,7 @@ async function settledMemory(engine: BenchEngine, connection: ReturnType<Bench['
 }
 
 /** Many ports of one container: the time and memory that they add, and the processes. */
-export async function manyPorts(engine: BenchEngine, { record, call, api }: Bench): Promise<void> {
+export async function manyPorts(engine: BenchEngine, { record, api }: Bench): Promise<void> {
   // dockerd takes some 100 ms and two processes for each
   const count = engine.name === 'naru' ? 1000 : 50;
   const connection = api(engine);

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { removeCgroup } from '#runtime/cgroups/cgroup-control.ts';
 import { ensureParents } from '#runtime/cgroups/ensure-parents.ts';
 import { compileTask } from '#runtime/compile/compile-task.ts';

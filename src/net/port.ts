@@ -1,6 +1,5 @@
-import type { StringMap } from '#spec/engine-api.ts';
 import type { NetlinkStep } from '#spec/network-steps.ts';
-import type { EndpointRecord, IpamPool, NetworkDriver, NetworkRecord } from './records.ts';
+import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 export type { EndpointRecord, IpamPool, NetworkDriver, NetworkRecord } from './records.ts';
 

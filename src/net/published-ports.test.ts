@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { tryParseIp } from './ip.ts';
-import { formatIpv4, ipv4Bytes, parseIpv4 } from './ipv4.ts';
+import { ipv4Bytes, parseIpv4 } from './ipv4.ts';
 import { type PublishedPort, hostAddress, portElements, portRuns, shiftWindow } from './published-ports.ts';
 
 const tcp = (hostPort: number, containerPort: number, hostIp = '0.0.0.0'): PublishedPort => ({ protocol: 'tcp', hostIp, hostPort, containerPort });

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { NARU, TestDaemon } from '../support/daemon.ts';
 import { scratchImage } from '../support/scratch-image.ts';
 import { suite } from '../support/two-clients.ts';

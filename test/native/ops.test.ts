@@ -156,7 +156,6 @@ test('identity: groups, ids, capabilities, limits, umask, no_new_privs', async (
 });
 
 test('the shim has its name, keyrings and schedulers are set', async () => {
-  using scratch = new Scratch();
   using spawner = new Spawner();
   const affinity = new Uint8Array(8);
   affinity[0] = 1;

@@ -111,7 +111,6 @@ test('100,000 environment variables', async () => {
 });
 
 test('exec tries the candidates in order and prefers EACCES', async () => {
-  using scratch = new Scratch();
   using spawner = new Spawner();
   const tries = (candidates: string[]) => [clone(), child('exec', { candidates, argv: ['true'], env: [] })];
   const good = await spawner.spawn(tries(['/nowhere/true', '/etc/hostname/true', '/bin/true']));
@@ -157,7 +156,6 @@ test('tolerated errors skip what depends on them', async () => {
 });
 
 test('a child killed before its exec is a failed start', async () => {
-  using scratch = new Scratch();
   using spawner = new Spawner();
   const shim = await spawner.spawn([clone(), child('await', { kind: 0, path: '', slot: -1 }), sh('')]);
   await shim.expect(MSG.CREATED);
@@ -373,7 +371,6 @@ test('what the shim holds is small, and nothing of it stays', async () => {
 });
 
 test('out-of-memory kills are counted and announced', async () => {
-  using scratch = new Scratch();
   using spawner = new Spawner();
   const v2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
   const group = `/sys/fs/cgroup/${v2 ? '' : 'memory/'}naru-test-${process.pid}`;

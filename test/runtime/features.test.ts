@@ -340,7 +340,7 @@ test('stdin: from a client, closed with it', async () => {
 test('a seccomp agent gets the descriptor and the state', async () => {
   const path = join(bench.root, 'agent.sock');
   const got = Promise.withResolvers<string>();
-  await using agent = createServer((socket) => socket.on('data', (bytes) => got.resolve(bytes.toString()))).listen(path);
+  await using _agent = createServer((socket) => socket.on('data', (bytes) => got.resolve(bytes.toString()))).listen(path);
   const request = bench.request(['sleep', '60'], (r) => {
     r.spec.linux!.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: path, listenerMetadata: 'meta', syscalls: [{ names: ['chroot'], action: 'SCMP_ACT_NOTIFY' }] };
   });

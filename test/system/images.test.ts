@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { join } from 'node:path';
 import { fixture } from '../fixtures/make-images.ts';
 import { run } from '../support/daemon.ts';
-import { suite, type Call } from '../support/two-clients.ts';
+import { suite } from '../support/two-clients.ts';
 
 /** Images without a registry: in and out of archives, tags, history, removal. */
 const { d, scratch, both } = suite();

@@ -14,7 +14,7 @@ export const TEMPLATE_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   slice: (args) => slice(args),
   print: (args) => args.map((arg, i) => (i > 0 && typeof arg !== 'string' && typeof args[i - 1] !== 'string' ? ` ${goPrint(arg)}` : goPrint(arg))).join(''),
   println: (args) => `${args.map(goPrint).join(' ')}\n`,
-  printf: ([format, ...args]) => goPrintf(text('printf', format), args),
+  printf: ([format, ...args]) => goPrintf(text(format), args),
   html: (args) => args.map(goPrint).join('').replace(/[&<>"']/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;' })[c] ?? '&#39;'),
   js: (args) => args.map(goPrint).join('').replace(/[\\'"<>&=]/g, (c) => ({ '\\': '\\\\', "'": "\\'", '"': '\\"' })[c] ?? `\\u00${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`),
   urlquery: (args) => encodeURIComponent(args.map(goPrint).join('')).replace(/%20/g, '+'),
@@ -28,19 +28,19 @@ export const TEMPLATE_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   gt: ([a, b]) => compare('gt', a, b) > 0,
   ge: ([a, b]) => compare('ge', a, b) >= 0,
   json: ([value]) => valueJson(value),
-  split: ([value, separator]) => text('split', value).split(text('split', separator)),
+  split: ([value, separator]) => text(value).split(text(separator)),
   join: ([values, separator]) => {
     if (!Array.isArray(values)) throw new Error(`wrong type for value; expected []string; got ${goType(values)}`);
-    return (values as unknown[]).map(goPrint).join(text('join', separator));
+    return (values as unknown[]).map(goPrint).join(text(separator));
   },
-  title: ([value]) => text('title', value).replace(/(^|[^\p{L}\p{N}_'])(\p{L})/gu, (_, before: string, letter: string) => before + letter.toUpperCase()),
-  lower: ([value]) => text('lower', value).toLowerCase(),
-  upper: ([value]) => text('upper', value).toUpperCase(),
+  title: ([value]) => text(value).replace(/(^|[^\p{L}\p{N}_'])(\p{L})/gu, (_, before: string, letter: string) => before + letter.toUpperCase()),
+  lower: ([value]) => text(value).toLowerCase(),
+  upper: ([value]) => text(value).toUpperCase(),
   pad: ([value, before, after]) => {
-    const inner = text('pad', value);
+    const inner = text(value);
     return inner === '' ? '' : ' '.repeat(Number(before)) + inner + ' '.repeat(Number(after));
   },
-  truncate: ([value, size]) => text('truncate', value).slice(0, Number(size)),
+  truncate: ([value, size]) => text(value).slice(0, Number(size)),
 };
 
 /** In a table's header line the functions leave the column's name alone. */
@@ -49,7 +49,7 @@ export const HEADER_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   ...Object.fromEntries(['json', 'split', 'join', 'title', 'lower', 'upper', 'truncate'].map((name) => [name, ([value]: readonly unknown[]) => value])),
 };
 
-function text(name: string, value: unknown): string {
+function text(value: unknown): string {
   if (typeof value === 'string') return value;
   throw new Error(`wrong type for value; expected string; got ${goType(value)}`);
 }

@@ -35,7 +35,7 @@ interface Coming {
 
 /** Brings blobs and unpacks them, each at most once at a time, however many pulls want it. */
 export function createLayerIntake(context: { root: DataRoot; helpers: Helpers; partials: PartialFiles; slots: Slots }): LayerIntake {
-  const { root, partials } = context;
+  const { root } = context;
   const coming = new Map<Digest, Coming>();
 
   async function take(blob: Blob, options: StageOptions, local?: LocalLayer): Promise<HeldLayer> {

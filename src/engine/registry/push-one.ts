@@ -2,14 +2,10 @@ import { createHash } from 'node:crypto';
 import type { Digest } from '#spec/ids.ts';
 import type { Descriptor } from '#spec/oci-image.ts';
 import { familiarName } from '#core/images/reference.ts';
-import type { ImageRecord } from '#core/store.ts';
 import { createSlots, type Slots } from '#core/transfers/slots.ts';
 import type { OutgoingLayer } from '#core/transfers/transfer-store.ts';
-import type { Repository } from '#registry/client/repository.ts';
-import type { EngineContext } from '../engine-context.ts';
 import { composeManifest, DOCKER_CONFIG, type PushedManifest } from './compose-manifest.ts';
 import { sendReferrers } from './copy-documents.ts';
-import type { ProgressFeed } from './progress-feed.ts';
 import type { Push } from './push.ts';
 import { pushLayer } from './push-layer.ts';
 

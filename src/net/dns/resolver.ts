@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { closeQuietly } from '#sys/descriptors.ts';
 import { DatagramBatch } from '#sys/datagram-batch.ts';
 import { EPOLLIN } from '#sys/epoll.ts';
 import { type NamespaceVisitor, namespaceOfSocket, sendBytesTo } from '#sys/raw-sockets.ts';

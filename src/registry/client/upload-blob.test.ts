@@ -64,7 +64,7 @@ test('bytes that another process has are sent by it: one exchange, told as JSON,
     response.socket!.destroy();
     return true;
   });
-  registry.quirks.push((request, response, seen) => {
+  registry.quirks.push((_request, response, seen) => {
     if (seen.headers['authorization'] !== undefined) return false;
     refuse(response, 401, 'UNAUTHORIZED', { 'www-authenticate': 'Basic realm="r"' });
     return true;

@@ -2,7 +2,6 @@ import type { ExecRequest } from '#core/tasks/port.ts';
 import { cgroupJoin } from '#runtime/cgroups/cgroup-plan.ts';
 import { SLOT_TARGET_PIDFD } from '#runtime/plan/ops.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
-import { CLONE_NEWPID } from '#sys/numbers.ts';
 import { HOOK_PID } from './compile-hooks.ts';
 import type { CompileHost } from './compile-host.ts';
 import { addChroot, addOpenHostTree, hasMountNamespace } from './compile-host-tree.ts';

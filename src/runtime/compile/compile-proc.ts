@@ -1,9 +1,7 @@
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
-import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '#sys/numbers.ts';
+import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '#sys/numbers.ts';
 import type { CompileHost } from './compile-host.ts';
-import { fsAttributes } from './compile-mounts.ts';
-import { parseMountOptions } from './mount-options.ts';
 import type { PlanBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 
