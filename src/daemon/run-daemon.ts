@@ -15,7 +15,7 @@ import { DAEMON_HELP, parseDaemonOptions, type DaemonOptions } from './options.t
 import { embeddedHello, embeddedHelper } from './embedded.ts';
 import { readDaemonConfig } from './config-file.ts';
 import { createLog, type Log } from './log.ts';
-import { VERSION } from './version.ts';
+import { BUILD, VERSION } from './version.ts';
 
 /**
  * The composition root: the chain, link by link. Everything that the daemon is stands in `compose`; what is opened first is
@@ -81,7 +81,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   let { settings } = options.config;
   const engine = await createEngine({
     settings: () => settings,
-    store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, imagePolicy: options.imagePolicy, ...(options.imageMarks === undefined ? {} : { imageMarks: options.imageMarks }), version: VERSION, log,
+    store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, imagePolicy: options.imagePolicy, ...(options.imageMarks === undefined ? {} : { imageMarks: options.imageMarks }), version: VERSION, build: BUILD, log,
   });
   stack.defer(() => engine.close());
   const reload = (): void => {

@@ -27,6 +27,8 @@ export interface EngineOptions {
   readonly stateRoot: string;
   /** Of the product: `0.1.0`. */
   readonly version: string;
+  /** What it was built from: commit and ISO 8601 time, empty where not known. */
+  readonly build?: { readonly commit: string; readonly time: string };
   /** cgroup under which containers live when they name no parent: `naru`. */
   readonly cgroupParent?: string;
   /** Directory with one file for each registry that needs words (registry/client/host-config.ts); default /etc/naru/registries.d. */

@@ -31,7 +31,10 @@ describe('what it changes', () => {
 
   s.both('info tells', (call) => {
     assert.equal(call('info', '-f', '{{json .Labels}} {{.LoggingDriver}} {{json .RegistryConfig.Mirrors}} {{json .RegistryConfig.InsecureRegistryCIDRs}} {{(index .RegistryConfig.IndexConfigs "reg.example:5000").Secure}}').out,
-      '["rack=7"] json-file ["http://127.0.0.1:1"] ["10.0.0.0/8","127.0.0.0/8"] false\n');
+      '["rack=7"] json-file ["http://127.0.0.1:1"] ["10.0.0.0/8","::1/128","127.0.0.0/8"] false\n');
+    assert.match(call('info').out, /^ *Backing Filesystem: [a-z0-9]+$/m);
+    assert.equal(call('info', '-f', '{{with index .RegistryConfig.IndexConfigs "docker.io"}}{{.Official}} {{json .Mirrors}}{{end}}').out, 'true ["http://127.0.0.1:1"]\n');
+    assert.match(call('version', '-f', '{{.Server.GitCommit}} {{.Server.BuildTime}}').out, /^[0-9a-f]{7,} \d{4}-\d\d-\d\dT\S+\n$/);
   });
 
   test('a mirror is asked first for what Docker Hub has; SIGHUP reads another one, a broken file changes nothing', async () => {

@@ -8,7 +8,7 @@ import { versionView } from './version.ts';
 /** The API's system: what the engine says of itself. */
 export const createSystem = (engine: EngineContext, daemonId: string): System => ({
   info: async () => infoView(engine, daemonId),
-  version: async () => versionView(engine.version),
+  version: async () => versionView(engine.version, engine.build),
   check: (options, signal) => checkSystem(engine, options, AbortSignal.any([signal, engine.closing])),
   diskUsage: (types) => diskUsage(engine, types),
   events: (options, signal) => engine.events.read(options, AbortSignal.any([signal, engine.closing])),
