@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { encodePlan } from '#runtime/plan/encode.ts';
 import type { PlanOp } from '#runtime/plan/plan.ts';
-import { O_PATH } from '#sys/numbers.ts';
+import { sealedMemfd, socketpair } from '#sys/descriptors.ts';
+import { O_DIRECTORY, O_PATH } from '#sys/numbers.ts';
 import {
-  EINVAL, ENOENT, MSG, SLOT, Scratch, Spawner, child, container, exec, exit, failure, logText, prepare, type Message,
+  EINVAL, ENOENT, MSG, SLOT, Scratch, Spawner, child, clone, container, exec, exit, failure, helper, logText, prepare, type Message,
 } from './harness.ts';
 
 const ENOTDIR = 20, EISDIR = 21;
@@ -46,6 +49,32 @@ test('target fails when the wrong kind is there', async () => {
   assert.equal(await fails(scratch, root, [target('bin/busybox', 0)]), ENOTDIR);
   assert.equal(await fails(scratch, root, [target('etc', 1)]), EISDIR);
   assert.equal(await fails(scratch, root, [target('bin/busybox/below', 0)]), ENOTDIR);
+});
+
+test('target: where only the last component is missing nobody walks; what stands in its way is walked round', () => {
+  using scratch = new Scratch();
+  const root = scratch.busyboxRoot();
+  mkdirSync(`${root}/deep/deeper/deepest`, { recursive: true });
+  symlinkSync('deep/deeper', `${root}/short`);
+  symlinkSync('made-by-link', `${root}/dangling`);
+  /** What the child looks up and makes for one target. */
+  const calls = (...of: PlanOp[]): string[] => {
+    const [mine, theirs] = socketpair('seqpacket');
+    const plan = sealedMemfd('plan', encodePlan({ ops: [prepare('open', { slot: SLOT.ROOT, at: -1, path: root, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }), clone(), ...of] }));
+    spawnSync('strace', ['-f', '-qq', '-o', scratch.path('calls'), '-e', 'trace=openat2,mkdirat,openat', helper(), 'run'], { stdio: ['ignore', 'ignore', 'inherit', theirs, plan] });
+    for (const fd of [mine, theirs, plan]) closeSync(fd);
+    const lines = scratch.read('calls').toString().split('\n').map((line) => line.replace(/^\d+ +/, ''));
+    return lines.slice(lines.findIndex((line) => line.includes(`"${root}"`)) + 1).map((line) => line.slice(0, line.indexOf('('))).filter((name) => name !== '');
+  };
+  assert.deepEqual(calls(target('deep/deeper/deepest/new', 0, 0o700)), ['openat2', 'openat2', 'mkdirat']);
+  assert.equal(statSync(`${root}/deep/deeper/deepest/new`).mode, 0o40700);
+  assert.deepEqual(calls(target('short/deepest/file', 1, 0o640)), ['openat2', 'openat2', 'openat'], 'through a link of the image');
+  assert.equal(statSync(`${root}/deep/deeper/deepest/file`).mode, 0o100640);
+  assert.deepEqual(calls(target('deep/deeper/deepest/new', 0)), ['openat2'], 'it is there');
+  assert.ok(calls(target('dangling', 0)).length > 3, 'a link in its place leads on');
+  assert.ok(statSync(`${root}/made-by-link`).isDirectory());
+  assert.ok(calls(target('none/new', 0)).length > 3, 'two are missing');
+  assert.ok(statSync(`${root}/none/new`).isDirectory());
 });
 
 test('symlinks in the image never lead out of it: /dev, ancestors, dangling, absolute, upwards', async () => {

@@ -406,6 +406,21 @@ test('a failure is heard from a shim that left with messages unread', () => {
   closeSync(mine);
 });
 
+test('an exit is told once its record is in place; then record and directory go to the disk, if that was asked for', () => {
+  for (const sync of [1, 0]) {
+    using scratch = new Scratch();
+    const [mine, theirs] = socketpair('seqpacket');
+    const plan = sealedMemfd('plan', encodePlan({ ops: [prepare('exit_file', { path: scratch.path('exit'), sync }), clone(), exec(['/bin/true'])] }));
+    const log = scratch.path('calls');
+    spawnSync('strace', ['-f', '-qq', '-y', '-o', log, '-e', 'trace=renameat2,sendmsg,fsync', helper(), 'run'], { stdio: ['ignore', 'ignore', 'inherit', theirs, plan] });
+    for (const fd of [mine, theirs, plan]) closeSync(fd);
+    const calls = scratch.read('calls').toString();
+    const places = [/renameat2\(.*exit\.tmp".*exit"/, /sendmsg\(.*iov_base="g\\0/, new RegExp(`fsync\\(\\d+<${scratch.path('exit')}>\\) += 0`), new RegExp(`fsync\\(\\d+<${scratch.dir}>\\) += 0`)].map((call) => calls.search(call));
+    assert.deepEqual(places.map((at) => at >= 0), [true, true, sync === 1, sync === 1], calls);
+    if (sync === 1) assert.deepEqual(places.toSorted((a, b) => a - b), places, calls);
+  }
+});
+
 test('the helper is static, without interpreter or libraries, and smaller than 200 KiB', () => {
   const program = readFileSync(helper());
   assert.ok(program.byteLength < 200 << 10, `${program.byteLength} bytes`);

@@ -124,6 +124,13 @@ test('restore: what fails leaves nothing', () => {
   const broken = join(b.top, 'broken');
   writeFileSync(broken, '#!/bin/sh\nexit 3\n');
   chmodSync(broken, 0o755);
-  assert.match(b.run(['--criu', broken, 'restore', '-d', '-b', box.path, '--image-path', image(box), box.id]).err, /criu failed: /);
+  const restore = (...words: string[]): Said => b.run(['--criu', broken, 'restore', '-d', '-b', box.path, '--image-path', image(box), ...words, box.id]);
+  assert.match(restore().err, /criu failed: /);
   assert.deepEqual(b.left(), []);
+  assert.match(restore('--console-socket', join(b.top, 'nowhere')).err, /--console-socket .*nowhere: /);
+  assert.deepEqual(b.left(), []);
+  assert.equal(b.background('run', '-d', '-b', box.path, box.id), 0);
+  assert.match(restore().err, /container with id "\w+" exists/);
+  assert.equal(b.state(box.id).status, 'running', 'the one that has the id is not touched');
+  b.ok('delete', '--force', box.id);
 });

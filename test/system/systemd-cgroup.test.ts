@@ -96,6 +96,15 @@ test('--systemd-cgroup: restore puts what criu makes into a new scope, with its 
   assert.equal(ok(`cat /sys/fs/cgroup/pids${SCOPE}/cgroup.procs | wc -l`), '1');
 });
 
+test('--systemd-cgroup: a restore that fails leaves no scope, no group and nothing that held them', () => {
+  ok(`${RUNTIME} delete --force box; printf '#!/bin/sh\nexit 3\n' >/srv/broken && chmod +x /srv/broken`);
+  const ran = inside(`${RUNTIME} --criu /srv/broken restore -d -b /srv/bundle --image-path /srv/image box </dev/null`);
+  assert.match(ran.err, /^criu failed: [^\n]*\n$/);
+  assert.deepEqual(shown('ActiveState', 'LoadState'), ['ActiveState=inactive', 'LoadState=not-found']);
+  assert.equal(ok(`ls -d /sys/fs/cgroup/*${SCOPE} /srv/runtime/* 2>/dev/null | wc -l; grep -l [n]aru-scope /proc/[0-9]*/cmdline 2>/dev/null | wc -l`), '0\n0');
+  ok(`${RUNTIME} run -d -b /srv/bundle box </dev/null >/dev/null 2>&1`);
+});
+
 test('--systemd-cgroup: delete leaves no scope and no group; the name can be taken again, over the bus as well', () => {
   ok(`${RUNTIME} delete --force box`);
   assert.deepEqual(shown('ActiveState', 'LoadState'), ['ActiveState=inactive', 'LoadState=not-found']);

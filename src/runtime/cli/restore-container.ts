@@ -22,7 +22,7 @@ import { check, syscall } from '#sys/syscalls.ts';
 import { checkContainerId, claimContainer, type ContainerDirectory, type ContainerRecord, writeRecord } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
 import { runPoststart } from './create-container.ts';
-import { criuSetup } from './criu-flags.ts';
+import { type CriuSetup, criuSetup } from './criu-flags.ts';
 import { existingGroup } from './existing-group.ts';
 import { forwardSignals } from './foreground.ts';
 import { readProcessStat } from './process-stat.ts';
@@ -31,6 +31,7 @@ import { removeContainer } from './remove-container.ts';
 import { RequestSlots, runtimeTask } from './run-task.ts';
 import { runtimeCgroupPath } from './runtime-cgroup.ts';
 import { connectConsole } from './start-socket.ts';
+import type { PendingScope } from './systemd-scope.ts';
 import { MOUNTS_FILE, STREAMS_FILE } from './verbs/checkpoint.ts';
 import type { RestoreFlags } from './verbs/restore.ts';
 
@@ -51,14 +52,43 @@ export async function restoreContainer(word: string, flags: RestoreFlags, contex
   const setup = criuSetup(flags, context, 'restore.log');
   const [streams, kernel] = [STREAMS_FILE, MOUNTS_FILE].map((name) => readImage(setup.imagePath, name)) as [string[], ExternalMount[]];
   const cgroups = detectCgroups();
+  const consoleSocket = flags['console-socket'] === undefined ? -1 : connectConsole(resolve(flags['console-socket']));
   const scope = context.systemdCgroup ? await (await import('./systemd-scope.ts')).prepareScope(id, spec, { helper: context.helper(), cgroups }) : undefined;
+  let record: ContainerRecord;
+  try {
+    record = await askCriu(id, bundle, { flags, context, cgroups, setup, streams, kernel, scope, consoleSocket });
+  } finally {
+    scope?.settle();
+    for (const fd of [...setup.directories, ...setup.descriptors, consoleSocket]) closeQuietly(fd);
+  }
+  await runPoststart({ record, bundle }, context);
+  if (flags.detach) return 0;
+  forwardSignals(record.init!);
+  const code = await childExit(record.init!.pid);
+  await removeContainer(record, context);
+  return code;
+}
+
+interface Restoring {
+  readonly flags: RestoreFlags;
+  readonly context: RuntimeContext;
+  readonly cgroups: CgroupHost;
+  readonly setup: CriuSetup;
+  readonly streams: readonly string[];
+  readonly kernel: readonly ExternalMount[];
+  readonly scope: PendingScope | undefined;
+  readonly consoleSocket: number;
+}
+
+/** Takes the id and lets criu fill it. What fails gives it back. */
+async function askCriu(id: string, bundle: Bundle, { flags, context, cgroups, setup, streams, kernel, scope, consoleSocket }: Restoring): Promise<ContainerRecord> {
+  const { spec } = bundle;
   const cgroupPath = scope?.cgroupPath ?? runtimeCgroupPath(id, spec.linux?.cgroupsPath);
   const first: ContainerRecord = {
     id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup: scope === undefined && existingGroup(cgroups, cgroupPath), rootless: context.rootless,
     ...(scope !== undefined && { systemdUnit: scope.unit }), noNewKeyring: true, layout: {}, creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
   };
   const directory = claimContainer(context.root, first, bundle.config);
-  const consoleSocket = flags['console-socket'] === undefined ? -1 : connectConsole(resolve(flags['console-socket']));
   let record = first;
   try {
     await scope?.start();
@@ -89,21 +119,15 @@ export async function restoreContainer(word: string, flags: RestoreFlags, contex
       },
     });
     if (record.init?.pid !== pid) written(pid);
+    return record;
   } catch (error) {
     unmountRoot(directory);
-    await removeContainer(record, { ...context, warn() {} });
+    scope?.settle();
+    await removeContainer(record, { ...context, warn() {} }).catch((left: Error) => context.warn(`restore failed, and what it had made could not be removed: ${left.message}`));
     throw error;
   } finally {
-    scope?.settle();
     unmountRoot(directory);
-    for (const fd of [...setup.directories, ...setup.descriptors, consoleSocket]) closeQuietly(fd);
   }
-  await runPoststart({ record, bundle }, context);
-  if (flags.detach) return 0;
-  forwardSignals(record.init!);
-  const code = await childExit(record.init!.pid);
-  await removeContainer(record, context);
-  return code;
 }
 
 function readImage(imagePath: string, name: string): unknown {

@@ -17,7 +17,7 @@ export interface PendingScope {
   readonly cgroupPath: string;
   /** Afterwards the group is there, held by a process of ours until `settle`. */
   start(): Promise<void>;
-  /** The container is in it, or will never be. */
+  /** The container is in it, or will never be. Idempotent. */
   settle(): void;
 }
 
@@ -38,6 +38,7 @@ export async function prepareScope(id: string, spec: OciSpec, from: { readonly h
       },
       settle() {
         held?.end();
+        held = undefined;
         manager.close();
       },
     };
