@@ -1,31 +1,29 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { createHash, randomBytes } from 'node:crypto';
-import { NaruError, isKind } from '#spec/errors.ts';
+import { randomBytes } from 'node:crypto';
+import { NaruError } from '#spec/errors.ts';
 import type { NetlinkStep } from '#spec/network-steps.ts';
 import { NetworkNamespace } from '#sys/network-namespace.ts';
 import { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '#sys/numbers.ts';
-import { bridgeMac, deleteLink, ensureBridge, existingBridge } from './bridge.ts';
-import { DEFAULT_POOLS, type SubnetPool, chooseSubnet, parsePool } from './choose-subnet.ts';
+import { bridgeMac, deleteLink, ensureBridge } from './bridge.ts';
+import { DEFAULT_POOLS, type SubnetPool, parsePool } from './choose-subnet.ts';
+import { designDefaultBridge } from './design-default-bridge.ts';
 import { designNetwork, mtuOf, ownUlaPool, subnetsOf } from './design-network.ts';
 import { announce } from './announce.ts';
 import { type Attachment, connectSteps, loopbackSteps, routeSteps, startSteps } from './endpoint-steps.ts';
 import { foreignForwardDrops, forwardDropWarning } from './foreign-firewall.ts';
+import { HostRules } from './host-rules.ts';
 import { defaultRouteMtu, findLink, kernelHasIpvlan, usedNetworks } from './host-network.ts';
 import { type InterfaceCounters, interfaceCounters } from './interface-counters.ts';
-import { bitsOf, formatIp, formatPrefix, tryParseIp, tryParsePrefix } from './ip.ts';
-import { formatIpv4, macBytes, macOf } from './ipv4.ts';
-import { NatState } from './nat-state.ts';
+import { tryParseIp } from './ip.ts';
+import { macBytes, macOf } from './ipv4.ts';
 import { NetworkAddresses } from './network-addresses.ts';
-import { FrameGuard } from './frame-guard.ts';
-import { type Firewall, OPTION, hasParent, isRoutedByParent, networkFacts } from './network-facts.ts';
+import { hasParent, isRoutedByParent, networkFacts } from './network-facts.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
-import { type Elements, containerElements, networkElements } from './nft-elements.ts';
+import type { Elements } from './nft-elements.ts';
 import { type PortHold, PortReservations } from './port-reservations.ts';
-import type { AttachmentRequest, EndpointRecord, IpamPool, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
-import { type LoopUses, PacketLoop } from './packet-loop.ts';
+import type { AttachmentRequest, EndpointRecord, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
 import { PublishedFlows } from './published-flows.ts';
-import { RuleWatch } from './rule-watch.ts';
 import { runSteps } from './run-steps.ts';
 import { freeInterface, withDefaultRoutes } from './sandbox-endpoints.ts';
 import { takePorts } from './sandbox-ports.ts';
@@ -40,7 +38,7 @@ interface Network { readonly record: NetworkRecord; readonly addresses: NetworkA
 interface Sandbox { endpoints: readonly EndpointRecord[]; holds: PortHold[]; published: Elements | undefined }
 
 /**
- * All networks with their addresses, the nftables table and the endpoints. What is in memory is the truth: the kernel's table is made
+ * All networks with their addresses, the rules (host-rules.ts) and the endpoints. What is in memory is the truth: the kernel's table is made
  * from it whole (`reconcile`) and kept in step by single elements. All work is synchronous, so nothing interleaves.
  */
 export class Networks implements NetworkService {
@@ -51,7 +49,7 @@ export class Networks implements NetworkService {
   /** By container. */
   readonly #sandboxes = new Map<string, Sandbox>();
   readonly #ports = new PortReservations();
-  readonly #nat: NatState;
+  readonly #rules: HostRules;
   readonly #table: string;
   readonly #mtu: number;
   readonly #pools: readonly SubnetPool[];
@@ -59,15 +57,6 @@ export class Networks implements NetworkService {
   readonly #stragglers: VethStragglers;
   readonly #flows: PublishedFlows;
   readonly #removals: LinkRemovals;
-  readonly #firewall: Firewall;
-  readonly #loop: PacketLoop;
-  readonly #guard: FrameGuard;
-  #looped: LoopUses = { judge: false, loopback6: false };
-  /** The kernel cannot do it. */
-  #noLoopback6 = false;
-  readonly #checkMs: number;
-  readonly #ruleWatch: RuleWatch;
-  #checkTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: NetworkOptions) {
     const { bridge: name, table } = networkNames(options);
@@ -75,16 +64,15 @@ export class Networks implements NetworkService {
     this.#table = table;
     this.#pools = [...(options.pools?.map(parsePool) ?? DEFAULT_POOLS), ownUlaPool(options.seed ?? table)];
     this.#mtu = options.mtu ?? Math.min(MAX_MTU, defaultRouteMtu(this.#route) ?? MAX_MTU);
-    this.#checkMs = options.checkMs ?? CHECK_MS;
-    this.#firewall = options.firewall ?? 'open';
-    this.bridge = this.#defaultBridge(options, name);
+    const firewall = options.firewall ?? 'open';
+    this.bridge = designDefaultBridge(this.#route, options, { name, table, firewall, mtu: this.#mtu, pools: this.#pools });
     this.#networks.set(this.bridge.id, { record: this.bridge, addresses: new NetworkAddresses(this.bridge.pools) });
-    this.#nat = new NatState(this.#netfilter, { table, own: options.ownTable ?? true });
-    this.#ruleWatch = new RuleWatch(this.#netfilter);
     this.#flows = new PublishedFlows({ route: this.#route, netfilter: this.#netfilter }, this.#log);
     this.#removals = new LinkRemovals(this.#log);
-    this.#loop = new PacketLoop({ route: this.#route, netfilter: this.#netfilter }, table);
-    this.#guard = new FrameGuard(this.#netfilter, { table, find: this.#find, log: this.#log });
+    this.#rules = new HostRules({ route: this.#route, netfilter: this.#netfilter }, {
+      networks: () => this.#networkRecords(), find: this.#find, endpoints: () => this.#records(),
+      published: () => [...this.#sandboxes.values()].flatMap((each) => (each.published === undefined ? [] : [each.published])),
+    }, { table, own: options.ownTable ?? true, firewall, checkMs: options.checkMs ?? CHECK_MS, removals: this.#removals, log: this.#log });
     this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
   }
 
@@ -104,17 +92,16 @@ export class Networks implements NetworkService {
     const wanted = new Set(containers.flatMap((list) => list.slice(0, 1).map((each) => each.containerId)));
     for (const [id, sandbox] of this.#sandboxes) if (!wanted.has(id)) this.#forgetSandbox(id, sandbox);
     for (const endpoints of containers) if (endpoints[0] !== undefined && !this.#sandboxes.has(endpoints[0].containerId)) this.#adopt(endpoints);
-    for (const sandbox of this.#sandboxes.values()) sandbox.published = this.#elementsOf(sandbox.endpoints);
-    if (wanted.size > 0 && !this.#nat.exists()) this.#log('the nftables rules of containers that run were deleted while no daemon did: restored');
-    this.#rebuild();
-    this.#rebuildGuard();
-    this.#watch();
-    this.#flows.left([...this.#networks.values()].map(({ record }) => record), this.#records());
-    for (const chain of foreignForwardDrops(this.#netfilter, { ownTable: this.#table, ipv6: [...this.#networks.values()].some(({ record }) => record.ipv6) })) this.#log(forwardDropWarning(chain, this.bridge.link));
+    for (const sandbox of this.#sandboxes.values()) sandbox.published = this.#rules.elementsOf(sandbox.endpoints);
+    if (wanted.size > 0 && !this.#rules.exists()) this.#log('the nftables rules of containers that run were deleted while no daemon did: restored');
+    this.#rules.rebuild();
+    this.#rules.watch();
+    this.#flows.left(this.#networkRecords(), this.#records());
+    for (const chain of foreignForwardDrops(this.#netfilter, { ownTable: this.#table, ipv6: this.#networkRecords().some((record) => record.ipv6) })) this.#log(forwardDropWarning(chain, this.bridge.link));
   }
 
   design(request: NetworkRequest): NetworkRecord {
-    const records = [...this.#networks.values()].map((each) => each.record);
+    const records = this.#networkRecords();
     const { record, addresses } = designNetwork(request, {
       own: records.filter((each) => !each.configOnly).flatMap(subnetsOf), pools: this.#pools, host: (family) => usedNetworks(this.#route, family),
       linkTaken: (name) => records.some((each) => each.link === name) || findLink(this.#route, name) !== undefined,
@@ -124,12 +111,10 @@ export class Networks implements NetworkService {
   }
 
   async make(network: NetworkRecord): Promise<void> {
-    for (const gone of [this.#removals.settled(network.link), this.#removals.settled(this.#loop.out), this.#removals.kernelIsFree()]) if (gone !== undefined) await gone;
+    for (const gone of [this.#removals.settled(network.link), this.#removals.settled(this.#rules.loopLink), this.#removals.kernelIsFree()]) if (gone !== undefined) await gone;
     try {
       this.#ensureLink(network);
-      this.#guards({ addNetwork: network });
-      if (!this.#loopChanges()) this.#change({ add: networkElements(network) });
-      else this.#rebuild();
+      this.#rules.addNetwork(network);
     } catch (error) {
       await this.forget(network);
       throw error;
@@ -138,10 +123,7 @@ export class Networks implements NetworkService {
 
   async forget(network: NetworkRecord): Promise<void> {
     if (!this.#networks.delete(network.id)) return;
-    const elements = networkElements(network);
-    this.#guards({ removeNetwork: network });
-    if (this.#loopChanges()) this.#rebuild();
-    else if (elements.size > 0) this.#nat.remove(elements);
+    this.#rules.removeNetwork(network);
     if (network.driver === 'bridge' && network.link !== '') await this.#removals.remove(network.link);
   }
 
@@ -153,7 +135,7 @@ export class Networks implements NetworkService {
       const holds: PortHold[] = [];
       const endpoints = this.#withPorts(request, routed, holds);
       this.#sandboxes.set(request.containerId, { endpoints, holds, published: undefined });
-      this.#guards({ add: endpoints });
+      this.#rules.guards({ add: endpoints });
       return endpoints;
     } catch (error) {
       for (const endpoint of bare) this.#cancelAddresses(endpoint);
@@ -180,8 +162,8 @@ export class Networks implements NetworkService {
     const sandbox = this.#sandboxes.get(endpoints[0]!.containerId);
     if (sandbox === undefined) throw new NaruError('not-found', `publish ports of container ${endpoints[0]!.containerId.slice(0, 12)}: its network endpoint was released`);
     if (sandbox.published !== undefined) return;
-    sandbox.published = this.#elementsOf(endpoints);
-    this.#change({ add: sandbox.published });
+    sandbox.published = this.#rules.elementsOf(endpoints);
+    this.#rules.change({ add: sandbox.published });
     this.#flows.begun(endpoints);
   }
 
@@ -191,7 +173,7 @@ export class Networks implements NetworkService {
     if (sandbox === undefined || sandbox.endpoints[0]?.endpointId !== endpoints[0]?.endpointId) return;
     this.#forgetSandbox(id, sandbox);
     if (sandbox.published === undefined || sandbox.published.size === 0) return;
-    this.#nat.remove(sandbox.published);
+    this.#rules.remove(sandbox.published);
     this.#flows.ended(sandbox.endpoints);
   }
 
@@ -202,11 +184,11 @@ export class Networks implements NetworkService {
     const next = withDefaultRoutes([...sandbox.endpoints, made], this.#find);
     const added = next.at(-1)!;
     try {
-      this.#guards({ add: [added] });
+      this.#rules.guards({ add: [added] });
       runSteps(connectSteps(this.#attachment(added)), this.#route, namespace);
       return this.#move(sandbox, next, { request, namespace });
     } catch (error) {
-      this.#guards({ remove: [added] });
+      this.#rules.guards({ remove: [added] });
       if (added.hostInterface !== '') deleteLink(this.#route, added.hostInterface);
       this.#cancelAddresses(made);
       throw error;
@@ -235,7 +217,7 @@ export class Networks implements NetworkService {
     const request: SandboxRequest = { containerId: running.containerId, networks: [], ports: portWishes(ports) };
     const next = this.#move(sandbox, rest, { request, namespace });
     if (next.length === 0) this.#sandboxes.delete(running.containerId);
-    this.#guards({ remove: [gone] });
+    this.#rules.guards({ remove: [gone] });
     if (gone.hostInterface !== '') await this.#removals.remove(gone.hostInterface);
     else namespace.within(() => {
       const socket = new NetlinkSocket(NETLINK_ROUTE);
@@ -251,7 +233,7 @@ export class Networks implements NetworkService {
   }
 
   close(): void {
-    clearInterval(this.#checkTimer);
+    this.#rules.close();
     this.#flows.flush();
     this.#stragglers.close();
     this.#ports.closeAll();
@@ -261,36 +243,12 @@ export class Networks implements NetworkService {
 
   readonly #find = (id: string): NetworkRecord | undefined => this.#networks.get(id)?.record;
 
-  #records(): EndpointRecord[] {
-    return [...this.#sandboxes.values()].flatMap((each) => each.endpoints);
+  #networkRecords(): NetworkRecord[] {
+    return [...this.#networks.values()].map((each) => each.record);
   }
 
-  #defaultBridge(options: NetworkOptions, name: string): NetworkRecord {
-    const existing = existingBridge(this.#route, name);
-    const kept = existing?.address;
-    const asked = options.subnet === undefined ? undefined : tryParsePrefix(options.subnet);
-    if (options.subnet !== undefined && asked?.family !== 4) throw new NaruError('invalid', `${options.subnet} is not an IPv4 network`, { hint: 'write it as 172.17.0.0/16' });
-    const subnet = asked ?? (kept === undefined ? chooseSubnet(4, usedNetworks(this.#route, 4, existing?.index), this.#pools)
-      : { family: 4 as const, base: BigInt(kept.subnet.base), length: kept.subnet.prefixLength });
-    const own = kept !== undefined && kept.gateway >= Number(subnet.base) && kept.gateway < Number(subnet.base) + 2 ** (bitsOf(4) - subnet.length);
-    // --bip names the host's own address when it is not the network's
-    const named = options.subnet === undefined ? undefined : tryParseIp(options.subnet.split('/')[0]!);
-    const gateway = named !== undefined && named.value !== subnet.base ? formatIp(named) : own ? formatIpv4(kept.gateway) : formatIp({ family: 4, value: subnet.base + 1n });
-    const id = createHash('sha256').update(`naru bridge ${name} ${this.#table} ${formatPrefix(subnet)}`).digest('hex');
-    const pools: IpamPool[] = [{ subnet: formatPrefix(subnet), ipRange: '', gateway, auxiliary: {} }];
-    if (options.ipv6 !== undefined) {
-      const six = options.ipv6 === 'auto' ? chooseSubnet(6, usedNetworks(this.#route, 6, existing?.index), this.#pools) : tryParsePrefix(options.ipv6);
-      if (six?.family !== 6 || six.length > 126) throw new NaruError('invalid', `invalid IPv6 subnet ${options.ipv6}`, { hint: 'write it as fd00:1::/64' });
-      pools.push({ subnet: formatPrefix(six), ipRange: '', gateway: formatIp({ family: 6, value: six.base + 1n }), auxiliary: {} });
-    }
-    return {
-      id, name: 'bridge', driver: 'bridge', created: options.created ?? '', link: name, ipv4: true, ipv6: options.ipv6 !== undefined, internal: false, attachable: false, configOnly: false, configFrom: '',
-      ipamOptions: {}, labels: {}, pools,
-      options: {
-        [OPTION.defaultBridge]: 'true', [OPTION.icc]: 'true', [OPTION.masquerade]: 'true', [OPTION.hostBinding]: '0.0.0.0', [OPTION.bridgeName]: name, [OPTION.mtu]: String(this.#mtu),
-        ...(this.#firewall === 'host' ? { [OPTION.firewall]: 'host' } : {}),
-      },
-    };
+  #records(): EndpointRecord[] {
+    return [...this.#sandboxes.values()].flatMap((each) => each.endpoints);
   }
 
   #ensureLink(network: NetworkRecord): void {
@@ -374,8 +332,8 @@ export class Networks implements NetworkService {
       sandbox.holds = [];
       endpoints = this.#withPorts({ ...request, lenient: true, ports: ports.length > 0 ? portWishes(ports) : request.ports }, next, sandbox.holds);
     }
-    const published = this.#elementsOf(endpoints);
-    this.#change({ remove: sandbox.published ?? new Map(), add: published });
+    const published = this.#rules.elementsOf(endpoints);
+    this.#rules.change({ remove: sandbox.published ?? new Map(), add: published });
     sandbox.endpoints = endpoints;
     sandbox.published = published;
     if (ports.length > 0) this.#flows.changed(ports);
@@ -413,7 +371,7 @@ export class Networks implements NetworkService {
 
   #forgetSandbox(id: string, sandbox: Sandbox): void {
     this.#sandboxes.delete(id);
-    this.#guards({ remove: sandbox.endpoints });
+    this.#rules.guards({ remove: sandbox.endpoints });
     for (const hold of sandbox.holds) this.#ports.give(hold);
     for (const endpoint of sandbox.endpoints) {
       this.#giveAddresses(endpoint);
@@ -433,98 +391,6 @@ export class Networks implements NetworkService {
     addresses?.cancel(ipv6);
   }
 
-  #elementsOf(endpoints: readonly EndpointRecord[]): Elements {
-    return containerElements(endpoints, this.#find, this.#firewall);
-  }
-
-  /** One batch; when somebody changed the table, all of it is made anew. What is in memory must be so already. */
-  #change(change: { remove?: Elements; add?: Elements }): void {
-    if ((change.remove?.size ?? 0) + (change.add?.size ?? 0) === 0) return;
-    try {
-      this.#nat.change(change);
-    } catch (error) {
-      if (!isKind(error, 'not-found') && !isKind(error, 'conflict')) throw error;
-      const disturbed = this.#disturbed();
-      if (disturbed.length > 0) this.#rebuildGuard();
-      this.#rebuild(change.add);
-      this.#tellRestored(disturbed);
-    }
-  }
-
-  #guards(change: Parameters<FrameGuard['change']>[0]): void {
-    if (this.#guard.change(change)) return;
-    const disturbed = this.#disturbed();
-    this.#rebuildGuard(change);
-    if (disturbed.length > 0) this.#rebuild();
-    this.#tellRestored(disturbed);
-  }
-
-  /** As memory says; what is just being added is not there yet. */
-  #rebuildGuard({ add = [] }: { add?: readonly EndpointRecord[] } = {}): void {
-    const known = this.#records();
-    const ids = new Set(known.map((each) => each.endpointId));
-    this.#guard.rebuild([...this.#networks.values()].map((each) => each.record), [...known, ...add.filter((each) => !ids.has(each.endpointId))], this.#nat.flags);
-  }
-
-  #wantsLoop(): LoopUses {
-    const bridges = [...this.#networks.values()].map((each) => each.record).filter((each) => each.driver === 'bridge');
-    return {
-      judge: bridges.some((record) => (networkFacts(record).firewall ?? this.#firewall) === 'host'),
-      loopback6: !this.#noLoopback6 && bridges.some((record) => record.ipv6 && !record.internal && networkFacts(record).gatewayMode[6].startsWith('nat')),
-    };
-  }
-
-  #loopChanges(): boolean {
-    const wanted = this.#wantsLoop();
-    return wanted.judge !== this.#looped.judge || wanted.loopback6 !== this.#looped.loopback6;
-  }
-
-  #rebuild(extra: Elements = new Map()): void {
-    const uses = (this.#looped = this.#wantsLoop());
-    const parts = [...this.#networks.values()].map(({ record }) => networkElements(record));
-    const published = [...this.#sandboxes.values()].flatMap((each) => (each.published === undefined ? [] : [each.published]));
-    const known = new Set([...parts, ...published].flatMap((each) => [...each.values()].flatMap((list) => list.map((element) => element.key.join()))));
-    const missing = new Map([...extra].map(([key, list]) => [key, list.filter((element) => !known.has(element.key.join()))] as const));
-    this.#nat.rebuild([...parts, ...published, missing], { ...(uses.judge ? { gate: this.#loop.gate } : {}), ...(uses.loopback6 ? { standIn6: this.#loop.standIn6 } : {}) });
-    if (!uses.judge && !uses.loopback6) {
-      this.#loop.removeTables();
-      if (findLink(this.#route, this.#loop.out) !== undefined) void this.#removals.remove(this.#loop.out).catch((error: Error) => this.#log(error.message));
-      return;
-    }
-    try {
-      this.#loop.ensure(this.#nat.flags, uses);
-    } catch (error) {
-      if (!uses.loopback6) throw error;
-      this.#noLoopback6 = true;
-      this.#log(`published ports are not reached at ::1: ${(error as Error).message}`);
-      this.#rebuild(extra);
-    }
-  }
-
-  #disturbed(): string[] {
-    return this.#ruleWatch.disturbed([...this.#nat.written, ...this.#guard.written, ...this.#loop.written]);
-  }
-
-  #tellRestored(disturbed: readonly string[]): void {
-    if (disturbed.length > 0) this.#log(`somebody else deleted nftables rules of naru's (table ${disturbed.join(', table ')}): restored`);
-  }
-
-  /** Only where the kernel lets others flush a table that is in use. */
-  #watch(): void {
-    clearInterval(this.#checkTimer);
-    if (this.#nat.isOwned) return;
-    this.#checkTimer = setInterval(() => {
-      try {
-        const disturbed = this.#disturbed();
-        if (disturbed.length === 0) return;
-        this.#rebuildGuard();
-        this.#rebuild();
-        this.#tellRestored(disturbed);
-      } catch (error) {
-        this.#log((error as Error).message);
-      }
-    }, this.#checkMs).unref();
-  }
 }
 
 /**
