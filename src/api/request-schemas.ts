@@ -1,5 +1,5 @@
 import type * as A from '#spec/engine-api.ts';
-import { anything, emptyObject, flag, integer, list, mapOf, number, object, oneOf, text, textOrList } from './schema.ts';
+import { anything, emptyObject, flag, integer, list, mapOf, number, object, text, textOrList } from './schema.ts';
 
 /** The bodies that clients send, field by field as in engine-api.ts. Rules between fields are the engine's. */
 const words = list(text);
@@ -32,7 +32,7 @@ const resourceFields = {
 const restartPolicy = object({ Name: text, MaximumRetryCount: integer });
 
 const mount = object({
-  Type: oneOf('bind', 'volume', 'tmpfs', 'image', 'npipe', 'cluster'), Source: text, Target: text, ReadOnly: flag, Consistency: text,
+  Type: text, Source: text, Target: text, ReadOnly: flag, Consistency: text,
   BindOptions: object({ Propagation: text, NonRecursive: flag, CreateMountpoint: flag, ReadOnlyNonRecursive: flag, ReadOnlyForceRecursive: flag }),
   VolumeOptions: object({ NoCopy: flag, Labels: labels, DriverConfig: object({ Name: text, Options: labels }), Subpath: text }),
   TmpfsOptions: object({ SizeBytes: integer, Mode: integer, Options: list(words) }),
@@ -43,7 +43,7 @@ const hostConfig = object({
   ...resourceFields, Binds: words, ContainerIDFile: text, LogConfig: object({ Type: text, Config: labels }), NetworkMode: text,
   PortBindings: mapOf(list(object({ HostIp: text, HostPort: text }))), RestartPolicy: restartPolicy, AutoRemove: flag,
   VolumeDriver: text, VolumesFrom: words, Mounts: list(mount), ConsoleSize: list(integer), Annotations: labels, CapAdd: words,
-  CapDrop: words, CgroupnsMode: oneOf('', 'private', 'host'), Dns: words, DnsOptions: words, DnsSearch: words, ExtraHosts: words,
+  CapDrop: words, CgroupnsMode: text, Dns: words, DnsOptions: words, DnsSearch: words, ExtraHosts: words,
   GroupAdd: words, IpcMode: text, Cgroup: text, Links: words, OomScoreAdj: integer, PidMode: text, Privileged: flag,
   PublishAllPorts: flag, ReadonlyRootfs: flag, SecurityOpt: words, StorageOpt: labels, Tmpfs: labels, UTSMode: text,
   UsernsMode: text, ShmSize: integer, Sysctls: labels, Runtime: text, Isolation: text, MaskedPaths: words, ReadonlyPaths: words,

@@ -36,13 +36,6 @@ export const emptyObject: Schema = (value, where) => (isRecord(value) || value =
 
 export const anything: Schema = (value) => value;
 
-export const oneOf = (...words: readonly string[]): Schema => (value, where) => {
-  if (value === null) return undefined;
-  if (typeof value === 'string' && words.includes(value)) return value;
-  if (typeof value !== 'string') return wrong(where, 'a string', value);
-  throw new NaruError('invalid', `invalid JSON: ${where} must be one of ${words.map((w) => JSON.stringify(w)).join(', ')}, not ${JSON.stringify(value)}`);
-};
-
 export const list = (item: Schema): Schema => (value, where) => {
   if (value === null) return undefined;
   if (!Array.isArray(value)) return wrong(where, 'a list', value);

@@ -3,7 +3,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { ContainerConfig, HostConfig, Mount } from '#spec/engine-api.ts';
 import type { ImageRecord } from '#core/store.ts';
 import type { MountRecord } from '../container.ts';
-import { checkDestination, parseBind } from './parse-bind.ts';
+import { checkDestination, inVolume, parseBind } from './parse-bind.ts';
 import { parseMount } from './parse-mount.ts';
 import { tmpfsOptions } from './tmpfs-options.ts';
 
@@ -50,12 +50,12 @@ export function collectMounts(config: ContainerConfig, host: HostConfig, sources
   }
   for (const [path, options] of Object.entries(host.Tmpfs ?? {})) {
     const list = tmpfsOptions(options);
-    const destination = checkDestination(path, path);
+    const destination = checkDestination(path, '');
     // A tmpfs replaces what the image or another container would put there.
     add({ type: 'tmpfs', source: '', destination, mode: options, rw: !list.includes('ro'), propagation: '', options: list, flag: `--tmpfs ${path}${options === '' ? '' : `:${options}`}` });
   }
   for (const path of Object.keys(config.Volumes ?? {})) {
-    const destination = checkDestination(path, path);
+    const destination = checkDestination(path, inVolume(path, 'volume'));
     if (byDestination.has(destination)) continue;
     if (/^\/(proc|sys|dev)(\/|$)/.test(destination)) {
       throw new NaruError('invalid', `invalid volume specification: '${path}': a volume cannot be mounted over ${destination}`);

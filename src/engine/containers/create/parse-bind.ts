@@ -7,14 +7,18 @@ const PROPAGATIONS = new Set(['private', 'rprivate', 'shared', 'rshared', 'slave
 const CONSISTENCY = new Set(['consistent', 'cached', 'delegated', 'default']);
 export const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/;
 
-const bad = (spec: string, why = ''): NaruError => new NaruError('invalid', `invalid volume specification: '${spec}'${why}`);
+const bad = (spec: string): NaruError => new NaruError('invalid', `invalid volume specification: '${spec}'`);
 
-/** A destination inside the container, cleaned lexically. Throws invalid. */
-export function checkDestination(path: string, spec: string): string {
-  if (!path.startsWith('/')) throw bad(spec, `: invalid mount path: '${path}' mount path must be absolute`);
-  if (path.includes('\0')) throw bad(spec, ': the path contains a NUL byte');
+/** How a wrong destination in `--volume` is told. */
+export const inVolume = (spec: string, type: 'bind' | 'volume'): string => `invalid volume specification: '${spec}': invalid mount config for type "${type}": `;
+
+/** A destination inside the container, cleaned lexically. Throws invalid, `place` (`invalid mount config for type "bind": `) first. */
+export function checkDestination(path: string, place: string): string {
+  const wrong = (why: string): NaruError => new NaruError('invalid', place + why);
+  if (!path.startsWith('/')) throw wrong(`invalid mount path: '${path}' mount path must be absolute`);
+  if (path.includes('\0')) throw wrong('the path contains a NUL byte');
   const clean = posix.normalize(path).replace(/(.)\/$/, '$1');
-  if (clean === '/') throw bad(spec, ": invalid specification: destination can't be '/'");
+  if (clean === '/') throw wrong("invalid specification: destination can't be '/'");
   return clean;
 }
 
@@ -58,12 +62,12 @@ export function parseBind(spec: string): MountRecord {
   if (parts.length > 3 || parts[0] === '') throw bad(spec);
   const flag = `--volume ${spec}`;
   if (parts.length === 1) {
-    return { type: 'volume', name: '', source: '', destination: checkDestination(parts[0]!, spec), driver: 'local', mode: '', rw: true, propagation: '', anonymous: true, flag };
+    return { type: 'volume', name: '', source: '', destination: checkDestination(parts[0]!, inVolume(spec, 'volume')), driver: 'local', mode: '', rw: true, propagation: '', anonymous: true, flag };
   }
   const [source, target, mode = ''] = parts as [string, string, string?];
   if (target === '') throw bad(spec);
-  const destination = checkDestination(target, spec);
   const volume = !source.startsWith('/');
+  const destination = checkDestination(target, inVolume(spec, volume ? 'volume' : 'bind'));
   const { rw, propagation, noCopy, idmap } = parseBindMode(mode, volume);
   if (!volume) {
     return { type: 'bind', source: posix.normalize(source).replace(/(.)\/$/, '$1'), destination, mode, rw, propagation: propagation || 'rprivate', makeSource: true, ...(idmap === undefined ? {} : { idmap }), flag };

@@ -6,14 +6,14 @@ import type { MountRecord } from '../container.ts';
 import { checkDestination, checkVolumeName } from './parse-bind.ts';
 import { tmpfsOptions } from './tmpfs-options.ts';
 
-const bad = (mount: Mount, why: string): NaruError => new NaruError('invalid', `invalid mount config for type "${mount.Type}": ${why}`);
+const within = (mount: Mount): string => `invalid mount config for type "${mount.Type}": `;
+const bad = (mount: Mount, why: string): NaruError => new NaruError('invalid', within(mount) + why);
 
 /** One `--mount`. A volume's host path and an anonymous one's name are filled in by the caller. Throws invalid in Docker's words. */
 export function parseMount(mount: Mount): MountRecord {
   if (!mount.Target) throw bad(mount, 'field Target must not be empty');
   const flag = `--mount type=${mount.Type}${mount.Source ? `,source=${mount.Source}` : ''},target=${mount.Target}${mount.ReadOnly ? ',readonly' : ''}`;
-  if (!mount.Target.startsWith('/')) throw bad(mount, `invalid mount path: '${mount.Target}' mount path must be absolute`);
-  const destination = checkDestination(mount.Target, mount.Target);
+  const destination = checkDestination(mount.Target, within(mount));
   const base = { destination, mode: '', rw: mount.ReadOnly !== true, flag };
   switch (mount.Type) {
     case 'bind':

@@ -76,8 +76,8 @@ function checkMemory({ Memory = 0, MemorySwap = 0, MemoryReservation = 0, Memory
 
 function checkCpu({ NanoCpus = 0, CpuPeriod = 0, CpuQuota = 0, CpuShares = 0, CpusetCpus = '', CpusetMems = '' }: Resources): void {
   if (NanoCpus !== 0) {
-    if (CpuPeriod > 0) throw invalid('Conflicting options: Nano CPUs and CPU Period cannot both be set.');
-    if (CpuQuota > 0) throw invalid('Conflicting options: Nano CPUs and CPU Quota cannot both be set.');
+    if (CpuPeriod > 0) throw invalid('Conflicting options: Nano CPUs and CPU Period cannot both be set');
+    if (CpuQuota > 0) throw invalid('Conflicting options: Nano CPUs and CPU Quota cannot both be set');
     const cpus = availableParallelism();
     if (NanoCpus < 0 || NanoCpus > cpus * 1e9 || NanoCpus < 1e7) {
       throw invalid(`range of CPUs is from 0.01 to ${cpus}.00, as there are only ${cpus} CPUs available`);
