@@ -18,5 +18,10 @@ export async function runInternal(args: readonly string[]): Promise<void> {
     runResolver();
     process.exit(0);
   }
+  if (args[0] === 'look') {
+    const { lookAt } = await import('#sys/remote-files.ts');
+    lookAt(args[1] ?? '/', args.slice(2));
+    process.exit(0);
+  }
   throw new NaruError('invalid', `internal ${args[0] ?? ''}: there is no such helper`);
 }

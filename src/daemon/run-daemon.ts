@@ -81,7 +81,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
   let { settings } = options.config;
   const engine = await createEngine({
     settings: () => settings,
-    store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, imagePolicy: options.imagePolicy, ...(options.imageMarks === undefined ? {} : { imageMarks: options.imageMarks }), version: VERSION, build: BUILD, log,
+    store, trees: openTrees(), tasks: driver, network, dns, dataRoot, stateRoot: stateDir, cgroupParent: options.cgroupParent, registries: options.registries, imagePolicy: options.imagePolicy, ...(options.imageMarks === undefined ? {} : { imageMarks: options.imageMarks }), version: VERSION, build: BUILD, self, log,
   });
   stack.defer(() => engine.close());
   const reload = (): void => {

@@ -21,6 +21,7 @@ import { openImagePolicy } from './policy/image-policy.ts';
 import { createRegistries } from './registry/registry.ts';
 import { createStatsSamplers } from './stats/stats-samplers.ts';
 import { engineFacts, rebooted } from './system/engine-facts.ts';
+import { createRemoteAnswers } from './system/remote-answers.ts';
 import { createSystem } from './system/system.ts';
 import { openNetworkTable } from './networks/network-table.ts';
 import { openVolumeTable } from './volumes/volume-table.ts';
@@ -51,6 +52,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & { /
     stats: createStatsSamplers({ tasks, network, cgroupPath: (container) => cgroupPath(context, container) }),
     afterExit: createAfterExit(() => context),
     watermark: createWatermark(() => context, options.imageMarks),
+    answers: createRemoteAnswers(options.self),
     policy: openImagePolicy(options.imagePolicy ?? DEFAULT_IMAGE_POLICY),
     closing: closing.signal,
   };

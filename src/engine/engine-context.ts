@@ -11,6 +11,7 @@ import type { ExecSet } from './execs/exec-set.ts';
 import type { StatsSamplers } from './stats/stats-samplers.ts';
 import type { NetworkTable } from './networks/network-table.ts';
 import type { Watermark, WatermarkOptions } from './images/watermark.ts';
+import type { RemoteAnswers } from './system/remote-answers.ts';
 import type { ImagePolicy } from './policy/image-policy.ts';
 import type { VolumeTable } from './volumes/volume-table.ts';
 
@@ -39,6 +40,8 @@ export interface EngineOptions {
   readonly settings?: () => EngineSettings;
   /** Images that nothing uses go when the disk fills (images/watermark.ts); undefined: never. */
   readonly imageMarks?: WatermarkOptions;
+  /** How this executable is called, for helpers of its own. */
+  readonly self?: readonly string[];
   /** Where failures go that nobody waits for. */
   readonly log?: { warn(text: string): void };
 }
@@ -58,6 +61,7 @@ export interface EngineContext extends EngineOptions {
   readonly stats: StatsSamplers;
   readonly afterExit: AfterExit;
   readonly policy: ImagePolicy;
+  readonly answers: RemoteAnswers;
   readonly watermark: Watermark;
   /** Aborts when the engine closes: timers and followers end. */
   readonly closing: AbortSignal;

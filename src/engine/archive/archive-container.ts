@@ -18,8 +18,8 @@ function statIn(engine: EngineContext, container: Container, { tree, path }: { t
   }
 }
 
-export function statPath(engine: EngineContext, container: Container, path: string): PathStat {
-  const tree = openContainerTree(engine, container, { path, write: false });
+export async function statPath(engine: EngineContext, container: Container, path: string): Promise<PathStat> {
+  const tree = await openContainerTree(engine, container, { path, write: false });
   try {
     return statIn(engine, container, { tree, path });
   } finally {
@@ -28,8 +28,8 @@ export function statPath(engine: EngineContext, container: Container, path: stri
 }
 
 /** A tar of the path. The descriptor lives as long as the stream. */
-export function getArchive(engine: EngineContext, container: Container, path: string): { stat: PathStat; stream: Readable } {
-  const tree = openContainerTree(engine, container, { path, write: false });
+export async function getArchive(engine: EngineContext, container: Container, path: string): Promise<{ stat: PathStat; stream: Readable }> {
+  const tree = await openContainerTree(engine, container, { path, write: false });
   try {
     const stat = statIn(engine, container, { tree, path });
     const stream = engine.trees.pack(tree.root, tree.path, tree.name);
@@ -44,7 +44,7 @@ export function getArchive(engine: EngineContext, container: Container, path: st
 
 /** Extracts a tar into a directory of the container. Throws forbidden where the container may not write, in Docker's words. */
 export async function putArchive(engine: EngineContext, container: Container, path: string, { archive, noOverwriteDirNonDir }: { archive: Readable; noOverwriteDirNonDir: boolean }): Promise<void> {
-  const tree = openContainerTree(engine, container, { path, write: true, follow: true });
+  const tree = await openContainerTree(engine, container, { path, write: true, follow: true });
   try {
     if (tree.mount !== undefined && !tree.mount.rw) throw new NaruError('forbidden', 'mounted volume is marked read-only');
     if (tree.mount === undefined && container.doc.hostConfig.ReadonlyRootfs === true) throw new NaruError('forbidden', 'container rootfs is marked read-only');

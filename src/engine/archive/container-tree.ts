@@ -3,8 +3,9 @@ import { posix } from 'node:path';
 import { NaruError } from '#spec/errors.ts';
 import { closeQuietly } from '#sys/descriptors.ts';
 import { openInRoot } from '#sys/files.ts';
+import { HOST_VIEW, mayWait, viewOf } from '#sys/remote-files.ts';
 import type { EngineContext } from '../engine-context.ts';
-import { volumeDirectory } from '../volumes/volume-source.ts';
+import { sourcesOf, volumeDirectory } from '../volumes/volume-source.ts';
 import type { Container, MountRecord } from '../containers/container.ts';
 import { openProcessRoot } from '../containers/to-spec/process-user.ts';
 import { resolveAcrossMounts, type Resolved } from './resolve-across-mounts.ts';
@@ -26,26 +27,36 @@ export interface ContainerTree {
  * its snapshot with its volumes and binds where they would be mounted. `write`: for changes; `follow`: a link at the end too. The
  * caller closes `root`.
  */
-export function openContainerTree(engine: EngineContext, container: Container, { path, write, follow = false }: { path: string; write: boolean; follow?: boolean }): ContainerTree {
+export async function openContainerTree(engine: EngineContext, container: Container, { path, write, follow = false }: { path: string; write: boolean; follow?: boolean }): Promise<ContainerTree> {
   if (path === '' || path.includes('\0')) throw new NaruError('invalid', `invalid path: ${JSON.stringify(path)}`);
   const absolute = path.startsWith('/') ? path : `/${path}`;
   const { task } = container;
   if (task !== undefined) {
+    await engine.answers.of([absolute], viewOf(task.pid));
     const root = openProcessRoot(task.pid);
     // The number could have been given to another process before it was opened: the task must still be there.
     if (container.task === task) return { root, path: absolute, mount: mountOf(container, absolute), name: undefined, linkTarget: undefined };
     closeSync(root);
   }
   if (container.state.status === 'removing' || container.state.status === 'dead') throw new NaruError('conflict', `container ${container.name} is marked for removal`);
-  return openStopped(engine, container, { absolute, write, follow });
+  // The links of one tree may lead into another: which mounts are looked at is known when they are.
+  for (const asked = new Set<MountRecord>(); ;) {
+    const found = openStopped(engine, container, { absolute, write, follow, asked });
+    if (!('ask' in found)) return found;
+    await engine.answers.of(sourcesOf(engine, [found.ask]));
+    asked.add(found.ask);
+  }
 }
 
-function openStopped(engine: EngineContext, container: Container, { absolute, write, follow }: { absolute: string; write: boolean; follow: boolean }): ContainerTree {
+/** `ask`: that mount's source is to be asked first. */
+function openStopped(engine: EngineContext, container: Container, { absolute, write, follow, asked }: { absolute: string; write: boolean; follow: boolean; asked: ReadonlySet<MountRecord> }): ContainerTree | { ask: MountRecord } {
   const mounts = container.doc.mounts.filter((mount) => mount.type === 'bind' || mount.type === 'volume');
   const roots = new Map<MountRecord | undefined, { fd: number; file: string | undefined }>();
+  let ask: MountRecord | undefined;
   const open = (mount: MountRecord | undefined): number => {
     let found = roots.get(mount);
     if (found === undefined) {
+      if (mount !== undefined && !asked.has(mount) && mayWait(sourcesOf(engine, [mount]), HOST_VIEW)) throw (ask = mount, new NaruError('unavailable', `${mount.source} is not asked yet`));
       found = mount === undefined ? { fd: engine.store.snapshots.open(container.id, { readOnly: !write }), file: undefined } : openMount(engine, container, mount);
       roots.set(mount, found);
     }
@@ -63,6 +74,9 @@ function openStopped(engine: EngineContext, container: Container, { absolute, wr
       root, mount, path: file === undefined ? inside : `/${file}`, name: inside === '/' && mount !== undefined ? posix.basename(absolute) : undefined,
       linkTarget: () => (linkTarget === logical ? '' : linkTarget),
     };
+  } catch (error) {
+    if (ask !== undefined) return { ask };
+    throw error;
   } finally {
     for (const { fd } of roots.values()) if (fd !== kept) closeQuietly(fd);
   }

@@ -6,7 +6,7 @@ import type { EngineContext } from '../engine-context.ts';
 import { Container, newRunState } from './container.ts';
 import { checkName, newContainerId } from './container-names.ts';
 import { stateDirectory } from './container-paths.ts';
-import { designContainer } from './create/design-container.ts';
+import { designContainer, pathsLookedAt } from './create/design-container.ts';
 import { reserveEndpoints } from './life/launch.ts';
 import { imageSnapshots } from './life/remove-container.ts';
 import { buildTaskRequest } from './to-spec/build-task-request.ts';
@@ -14,6 +14,7 @@ import { buildTaskRequest } from './to-spec/build-task-request.ts';
 /** The plan for a request, as text. Whatever had to be made to know it (a snapshot, an address) is given back. */
 export async function planContainer(engine: EngineContext, name: string | undefined, request: ContainerCreateRequest): Promise<string> {
   const id = newContainerId();
+  await engine.answers.of(pathsLookedAt(request));
   const { doc } = designContainer(engine, request, { id, platform: undefined });
   const container = new Container({ id, name: name === undefined || name === '' ? 'plan' : checkName(name), imageId: doc.imageId, doc, state: newRunState() });
   const rootfs = doc.hostConfig['naru.Rootfs'];

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { NaruError } from '#spec/errors.ts';
 import type { OciMount } from '#spec/oci-runtime.ts';
+import type { MountRecord } from '../containers/container.ts';
 import type { VolumeRecord, VolumeTable } from './volume-table.ts';
 
 const KEYS = new Set(['type', 'o', 'device', 'size', 'copy']);
@@ -39,6 +40,13 @@ export function volumeDirectory(table: VolumeTable, record: VolumeRecord): strin
   if (isBind(record.options)) return record.options['device'];
   return record.options['type'] === undefined ? table.dataPath(record.name) : undefined;
 }
+
+/** The host's paths that a container's mounts are made from; directories of ours are not among them. */
+export const sourcesOf = ({ volumes }: { readonly volumes: VolumeTable }, mounts: readonly MountRecord[]): string[] => mounts.flatMap(({ type, source, name }) => {
+  if (type === 'bind') return [source];
+  const record = type === 'volume' ? volumes.get(name!) : undefined;
+  return record !== undefined && isBind(record.options) ? [record.options['device']!] : [];
+});
 
 /** What is mounted for it: a directory, or a file system of its own (type tmpfs, ext4 …). */
 export function volumeMount(table: VolumeTable, record: VolumeRecord, servers: ReadonlyMap<string, string> = new Map()): Pick<OciMount, 'type' | 'source' | 'options'> {

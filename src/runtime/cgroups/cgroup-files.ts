@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, readFileSync, readdirSync, writeSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
+import { errnoText } from '#sys/errno.ts';
 
 /** The errno name of a failed file operation: `ENOENT`. */
 export const codeOf = (error: unknown): string => String((error as NodeJS.ErrnoException).code ?? '');
@@ -33,7 +34,7 @@ export function writeError(error: unknown, subject: { path: string; file: string
   const code = codeOf(error);
   const kind = code === 'EINVAL' || code === 'ERANGE' || code === 'EBUSY' ? 'invalid' : isGone(error) ? 'not-found' : code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? 'forbidden' : 'internal';
   const errno = (error as NodeJS.ErrnoException).errno;
-  return new NaruError(kind, `cannot set ${subject.file} of cgroup ${subject.path} to ${JSON.stringify(subject.value)}: ${code}`, {
+  return new NaruError(kind, `cannot set ${subject.file} of cgroup ${subject.path} to ${JSON.stringify(subject.value)}: ${errno === undefined ? code : errnoText(Math.abs(errno))}`, {
     cause: error, ...(errno === undefined ? {} : { errno: Math.abs(errno) }), ...(subject.hint === undefined ? {} : { hint: subject.hint }),
   });
 }

@@ -10,7 +10,7 @@ import { newVolume, type VolumeRecord } from '../../volumes/volume-table.ts';
 import { Container, newRunState } from '../container.ts';
 import { checkName, newContainerId, randomName } from '../container-names.ts';
 import { deleteContainer, insertContainer, saveState } from '../container-rows.ts';
-import { designContainer, type Design } from './design-container.ts';
+import { designContainer, pathsLookedAt, type Design } from './design-container.ts';
 import { populateVolumes, volumesToPopulate } from './populate-volumes.ts';
 
 /**
@@ -21,6 +21,8 @@ export async function createContainer(engine: EngineContext, name: string | unde
   const began = monotonicNow();
   const id = newContainerId();
   const chosen = name === undefined || name === '' ? undefined : checkName(name);
+  const reachable = engine.answers.of(pathsLookedAt(request));
+  if (reachable !== undefined) await reachable;
   const design = span('engine', 'validate', () => designContainer(engine, request, { id, platform }));
   const finalName = chosen ?? randomName((candidate) => engine.containers.nameTaken(candidate));
   engine.containers.reserveName(finalName, id);

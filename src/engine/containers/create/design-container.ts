@@ -46,6 +46,12 @@ function forPlatform(engine: EngineContext, image: ImageRecord, { name, platform
   return fitness(image.config, wanted) > 0 ? image : (others.find(({ config }) => fitness(config, wanted) > 0) ?? image);
 }
 
+/** The host's paths that a design looks at. */
+export const pathsLookedAt = ({ HostConfig: host }: ContainerCreateRequest): string[] => [
+  ...(host?.Mounts ?? []).flatMap(({ Type, Source }) => (Type === 'bind' && Source?.startsWith('/') ? [Source] : [])),
+  ...(host?.['naru.Rootfs']?.startsWith('/') ? [host['naru.Rootfs']] : []),
+];
+
 /** Checks a request against the rules and against what is there. Throws NaruError in Docker's words. */
 export function designContainer(engine: EngineContext, request: ContainerCreateRequest, options: { id: string; platform: string | undefined }): Design {
   const given = withSettings(request.HostConfig ?? {}, engine.settings());

@@ -21,6 +21,7 @@ import { buildTaskRequest } from '../to-spec/build-task-request.ts';
 import { admitStart } from '../../policy/admit-image.ts';
 import { updateLinkedHosts } from '../to-spec/links.ts';
 import { useVolumes } from '../../volumes/use-volumes.ts';
+import { sourcesOf } from '../../volumes/volume-source.ts';
 import { handleExit } from './handle-exit.ts';
 import { networkEvents, releaseRun } from './release-run.ts';
 import { nextDelay, wantsRestart } from './restart-policy.ts';
@@ -50,6 +51,8 @@ export async function launch(engine: EngineContext, container: Container): Promi
     state.endpoints = endpoints;
     span('engine', 'write state', () => saveState(engine.store.db, container));
     makeDirectories(engine, container);
+    const reachable = engine.answers.of(sourcesOf(engine, container.doc.mounts));
+    if (reachable !== undefined) await reachable;
     const task = await useVolumes(engine, container, async (servers) => {
       const request = await span('engine', 'make spec', () => buildTaskRequest(engine, container, endpoints, { dry: false, servers }));
       if (endpoints.some(({ ports }) => ports.length > 0)) await span('net', 'publish', () => engine.network.publish(endpoints));

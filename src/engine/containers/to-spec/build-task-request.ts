@@ -54,9 +54,9 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
   return request;
 }
 
-/** What it was started with; after a restart of the daemon it is made again. */
+/** What it was started with; after a restart of the daemon it is made again, of what is there. */
 export const currentRequest = (engine: EngineContext, container: Container): TaskRequest =>
-  container.request ?? buildTaskRequest(engine, container, container.state.endpoints);
+  container.request ?? buildTaskRequest(engine, container, container.state.endpoints, { dry: true });
 
 function resolverStepsOf(engine: EngineContext, container: Container, endpoints: readonly EndpointRecord[]): NetworkStep[] {
   const configuration = dnsConfigurationOf(engine, container, endpoints);
