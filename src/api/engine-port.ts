@@ -106,8 +106,8 @@ export interface Images {
   /** docker-archive or OCI layout, possibly compressed; yields progress messages; errors are thrown before the first message
    *  where possible, or come as `error` messages. */
   load(archive: Readable, options: { quiet: boolean; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
-  /** `import`: a root file system tar (or a URL that the daemon refuses with a clear sentence). */
-  import(archive: Readable, options: { repo: string; tag: string; message: string; changes: string[]; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
+  /** `import`: the tar of a root file system, in the request or at a URL. */
+  import(source: Readable | string, options: { repo: string; tag: string; message: string; changes: string[]; platform: string }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;
   save(names: string[], options: { platform: string }): Promise<WrittenBody>;
   prune(filters: A.Filters): Promise<A.PruneReport>;
   pull(reference: string, options: { platform: string; auth: string; /** what refers to the image too */ referrers: boolean }, signal: AbortSignal): AsyncIterable<A.ProgressMessage>;

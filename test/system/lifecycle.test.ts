@@ -237,6 +237,24 @@ describe('files', () => {
       assert.match(call('rmi', 'made:v1', 'imported:v1').out, /Untagged: made:v1/);
     }
   });
+  test('import from a URL', async () => {
+    // The clients are waited for by this process: somebody else has to serve.
+    const server = spawn('python3', ['-u', '-m', 'http.server', '--bind', '127.0.0.1', '--directory', scratch, '0'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    try {
+      const port = await new Promise<string>((resolve) => server.stdout.on('data', (line: Buffer) => resolve(/port (\d+)/.exec(line.toString())![1]!)));
+      for (const cli of ['docker', 'naru'] as const) {
+        const made = d[cli]('import', '-c', 'CMD ["cat","/mark"]', `http://127.0.0.1:${port}/e.tar`, 'fetched:v1');
+        assert.match(made.out, /sha256:[0-9a-f]{64}$/m, made.err);
+        assert.equal(d[cli]('run', '--rm', 'fetched:v1').out, 'committed\n');
+        assert.match(d[cli]('history', '--no-trunc', 'fetched:v1').out, new RegExp(`Imported from http://127.0.0.1:${port}/e.tar`));
+        const none = d[cli]('import', `http://127.0.0.1:${port}/none.tar`);
+        assert.deepEqual([none.code, /Got HTTP status code >= 400: 404/.test(none.err)], [1, true], none.err);
+        d.ok('rmi', 'fetched:v1');
+      }
+    } finally {
+      server.kill();
+    }
+  });
 });
 
 describe('attach', () => {

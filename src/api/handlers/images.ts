@@ -56,11 +56,9 @@ export const create: Handler = async (call) => {
     const auth = request.header('x-registry-auth') ?? '';
     return progress(engine.images.pull(withTag(query.text('fromImage'), query.text('tag')), { platform, auth, referrers: query.flag('referrers') }, request.signal));
   }
-  if (query.required('fromSrc') !== '-') {
-    throw new NaruError('unsupported', 'the daemon does not import from URLs', { hint: 'download the archive and import it from the file or from standard input' });
-  }
+  const from = query.required('fromSrc');
   const options = { repo: query.text('repo'), tag: query.text('tag'), message: query.text('message'), changes: query.all('changes'), platform };
-  return progress(engine.images.import(requiredBody(request.stream()), options, request.signal));
+  return progress(engine.images.import(from === '-' ? requiredBody(request.stream()) : from, options, request.signal));
 };
 
 export const push: Handler = async (call) => {

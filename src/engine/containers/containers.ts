@@ -34,7 +34,11 @@ export function createContainers(engine: EngineContext): Containers {
     start: async (name) => startContainer(engine, find(name)),
     stop: async (name, options) => stopContainer(engine, find(name), options),
     restart: async (name, options) => restartContainer(engine, find(name), options),
-    kill: async (name, signal) => killContainer(engine, find(name), signal),
+    async kill(name, signal) {
+      const container = engine.containers.tryFind(name);
+      if (container === undefined) throw new NaruError('not-found', `cannot kill container: ${name}: No such container: ${name}`);
+      await killContainer(engine, container, signal);
+    },
     pause: async (name) => pauseContainer(engine, find(name)),
     unpause: async (name) => unpauseContainer(engine, find(name)),
     rename: async (name, to) => renameContainer(engine, find(name), to),

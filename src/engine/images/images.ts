@@ -3,12 +3,15 @@ import type { ProgressMessage } from '#spec/engine-api.ts';
 import type { Digest } from '#spec/ids.ts';
 import type { Images } from '#api/engine-port.ts';
 import { familiarTag, parseReference } from '#core/images/reference.ts';
+import type { ImageRecord } from '#core/store.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { findImage } from '../containers/create/find-image.ts';
 import { pushManifestList, registryManifest } from '../registry/manifest-lists.ts';
 import { pullImage } from '../registry/pull-image.ts';
+import { ProgressFeed } from '../registry/progress-feed.ts';
 import { pushImage } from '../registry/push-image.ts';
 import { architecture } from '../system/version.ts';
+import { fetchArchive } from './fetch-archive.ts';
 import { imageEvent } from './image-event.ts';
 import { addSignature, findArtifact, listReferrers, verifyImage } from './image-signatures.ts';
 import { inspectArtifact, removeArtifact } from './inspect-artifact.ts';
@@ -63,14 +66,18 @@ export function createImages(engine: EngineContext): Images {
         yield { stream: event.tag === undefined ? `Loaded image ID: ${event.id}\n` : `Loaded image: ${event.tag}\n` };
       }
     },
-    async *import(archive, { repo, tag, message, changes, platform }, signal): AsyncGenerator<ProgressMessage> {
+    async *import(source, { repo, tag, message, changes, platform }, signal): AsyncGenerator<ProgressMessage> {
       const config = applyChanges({}, changes);
       const [os = 'linux', arch = architecture(), variant] = platform === '' ? [] : platform.split('/');
       if (os !== 'linux') throw new NaruError('unsupported', `cannot import an image for the operating system ${JSON.stringify(os)}`);
       const reference = repo === '' ? undefined : tag === '' ? repo : `${repo}:${tag}`;
-      const image = await images.import(archive, {
-        config, comment: message || 'Imported from -', platform: { os, architecture: arch, ...(variant === undefined ? {} : { variant }) }, ...(reference === undefined ? {} : { reference }),
-      }, signal);
+      const feed = new ProgressFeed();
+      const stop = new AbortController();
+      const ends = AbortSignal.any([signal, stop.signal]);
+      const make = async (): Promise<ImageRecord> => images.import(typeof source === 'string' ? await fetchArchive(source, feed, ends) : source, {
+        config, comment: message || `Imported from ${typeof source === 'string' ? source : '-'}`, platform: { os, architecture: arch, ...(variant === undefined ? {} : { variant }) }, ...(reference === undefined ? {} : { reference }),
+      }, ends);
+      const image = yield* feed.during(make(), () => stop.abort());
       imageEvent(engine, { id: image.id, name: reference ?? image.id }, 'import');
       engine.watermark.look();
       yield { status: image.id };

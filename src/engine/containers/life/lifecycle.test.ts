@@ -129,6 +129,7 @@ test('kill, pause, remove: refusals in Docker’s words', async () => {
   await assert.rejects(t.engine.containers.pause('web'), { message: `container ${id} is already paused` });
   await assert.rejects(t.engine.exec.create('web', { Cmd: ['true'] }), { message: 'container web is paused, unpause the container before exec' });
   await t.engine.containers.unpause('web');
+  await assert.rejects(t.engine.containers.kill('nonesuch', ''), { kind: 'not-found', message: 'cannot kill container: nonesuch: No such container: nonesuch' });
   await assert.rejects(t.engine.containers.kill('web', 'NOPE'), { kind: 'invalid', message: 'invalid signal: NOPE' });
   await t.engine.containers.kill('web', 'KILL');
   await assert.rejects(t.engine.containers.kill('web', 'KILL'), { message: `cannot kill container: web: container ${id} is not running` });
