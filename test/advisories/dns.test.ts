@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { TestDaemon, run } from '../support/daemon.ts';
 import { DnsUpstream } from '../support/dns-upstream.ts';
+import { TestNamespace } from '#test/system/net-namespaces.ts';
 
-/** Attacks by way of names: through the resolver of an internal network (CVE-2024-29018), and by false answers. */
+/** Attacks by way of names, in a network namespace of the test's own, by the Docker CLI: through the resolver of an internal network (CVE-2024-29018), and by false answers. */
 let d: TestDaemon;
+let leave: () => void;
 before(async () => {
+  leave = new TestNamespace('naru-names').enter();
   d = await TestDaemon.start();
 });
 const servers: DnsUpstream[] = [];
@@ -19,7 +22,8 @@ afterEach(async () => {
   assert.equal(await d.leaked(), '');
 });
 after(async () => {
-  await d.destroy();
+  await d?.destroy();
+  leave();
 });
 
 const sleeper = (name: string, ...flags: string[]): string => d.ok('run', '-d', '--name', name, ...flags, 'busybox', 'sleep', '600');

@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { after, before, describe, test } from 'node:test';
-import { createNetworkService } from '#net/create-network-service.ts';
-import type { EndpointRecord, NetworkService, PortRequest } from '#net/port.ts';
-import { removeNetwork } from '#net/remove-network.ts';
-import { TestNamespace } from '#test/system/net-namespaces.ts';
-
-const NAMES = { bridge: 'nrport0', tableName: 'nrport0' };
-const port = (hostPort: number, hostIp = '', protocol: 'tcp' | 'udp' = 'tcp'): PortRequest => ({ containerPort: 80, protocol, hostIp, hostPort, hostPortEnd: hostPort });
+import { after, afterEach, before, describe, test } from 'node:test';
+import { OwnHost } from '../support/own-host.ts';
 
 /** Binds (and listens) however it can, by a user without rights; says each that worked. Then it waits for the end of its input. */
 const THIEF = `
@@ -29,29 +23,27 @@ print("done",flush=True)
 sys.stdin.read()
 `;
 
-describe('attack 50: one host port, two who want it', () => {
-  let host: TestNamespace;
-  let service: NetworkService;
-  before(async () => {
-    host = new TestNamespace('naru-port-host');
-    service = host.within(() => createNetworkService({ ...NAMES, ipv6: 'fd0d::/64' }));
-    await host.within(() => service.reconcile([], []));
-  });
-  after(() => {
-    service?.close();
-    host.within(() => removeNetwork(NAMES));
-    assert.equal(host.exec('nft', 'list', 'ruleset'), '');
-    host?.remove();
-  });
+/** One flag of `docker run` for each. */
+const publish = (words: readonly string[]): string[] => words.flatMap((word) => ['-p', word]);
 
-  const reserve = (id: string, ports: readonly PortRequest[]): EndpointRecord[] =>
-    host.within(() => service.reserve({ containerId: id.repeat(64), containerName: `container-${id}`, networks: [{ networkId: service.bridge.id }], ports }));
-  const release = (records: EndpointRecord[]): Promise<void> => host.within(() => service.release(records));
-  const rules = (): string => host.exec('nft', 'list', 'ruleset');
+describe('attack 50: one host port, two who want it, by the Docker CLI', () => {
+  let own: OwnHost;
+  before(async () => {
+    own = await OwnHost.start('port', { daemon: ['--fixed-cidr-v6', 'fd0d::/64'] });
+  });
+  afterEach(() => own.clear());
+  after(() => own.end());
+
+  /** What cannot be published, and that nothing is left of the attempt. */
+  const refused = (pattern: RegExp, lists: readonly (readonly string[])[]): void => {
+    const before = own.ruleset();
+    for (const list of lists) own.refused(pattern, 'run', '--rm', ...publish(list), 'busybox', 'true');
+    assert.equal(own.ruleset(), before);
+  };
 
   /** What a program of the host without rights could take, and its end. */
   async function thief(...wanted: [family: 4 | 6, kind: 'tcp' | 'udp', host: string, port: number][]): Promise<{ took: string[]; end: () => Promise<void> }> {
-    const child = spawn('ip', ['netns', 'exec', host.name, 'python3', '-c', THIEF, JSON.stringify(wanted)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn('ip', ['netns', 'exec', own.host.name, 'python3', '-c', THIEF, JSON.stringify(wanted)], { stdio: ['pipe', 'pipe', 'inherit'] });
     const gone = new Promise((resolve) => child.once('exit', resolve));
     const took: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
@@ -62,8 +54,7 @@ describe('attack 50: one host port, two who want it', () => {
   }
 
   test('no program of the host takes a published port over, on no address and with no option', async () => {
-    const records = reserve('1', [port(8080), port(5353, '', 'udp'), port(8081, '127.0.0.1')]);
-    await host.within(() => service.publish(records));
+    own.sleeper('one', ...publish(['8080:80', '5353:80/udp', '127.0.0.1:8081:80']));
     const { took, end } = await thief(
       [4, 'tcp', '0.0.0.0', 8080], [4, 'tcp', '127.0.0.1', 8080], [4, 'tcp', '172.17.0.1', 8080], [6, 'tcp', '::', 8080], [6, 'tcp', '::1', 8080], [6, 'tcp', 'dual', 8080],
       [4, 'udp', '0.0.0.0', 5353], [4, 'udp', '127.0.0.1', 5353], [6, 'udp', '::1', 5353], [4, 'tcp', '127.0.0.1', 8081], [4, 'tcp', '0.0.0.0', 8081],
@@ -71,33 +62,27 @@ describe('attack 50: one host port, two who want it', () => {
     );
     await end();
     assert.deepEqual(took, ['took tcp 0.0.0.0 8082'], 'the one that nobody has');
-    await release(records);
   });
 
   test('no container takes over what a program of the host has, on any address of it', async () => {
-    const before = rules();
     const { took, end } = await thief([4, 'tcp', '127.0.0.1', 8090], [4, 'udp', '0.0.0.0', 8091], [6, 'tcp', '::1', 8092], [4, 'tcp', '172.17.0.1', 8093]);
     assert.equal(took.length, 4);
-    for (const wish of [port(8090), port(8090, '127.0.0.1'), port(8091, '', 'udp'), port(8091, '127.0.0.1', 'udp'), port(8092), port(8092, '[::1]'), port(8093)]) {
-      assert.throws(() => reserve('2', [port(8099), wish]), /failed to bind host port for .*: address already in use/, JSON.stringify(wish));
-    }
-    assert.equal(rules(), before);
+    refused(/failed to bind host port for .*: address already in use/, ['8090', '127.0.0.1:8090', '8091/udp', '127.0.0.1:8091/udp', '8092', '[::1]:8092', '8093'].map((wish) => {
+      const [, port, kind = ''] = /^(.*?)(\/udp)?$/.exec(wish)!;
+      return ['8099:80', `${port}:80${kind}`];
+    }));
     await end();
-    await release(reserve('2', [port(8090), port(8091, '', 'udp'), port(8092), port(8093), port(8099)]));
+    own.sleeper('two', ...publish(['8090:80', '8091:80/udp', '8092:80', '8093:80', '8099:80']));
   });
 
-  test('no container takes over another\'s, by a range, an address or the other family; nothing is left of the attempt', async () => {
-    const records = reserve('1', [port(8080), port(8081, '127.0.0.1'), port(8082, '[::1]')]);
-    await host.within(() => service.publish(records));
-    const before = rules();
-    for (const list of [
-      [port(8080)], [port(8080, '127.0.0.1')], [port(8080, '[::]')], [port(8080, '[::1]')], [port(8081)], [port(8081, '127.0.0.1')], [port(8082)], [port(8079), port(8080)],
-      Array.from({ length: 20 }, (_, i) => port(8070 + i)),
-    ]) assert.throws(() => reserve('2', list), /Bind for \S+:808\d failed: port is already allocated/, JSON.stringify(list));
-    assert.equal(rules(), before);
+  test('no container takes over another\'s, by a range, an address or the other family; nothing is left of the attempt', () => {
+    own.sleeper('one', ...publish(['8080:80', '127.0.0.1:8081:80', '[::1]:8082:80']));
+    refused(/Bind for \S+:808\d failed: port is already allocated/, [
+      ['8080:80'], ['127.0.0.1:8080:80'], ['[::]:8080:80'], ['[::1]:8080:80'], ['8081:80'], ['127.0.0.1:8081:80'], ['8082:80'], ['8079:80', '8080:80'], ['8070-8089:8070-8089'],
+    ]);
     // Other addresses and protocols are nobody's
-    await release(reserve('2', [port(8080, '', 'udp'), port(8081, '172.17.0.1'), port(8082, '127.0.0.1'), port(8079), port(8070)]));
-    await release(records);
-    await release(reserve('2', [port(8080), port(8081), port(8082)]));
+    own.sleeper('two', ...publish(['8080:80/udp', '172.17.0.1:8081:80', '127.0.0.1:8082:80', '8079:80', '8070:80']));
+    own.daemon.ok('rm', '-f', 'one', 'two');
+    own.sleeper('two', ...publish(['8080:80', '8081:80', '8082:80']));
   });
 });

@@ -47,9 +47,12 @@ export class TestDaemon {
 
   /** Further words for `naru daemon`. */
   readonly words: string[] = [];
+  /** What is started: the executable, or a program that becomes it or stands for it. */
+  program: readonly string[] = [NARU];
 
-  static async start(options: { images?: readonly string[]; daemon?: readonly string[] | ((root: string) => readonly string[]); prepare?: (daemon: TestDaemon) => void; namespace?: DaemonNamespace } = {}): Promise<TestDaemon> {
+  static async start(options: { images?: readonly string[]; daemon?: readonly string[] | ((root: string) => readonly string[]); prepare?: (daemon: TestDaemon) => void; namespace?: DaemonNamespace; program?: readonly string[] } = {}): Promise<TestDaemon> {
     const daemon = new TestDaemon(mkdtempSync(join(tmpdir(), 'naru-test.')), options.namespace);
+    if (options.program !== undefined) daemon.program = options.program;
     daemon.words.push(...(typeof options.daemon === 'function' ? options.daemon(daemon.root) : (options.daemon ?? [])));
     options.prepare?.(daemon);
     await daemon.up();
@@ -63,7 +66,7 @@ export class TestDaemon {
 
   async up(): Promise<void> {
     const log = openSync(join(this.root, 'log'), 'a');
-    const [program, ...words] = this.namespace === undefined ? [NARU] : ['nsenter', `--net=/run/netns/${this.namespace.name}`, NARU];
+    const [program, ...words] = this.namespace === undefined ? this.program : ['nsenter', `--net=/run/netns/${this.namespace.name}`, ...this.program];
     this.process = spawn(program!, [...words, 'daemon', '--data-root', this.scope.dataRoot, '--state-dir', this.scope.stateDir, '--host', `unix://${this.socket}`, '--pidfile', join(this.root, 'pid'), ...this.words], { stdio: ['ignore', log, log] });
     closeSync(log);
     this.scope.daemonPid = this.process.pid as number;

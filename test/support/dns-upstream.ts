@@ -13,7 +13,7 @@ import { join } from 'node:path';
  *   big.test         TXT of 8000 octets: cut over UDP, whole over TCP
  *   huge.test        TXT of 62500 octets, as big.test, in pieces
  *   fails.test       SERVFAIL
- *   silent.test      no answer
+ *   silent.test      no answer, nor to any name that begins with `mute`
  *   lower.test       answers with the name in lower case over UDP, rightly over TCP: A 192.0.2.2
  *   forged.test      first a true one from another port, then an answer with another id, one to another question, one with a compression loop, all 6.6.6.6; then 192.0.2.3
  *   loop.test        nothing but an answer with a compression loop
@@ -72,7 +72,7 @@ function answersTo(query: Query, tcp: boolean): Buffer[] {
     return [encode(query, { records: [record(SELF, 16, Buffer.concat(Array.from({ length: name === 'big.test' ? 32 : 250 }, () => Buffer.concat([Buffer.of(249), Buffer.alloc(249, 0x78)]))))] })];
   }
   if (name === 'fails.test') return [encode(query, { code: 2 })];
-  if (name === 'silent.test') return [];
+  if (name === 'silent.test' || name.startsWith('mute')) return [];
   if (name === 'lower.test') {
     const lower = Buffer.from(question.toString('latin1').toLowerCase(), 'latin1');
     return [encode(query, { records: [a(192, 0, 2, 2)], question: tcp ? question : lower })];

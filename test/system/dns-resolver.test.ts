@@ -1,67 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { createDnsService } from '#net/dns/create-dns-service.ts';
 import type { DnsConfiguration, DnsService } from '#net/dns/port.ts';
 import { NARU, run } from '../support/daemon.ts';
+import { DnsUpstream } from '../support/dns-upstream.ts';
+import { OwnHost } from '../support/own-host.ts';
 
-/** The resolver's process by itself, with network namespaces of the test's own for containers. */
-const state = mkdtempSync(join(tmpdir(), 'naru-resolver.'));
-const others: ChildProcess[] = [];
-let service: DnsService;
-let upstream: Socket;
-/** Questions that the host's server got; those whose name begins with `mute` it leaves unanswered. */
-let heard = 0;
-let port = 0;
-
-before(async () => {
-  service = createDnsService({ stateDir: state, self: [NARU] });
-  upstream = createSocket('udp4');
-  upstream.on('message', (bytes, from) => {
-    heard++;
-    if (bytes.toString('latin1', 13, 17).toLowerCase() === 'mute') return;
-    const answer = Buffer.from(bytes);
-    answer[2]! |= 0x80;
-    answer[3] = 0x83;
-    upstream.send(answer, from.port, from.address);
-  });
-  await new Promise<void>((resolve) => upstream.bind(0, '127.0.0.1', resolve));
-  ({ port } = upstream.address());
-});
-after(() => {
-  service.close();
-  upstream.close();
-  for (const child of others) child.kill('SIGKILL');
-  rmSync(state, { recursive: true, force: true });
-});
-
-/** A process in a network namespace of its own, with loopback up. */
-async function namespace(): Promise<number> {
-  const child = spawn('unshare', ['-n', 'sh', '-c', 'ip link set lo up; echo up; exec sleep 600'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  others.push(child);
-  await once(child.stdout, 'data');
-  return child.pid!;
-}
-
-const configuration = (name: string, more: Partial<DnsConfiguration> = {}): DnsConfiguration => ({
-  name, networks: [{ networkId: 'n', networkName: 'net', addresses: [`10.9.0.${name.length}`], names: [name], subnets: ['10.9.0.0/24'] }],
-  upstreams: [{ address: '127.0.0.1', port, via: 'host' }], options: ['timeout:1', 'attempts:1'], ...more,
-});
-const dig = (pid: number, ...words: string[]): string => run('nsenter', ['-t', String(pid), '-n', 'dig', '@127.0.0.11', '+tries=1', '+timeout=2', ...words]).out;
-const answers = (pid: number, name: string): boolean => dig(pid, '+short', name).trim() === `10.9.0.${name.length}`;
-/** Not `run`: that would keep this process's own server from answering. */
-async function digAside(pid: number, ...words: string[]): Promise<string> {
-  const child = spawn('nsenter', ['-t', String(pid), '-n', 'dig', '@127.0.0.11', '+tries=1', '+timeout=3', ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let out = '';
-  child.stdout.on('data', (bytes) => (out += String(bytes)));
-  await once(child, 'close');
-  return out;
-}
+const dig = (pid: number, ...words: string[]): string => run('nsenter', ['-t', String(pid), '-n', 'dig', '@127.0.0.11', '+tries=1', '+timeout=3', ...words]).out;
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let i = 0; i < 200; i++) {
     if (await holds()) return;
@@ -69,29 +19,17 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   }
   assert.fail(`in five seconds not: ${what}`);
 }
+/** Whether this process, or whatever has its number now, is no resolver. */
+const isGone = (pid: number): boolean => {
+  try {
+    return !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('internal');
+  } catch {
+    return true;
+  }
+};
 
-describe('the resolver', () => {
-  test('a server on the host\'s loopback is asked from there, unless the container is on internal networks alone', async () => {
-    const pid = await namespace();
-    service.setContainer('/', { ...configuration('open'), pid });
-    await until('it answers', () => answers(pid, 'open'));
-    assert.match(await digAside(pid, 'x.example'), /status: NXDOMAIN/);
-    assert.equal(heard, 1);
-    assert.match(await digAside(pid, 'X.EXAMPLE'), /status: NXDOMAIN/);
-    assert.equal(heard, 2, 'without a SOA nobody knows for how long there is no such name');
-    service.setContainer('/', { ...configuration('open', { internal: true }), pid });
-    assert.match(await digAside(pid, 'y.example'), /status: SERVFAIL/);
-    assert.equal(heard, 2);
-    service.setContainer('/', { ...configuration('open'), pid });
-  });
-
-  test('one container that asks more than it may keeps no other from an answer', async () => {
-    const [greedy, modest] = [await namespace(), await namespace()];
-    // Each in a cgroup of the test's own: any mark that is in its path will do.
-    service.setContainer('/', { ...configuration('greedy', { options: ['timeout:20'] }), pid: greedy });
-    await until('it answers', () => answers(greedy, 'greedy'));
-    const before = heard;
-    const flood = spawn('nsenter', ['-t', String(greedy), '-n', 'python3', '-c', `
+/** Asks for a thousand names that nobody answers, until one is refused; how many were by the end. */
+const FLOOD = `
 import socket,os
 s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.connect(("127.0.0.11",53)); s.settimeout(0.02); n=0
 for i in range(1000):
@@ -109,38 +47,114 @@ try:
         if s.recv(999)[3]&15==2: n+=1
 except TimeoutError: pass
 print(n, flush=True)
-`], { stdio: ['ignore', 'pipe', 'inherit'] });
+`;
+
+/** The host's name server is at its 127.0.0.1, and its resolv.conf says so. */
+describe('the resolver, by the Docker CLI', () => {
+  let own: OwnHost;
+  let upstream: DnsUpstream;
+  const directory = mkdtempSync(join(tmpdir(), 'naru-resolver.'));
+  before(async () => {
+    const conf = join(directory, 'resolv.conf');
+    writeFileSync(conf, 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n');
+    own = await OwnHost.start('asked', { program: ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/resolv.conf && exec "$@"', conf, NARU] });
+    upstream = await DnsUpstream.inNamespaceOf(own.daemon.scope.daemonPid);
+  });
+  afterEach(() => own.clear());
+  after(async () => {
+    upstream?.[Symbol.dispose]();
+    await own?.end();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const pidOf = (name: string): number => Number(own.inspect(name, '{{.State.Pid}}'));
+  interface Report { Pid: number; Total: Record<string, number> }
+  const metrics = (): Report => JSON.parse(own.daemon.naru('network', 'dns', '--format', 'json').out) as Report;
+
+  test('a server on the host\'s loopback is asked from there, unless the container is on internal networks alone', () => {
+    own.daemon.ok('network', 'create', 'front');
+    own.daemon.ok('network', 'create', '--internal', 'inner');
+    own.sleeper('open', '--network', 'front');
+    const pid = pidOf('open');
+    assert.match(dig(pid, 'x.example'), /status: NXDOMAIN/);
+    assert.deepEqual(upstream.asked, ['udp x.example A']);
+    assert.match(dig(pid, 'X.EXAMPLE'), /status: NXDOMAIN/);
+    assert.equal(upstream.asked.length, 2, 'without a SOA nobody knows for how long there is no such name');
+    own.daemon.ok('network', 'connect', 'inner', 'open');
+    own.daemon.ok('network', 'disconnect', 'front', 'open');
+    assert.match(dig(pid, 'y.example'), /status: SERVFAIL/);
+    assert.equal(upstream.asked.length, 2);
+    own.daemon.ok('network', 'connect', 'front', 'open');
+    assert.match(dig(pid, 'z.a.test'), /192\.0\.2\.1/);
+  });
+
+  test('one container that asks more than it may keeps no other from an answer, and that is counted', async () => {
+    own.daemon.ok('network', 'create', 'front');
+    own.sleeper('greedy', '--network', 'front', '--dns-opt', 'timeout:20');
+    own.sleeper('modest', '--network', 'front');
+    const heard = upstream.asked.length;
+    const flood = spawn('nsenter', ['-t', String(pidOf('greedy')), '-n', 'python3', '-c', FLOOD], { stdio: ['ignore', 'pipe', 'inherit'] });
     let said = '';
     flood.stdout.on('data', (bytes) => (said += String(bytes)));
     await once(flood, 'close');
     assert.ok(Number(said) > 0, 'what was too much is refused at once');
-    assert.ok(heard - before <= 256, `${heard - before} reached the server`);
-    service.setContainer('', { ...configuration('modest'), pid: modest });
-    await until('the other is answered', () => answers(modest, 'modest'));
-    const report = await service.statistics();
-    assert.ok((report?.total.refused ?? 0) > 0 && (report?.total.forwarded ?? 0) >= 256, JSON.stringify(report?.total));
-    service.removeContainer('');
-    service.removeContainer('/');
+    assert.ok(upstream.asked.length - heard <= 256, `${upstream.asked.length - heard} reached the server`);
+    // While all that the greedy one may ask is under way
+    assert.equal(dig(pidOf('modest'), '+short', 'greedy').trim(), own.address('greedy', 'front'));
+    assert.match(dig(pidOf('modest'), 'fair.a.test'), /192\.0\.2\.1/);
+    const { Total } = metrics();
+    assert.ok((Total['Refused'] ?? 0) > 0 && (Total['Forwarded'] ?? 0) >= 257, JSON.stringify(Total));
+    const [greedy, modest] = ['greedy', 'modest'].map((name) => new RegExp(`^${name} .*$`, 'm').exec(own.daemon.naru('network', 'dns').out)?.[0] ?? '');
+    assert.match(`${greedy}\n${modest}`, /^greedy +\d{2,} .*\nmodest +2 /);
   });
 
-  test('the process ends when nobody needs it, and a container\'s end is noticed without anybody saying so', async () => {
-    const pid = await namespace();
-    service.setContainer('/', { ...configuration('brief'), pid });
-    await until('it answers', () => answers(pid, 'brief'));
-    const resolver = (await service.statistics())!;
-    assert.equal(resolver.containers, 1);
-    await until('it is small when it is idle', () => Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${resolver.pid}/smaps_rollup`, 'utf8'))![1]) < 30 << 10);
-    others.at(-1)!.kill('SIGKILL');
-    await until('the names are gone', async () => (await service.statistics())?.containers !== 1);
-    service.removeContainer('/');
-    await until('the process is gone', () => {
-      try {
-        return !readFileSync(`/proc/${resolver.pid}/cmdline`, 'utf8').includes('internal');
-      } catch {
-        return true;
-      }
-    });
+  test('the process is small when it is idle, ends when nobody needs it, and notices a container\'s end though no daemon says so', async () => {
+    own.daemon.ok('network', 'create', 'front');
+    own.sleeper('brief', '--network', 'front');
+    const pid = pidOf('brief');
+    assert.equal(dig(pid, '+short', 'brief').trim(), own.address('brief', 'front'));
+    const { Pid: first } = metrics();
+    await until('it is small', () => Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${first}/smaps_rollup`, 'utf8'))![1]) < 30 << 10);
+    own.daemon.ok('rm', '-f', 'brief');
+    await until('the process is gone with its last container', () => isGone(first));
+    own.sleeper('brief', '--network', 'front');
+    const next = pidOf('brief');
+    assert.match(dig(next, '+short', 'brief'), /^\d/);
+    const { Pid: second } = metrics();
+    await own.daemon.down('SIGKILL');
+    assert.match(dig(next, '+short', 'brief'), /^\d/);
+    process.kill(next, 'SIGKILL');
+    await until('the process is gone without anybody saying so', () => isGone(second));
+    await own.daemon.up();
   });
+});
+
+/** What no command line brings about at will: messages to the resolver's process that cross. With network namespaces of the test's own for containers. */
+describe('the resolver\'s process by itself', () => {
+  const state = mkdtempSync(join(tmpdir(), 'naru-resolver.'));
+  const others: ChildProcess[] = [];
+  let service: DnsService;
+  before(() => {
+    service = createDnsService({ stateDir: state, self: [NARU] });
+  });
+  after(() => {
+    service.close();
+    for (const child of others) child.kill('SIGKILL');
+    rmSync(state, { recursive: true, force: true });
+  });
+
+  /** A process in a network namespace of its own, with loopback up. */
+  async function namespace(): Promise<number> {
+    const child = spawn('unshare', ['-n', 'sh', '-c', 'ip link set lo up; echo up; exec sleep 600'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    others.push(child);
+    await once(child.stdout, 'data');
+    return child.pid!;
+  }
+  const configuration = (name: string): DnsConfiguration => ({
+    name, networks: [{ networkId: 'n', networkName: 'net', addresses: [`10.9.0.${name.length}`], names: [name], subnets: ['10.9.0.0/24'] }],
+    upstreams: [], options: ['timeout:1', 'attempts:1'],
+  });
+  const answers = (pid: number, name: string): boolean => dig(pid, '+short', name).trim() === `10.9.0.${name.length}`;
 
   test('a container that ended before it got sockets, and whose daemon is gone, keeps no process', async () => {
     const pid = await namespace();

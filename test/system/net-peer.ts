@@ -39,6 +39,7 @@ export class NetPeer {
 
   /** Close, and wait until it is gone. */
   async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = new Promise((resolve) => this.#child.once('exit', resolve));
     this.close();
     await gone;
