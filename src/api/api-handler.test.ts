@@ -225,6 +225,8 @@ describe('older clients', () => {
     const image = async (v: string) => (await api.ask('GET', `/v${v}/images/a/json`)).json as Record<string, unknown>;
     assert.deepEqual([(await image('1.43')).VirtualSize, (await image('1.44')).VirtualSize], [1234, undefined]);
     assert.deepEqual(['ContainerConfig' in (await image('1.44')), 'ContainerConfig' in (await image('1.45'))], [true, false]);
+    assert.equal('ContainerConfig' in ((await api.ask('GET', '/v1.51/images/a/json', { headers: { 'User-Agent': 'docker-compose/1.29.2 docker-py/5.0.3 Linux/6.1' } })).json as object), true);
+    assert.deepEqual(['Hostname' in ((await image('1.49')).Config as object), 'Hostname' in ((await image('1.50')).Config as object)], [true, false]);
     const images = async (v: string) => ((await api.ask('GET', `/v${v}/images/json`)).json as { RepoTags: string[] }[])[0]!.RepoTags;
     assert.deepEqual([await images('1.42'), await images('1.43')], [['<none>:<none>'], []]);
     await api.ask('POST', '/v1.39/containers/create', { body: { Image: 'x' } });

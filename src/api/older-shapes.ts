@@ -14,6 +14,7 @@ const CHANGES: readonly Change[] = [
   { before: 46, what: 'container-summary', apply: (it) => drop(it.HostConfig as Shape, 'Annotations') },
   { before: 48, what: 'container-summary', apply: (it) => drop(it, 'ImageManifestDescriptor') },
   { before: 48, what: 'image', apply: (it) => drop(it, 'Descriptor', 'Manifests') },
+  { before: 50, what: 'image', apply: (it) => void (it.Config = { ...emptyConfig(), ...(it.Config as Shape | null) }) },
   { before: 45, what: 'image', apply: (it) => void Object.assign(it, { Container: '', ContainerConfig: emptyConfig() }) },
   { before: 44, what: 'image', apply: (it) => void Object.assign(it, { VirtualSize: it.Size, Created: it.Created ?? '0001-01-01T00:00:00Z' }) },
   { before: 44, what: 'image-summary', apply: (it) => void (it.VirtualSize = it.Size) },
@@ -23,6 +24,14 @@ const CHANGES: readonly Change[] = [
   { before: 44, what: 'disk-usage', apply: (it) => each(it.Images, (image) => void (image.VirtualSize = image.Size)) },
   { before: 42, what: 'disk-usage', apply: (it) => void (it.BuilderSize = 0) },
 ];
+
+/** Compose in Python takes the newest version that is offered, and then reads fields which 1.45 left out. */
+const COMPOSE_V1 = /^docker-compose\/1\./;
+const COMPOSE_V1_MINOR: ApiMinor = 44;
+
+/** The version in whose shape a client reads what it is sent. */
+export const shapeFor = (userAgent: string | undefined, version: ApiMinor): ApiMinor =>
+  userAgent !== undefined && COMPOSE_V1.test(userAgent) ? Math.min(version, COMPOSE_V1_MINOR) : version;
 
 /** A copy of `answer` in the client's shape; the same object when nothing differs. */
 export function asOlder<T extends object>(answer: T, what: Answer, version: ApiMinor): T {

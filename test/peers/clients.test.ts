@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -67,6 +67,11 @@ volumes: {data: {}}
     assert.equal(compose('port', 'web', '8080'), `0.0.0.0:${PORT}\n`);
     compose('restart', '-t', '0', 'web');
     assert.match(compose('up', '-d', '--scale', 'job=2'), /web_1 is up-to-date/);
+    // A change makes the container anew, with its volumes.
+    writeFileSync(join(scratch, 'docker-compose.yml'), readFileSync(join(scratch, 'docker-compose.yml'), 'utf8').replace('echo up', 'echo again'));
+    compose('up', '-d', '-t', '0', 'web');
+    assert.match(compose('logs', '--no-color', 'web'), /web_1\s+\| again\n/);
+    assert.equal(compose('exec', '-T', 'web', 'ls', '/data'), 'x\n');
     compose('down', '-v', '-t', '0');
     assert.equal(d.ok('ps', '-aq'), '');
     assert.equal(d.ok('volume', 'ls', '-q'), '');

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Call, Handler } from '#api/call.ts';
-import { asOlder } from '#api/older-shapes.ts';
+import { asOlder, shapeFor } from '#api/older-shapes.ts';
 import { json, ok, progress, written } from '#api/replies.ts';
 import type { Filters } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
@@ -20,7 +20,7 @@ export const list: Handler = async ({ engine, query, version }) => {
 const withReference = (filters: Filters, reference: string): Filters =>
   reference === '' ? filters : new Map([...filters, ['reference', [...(filters.get('reference') ?? []), reference]]]);
 
-export const inspect: Handler = async (call) => json(asOlder(await call.engine.images.inspect(name(call), { platform: call.query.text('platform'), manifests: call.query.flag('manifests') }), 'image', call.version));
+export const inspect: Handler = async (call) => json(asOlder(await call.engine.images.inspect(name(call), { platform: call.query.text('platform'), manifests: call.query.flag('manifests') }), 'image', shapeFor(call.request.header('user-agent'), call.version)));
 
 export const history: Handler = async (call) => json(await call.engine.images.history(name(call), { platform: call.query.text('platform') }));
 
