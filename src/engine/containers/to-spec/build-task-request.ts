@@ -48,7 +48,8 @@ export function buildTaskRequest(engine: EngineContext, container: Container, en
       ...terminalSize(container),
     },
     network: hasOwnNetwork(container) ? [...engine.network.steps(endpoints).map((step) => ({ ...step, source: NETWORK_POINTER })), ...resolverStepsOf(engine, container, endpoints)] : [],
-    init: hostConfig.Init === true && ['/sbin/docker-init', '--', ...(spec.process?.args ?? [])],
+    // In somebody else's PID namespace it would be no init: nothing is handed to it.
+    init: hostConfig.Init === true && !hostConfig.PidMode && ['/sbin/docker-init', '--', ...(spec.process?.args ?? [])],
   };
   container.request = request;
   return request;

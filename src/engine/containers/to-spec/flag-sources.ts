@@ -24,7 +24,7 @@ export function noteFlags({ spec, sources }: SpecDraft, { id, doc, given, join }
     given === undefined || (given.Cmd?.length ?? 0) > 0 ? 'COMMAND' : (given.Entrypoint?.length ?? 0) === 0 && 'the image',
   ];
   note('/process/args', [...command, ...env]);
-  note('/process/args/init', [hostConfig.Init === true && '--init']);
+  note('/process/args/init', [hostConfig.Init === true && !hostConfig.PidMode && '--init']);
   if (config.User) note('/process/user', [mine('User') ? `--user ${config.User}` : 'the image: USER']);
   note('/process/user/additionalGids', [...(hostConfig.GroupAdd ?? []).map((group) => `--group-add ${group}`), ...(config.User ? [sources.get('/process/user')] : [])]);
   if (config.WorkingDir) note('/process/cwd', [mine('WorkingDir') ? `--workdir ${config.WorkingDir}` : 'the image: WORKDIR']);

@@ -79,7 +79,8 @@ test('privileged, security options, capabilities, users', async () => {
 });
 
 test('modes', async () => {
-  const { spec } = await requestOf({ HostConfig: { NetworkMode: 'host', PidMode: 'host', IpcMode: 'host', UTSMode: 'host', CgroupnsMode: 'host' } });
+  const { spec, init } = await requestOf({ HostConfig: { NetworkMode: 'host', PidMode: 'host', IpcMode: 'host', UTSMode: 'host', CgroupnsMode: 'host', Init: true } });
+  assert.equal(init, false);
   assert.deepEqual(spec.linux?.namespaces, [{ type: 'mount' }]);
   assert.equal(spec.mounts!.find(({ destination }) => destination === '/dev/shm')!.source, '/dev/shm');
   assert.equal(spec.hostname, undefined);
