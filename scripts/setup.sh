@@ -9,7 +9,13 @@ lack() { say "$*"; missing=1; }
 
 [ "$(uname -s)" = Linux ] || lack "this is $(uname -s), but containers need a Linux kernel"
 case "$(uname -m)" in x86_64|aarch64) ;; *) lack "the processor $(uname -m) is not supported (x86_64, aarch64)" ;; esac
-command -v node >/dev/null 2>&1 || lack "node is missing: install Node.js 20 or newer"
+if command -v node >/dev/null 2>&1; then
+  node=$(node --version 2>/dev/null)
+  version=${node#v}; version=${version%%.*}
+  case "$version" in ''|*[!0-9]*) lack "node --version says '$node': install Node.js 20 or newer" ;; *) [ "$version" -ge 20 ] || lack "node $node is too old: install Node.js 20 or newer" ;; esac
+else
+  lack "node is missing: install Node.js 20 or newer"
+fi
 command -v npm >/dev/null 2>&1 || lack "npm is missing: it comes with Node.js"
 CC=${CC:-cc}
 command -v "$CC" >/dev/null 2>&1 || lack "no C compiler ($CC): apt-get install gcc, or set CC"
