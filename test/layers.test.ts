@@ -108,7 +108,7 @@ test('the commands that people wait for load no module of Node at their start: e
 /** Files that tell the time of day, or keep one on disk. */
 const TELLS_THE_TIME = [
   'api/http/reply.ts', 'cli/create/api-socket.ts', 'cli/format/human-time.ts', 'cli/timestamp.ts', 'core/data-root.ts', 'core/images/image-table.ts', 'core/images/publish-images.ts',
-  'core/snapshots/open-snapshots.ts', 'core/transfers/partial-files.ts', 'engine/containers/life/end-unhealthy.ts', 'engine/containers/views/status-text.ts', 'engine/images/watermark.ts',
+  'core/snapshots/open-snapshots.ts', 'core/transfers/partial-files.ts', 'engine/containers/views/status-text.ts', 'engine/images/watermark.ts',
   'engine/processes/ps-columns.ts', 'engine/time/timestamps.ts', 'registry/client/retry.ts', 'registry/server/garbage/janitor.ts', 'registry/server/handlers/blobs.ts',
   'registry/server/handlers/manifests.ts', 'registry/server/handlers/uploads.ts', 'registry/server/serve-registry.ts', 'registry/server/store-blob.ts', 'registry/server/uploads/upload-book.ts',
   'registry/server/upstream/pull-through.ts', 'runtime/cli/container-record.ts', 'runtime/driver/running-task.ts',

@@ -104,6 +104,8 @@ export class Container {
   readonly mutex: KeyedMutex;
   readonly waiters: ExitWaiters = createExitWaiters();
   task: Task | undefined;
+  /** Since when the task is known, milliseconds of performance.now(): since its start, unless the daemon came back meanwhile. */
+  watchedSince = 0;
   /** What it was started with; made again after a restart of the daemon when an exec needs it. */
   request: TaskRequest | undefined;
   /** Clients waiting for the start. */

@@ -1,5 +1,4 @@
 import type { EngineContext } from '../../engine-context.ts';
-import { toMilliseconds } from '../../time/timestamps.ts';
 import type { Container } from '../container.ts';
 import { launch } from './launch.ts';
 import { nextDelay } from './restart-policy.ts';
@@ -18,7 +17,7 @@ export async function endUnhealthy(engine: EngineContext, container: Container, 
     return;
   }
   if (action === 'stop') return stopContainer(engine, container, {});
-  container.restartDelay = nextDelay(container.restartDelay, Date.now() - toMilliseconds(container.state.startedAt));
+  container.restartDelay = nextDelay(container.restartDelay, performance.now() - container.watchedSince);
   await new Promise((resolve) => setTimeout(resolve, container.restartDelay));
   await container.mutex.run('restart because it is unhealthy', async () => {
     if (container.task !== task || engine.closing.aborted) return;

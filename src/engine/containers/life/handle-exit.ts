@@ -17,6 +17,8 @@ export function handleExit(engine: EngineContext, container: Container, status: 
   const { state, doc } = container;
   const began = container.task === undefined ? toMilliseconds(state.startedAt) : Number(container.task.startedAt / 1_000_000n);
   const ranFor = Number(status.at / 1_000_000n) - began;
+  // The clock may have been set since the start: for the delays that is no long run.
+  const watched = container.task === undefined ? ranFor : performance.now() - container.watchedSince;
   container.task = undefined;
   container.health?.stop();
   container.health = undefined;
@@ -32,7 +34,7 @@ export function handleExit(engine: EngineContext, container: Container, status: 
   container.apply(again ? 'await-restart' : 'exit');
   if (again) {
     state.restartCount++;
-    container.restartDelay = nextDelay(container.restartDelay, ranFor);
+    container.restartDelay = nextDelay(container.restartDelay, watched);
   }
   container.cleaning = releaseRun(engine, container);
   if (!gone) saveExit(engine, container);

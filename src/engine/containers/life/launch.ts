@@ -85,6 +85,7 @@ export async function launch(engine: EngineContext, container: Container): Promi
 /** From now on this task is the container's. */
 export function watchTask(engine: EngineContext, container: Container, task: Task): void {
   container.task = task;
+  container.watchedSince = performance.now();
   container.state.pid = task.pid;
   task.onOom(() => containerEvent(engine, container, 'oom'));
   const { terminal } = container;

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { isKind, NaruError } from '#spec/errors.ts';
+import type { EngineContext } from '#engine/engine-context.ts';
+import { Container, newRunState } from '../container.ts';
+import { endUnhealthy } from './end-unhealthy.ts';
+import { killAndWait } from './stop-process.ts';
 import type { ContainerCreateRequest, EventMessage } from '#spec/engine-api.ts';
-import { eventually, testEngine, type TestEngine } from '#test/support/engine-parts.ts';
+import { eventually, FakeTask, testEngine, type TestEngine } from '#test/support/engine-parts.ts';
 
 const open: TestEngine[] = [];
 async function make(...args: Parameters<typeof testEngine>): Promise<TestEngine> {
@@ -246,4 +250,44 @@ test('out of memory is told and kept', async () => {
   t.driver.last.oom();
   t.driver.last.exit(137, 1);
   await eventually(async () => (await t.engine.containers.inspect(id, false)).State.OOMKilled);
+});
+
+test('delays of restarts grow whatever somebody sets the clock to', async (t) => {
+  const made = await make();
+  const realNow = Date.now;
+  t.after(() => void (Date.now = realNow));
+  await run(made, { HostConfig: { RestartPolicy: { Name: 'always' } } }, 'again');
+  const began = performance.now();
+  for (let exits = 1; exits <= 3; exits++) {
+    Date.now = () => realNow() + exits * 86_400_000;
+    const { last } = made.driver;
+    last.exit(1);
+    await eventually(() => made.driver.last !== last, 'the restart');
+  }
+  assert.ok(performance.now() - began >= 690, 'after 100, 200 and 400 ms');
+
+  const container = new Container({ id: 'c'.repeat(64), name: 'sick', imageId: '', doc: '{}', state: { ...newRunState(), startedAt: '2020-01-01T00:00:00Z' } });
+  container.task = new FakeTask(container.id, 1);
+  container.watchedSince = performance.now();
+  container.restartDelay = 100;
+  const ended = endUnhealthy({ closing: never } as EngineContext, container, 'restart');
+  assert.equal(container.restartDelay, 200);
+  container.task = undefined;
+  await ended;
+});
+
+test('a process that SIGKILL does not end is said to be stuck, and what holds it', async () => {
+  const { engine } = await make();
+  const warned: unknown[] = [];
+  const container = new Container({ id: 'd'.repeat(64), name: 'stuck', imageId: '', doc: '{"config":{},"hostConfig":{}}', state: { ...newRunState(), status: 'running' } });
+  const task = new FakeTask(container.id, 1);
+  task.deadly.clear();
+  container.task = task;
+  const context = { tasks: { freeze: async () => undefined }, cgroupParent: 'naru', events: { emit: () => undefined }, store: engine, report: (error: unknown) => warned.push(error) } as unknown as EngineContext;
+  await assert.rejects(killAndWait(context, container, 40), (error: NaruError) => {
+    assert.equal(error.message, 'container stuck: the process did not end within 0.04s of SIGKILL');
+    assert.match(error.hint ?? '', /stuck in the kernel, on a device or a network file system/);
+    return error.kind === 'unavailable';
+  });
+  assert.deepEqual([task.signals, warned], [[9], []]);
 });
