@@ -85,6 +85,15 @@ test('--systemd-cgroup: what systemd writes again at its reload is what was aske
   assert.equal(ok(`cat /sys/fs/cgroup/memory${SCOPE}/memory.limit_in_bytes`), '134217728');
 });
 
+test('--systemd-cgroup: a scope that another container has is not taken, and not touched', () => {
+  const ran = inside(`${RUNTIME} run -b /srv/bundle other </dev/null`);
+  assert.equal(ran.code, 1);
+  assert.match(ran.err, /Unit naru-box\.scope (already exists|was already loaded)/);
+  assert.equal(ok(`${RUNTIME} list -q; ls /srv/runtime`), 'box\nbox');
+  assert.match(ok(`${RUNTIME} state box`), /"status": "running"/);
+  assert.deepEqual(shown('ActiveState'), ['ActiveState=active']);
+});
+
 test('--systemd-cgroup: restore puts what criu makes into a new scope, with its limits', () => {
   const fake = join(import.meta.dirname, '../support/fake-criu.ts');
   ok(`printf '#!/bin/sh\nexec ${process.execPath} ${fake} /srv/asked "$@"\n' >/srv/criu && chmod +x /srv/criu && ${RUNTIME} --criu /srv/criu checkpoint --image-path /srv/image box`);

@@ -7,7 +7,9 @@ import type { GuestKernel } from './guest-kernel.ts';
 
 const top = join(import.meta.dirname, '../..');
 /** Programs of this machine that the tests call, with the libraries that they need. */
-const PROGRAMS = ['nft', 'ip', 'curl', 'script', 'bash', 'docker', 'criu', 'tar', 'gzip', 'strace', 'unshare'];
+const PROGRAMS = ['nft', 'ip', 'curl', 'script', 'bash', 'docker', 'criu', 'tar', 'gzip', 'strace', 'unshare', 'setpriv'];
+/** What is not called by its name: a user's systemd. */
+const ELSEWHERE = ['/usr/lib/systemd/systemd'];
 /** Of the tree, what the tests in the guest read. */
 const TREE = ['src', 'test', 'scripts', 'native', 'package.json', 'tsconfig.json', 'dist/naru', 'node_modules/@oven', 'node_modules/yaml', 'node_modules/jose', 'node_modules/aws4fetch', 'node_modules/bcryptjs', 'node_modules/fast-check', 'node_modules/pure-rand'];
 const IMAGE_MEGABYTES = 1500;
@@ -43,7 +45,8 @@ export function makeGuestImage(options: { readonly kernel: GuestKernel; readonly
   symlinkSync('/bin/busybox', join(root, 'sbin/modprobe'));
   const bun = join(top, `node_modules/@oven/bun-linux-${process.arch === 'x64' ? 'x64' : 'aarch64'}/bin/bun`);
   for (const program of PROGRAMS) copyWithLibraries(program, root);
-  for (const library of librariesOf(bun)) copyOnce(library, root);
+  for (const path of ELSEWHERE) copyOnce(path, root);
+  for (const library of [bun, ...ELSEWHERE].flatMap(librariesOf)) copyOnce(library, root);
   cpSync(kernel.moduleRoot, join(root, 'lib/modules', kernel.version), { recursive: true });
   for (const path of TREE) cpSync(join(top, path), join(root, 'naru', path), { recursive: true });
   writeFileSync(join(root, 'helper/naru-helper'), options.helper);

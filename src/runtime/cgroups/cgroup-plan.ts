@@ -23,6 +23,8 @@ export interface CgroupPlanRequest {
   readonly parentsReady?: boolean;
   /** The group itself may exist: then it is used as it is found, limits changed. */
   readonly mayExist?: boolean;
+  /** Without the machine's root: device rules may be refused. Who has no rights makes no devices, and opens those that he could before. */
+  readonly rootless?: boolean;
 }
 
 export interface CgroupPlan {
@@ -48,7 +50,7 @@ export interface CgroupPlan {
 
 /** How long the kernel may take to end what got SIGKILL. */
 const KILL_TIMEOUT_MS = 10_000;
-const { EEXIST, ENOENT, EBUSY } = ERRNO as { EEXIST: number; ENOENT: number; EBUSY: number };
+const { EEXIST, ENOENT, EBUSY, EPERM } = ERRNO as { EEXIST: number; ENOENT: number; EBUSY: number; EPERM: number };
 
 interface Notes { readonly why: string; readonly source?: string; readonly tolerate?: readonly number[]; readonly skip?: number }
 const op = <N extends OpName>(section: Section, name: N, args: OpArgs<N>, notes: Notes): PlanOp => ({ name, section, args, ...notes }) as unknown as PlanOp;
@@ -77,7 +79,8 @@ export function cgroupPlan(host: CgroupHost, request: CgroupPlanRequest): Cgroup
   for (const { hierarchy, file, value, initial, pointer } of limits) {
     if (!initial) prepare.push(write(`${groupDirectory(hierarchy, path)}/${file}`, value, { why: `limit ${file}`, source: `/linux/resources${pointer}` }));
   }
-  prepare.push(...deviceOps(host, path, [...(resources.devices ?? []), ...(request.defaultDevices ?? DEFAULT_DEVICE_RULES)]));
+  const devices = deviceOps(host, path, [...(resources.devices ?? []), ...(request.defaultDevices ?? DEFAULT_DEVICE_RULES)]);
+  prepare.push(...(request.rootless === true ? devices.map((device) => ({ ...device, tolerate: [EPERM] })) : devices));
 
   const join = cgroupJoin(host, path);
   const oom = oomFiles(host, path);

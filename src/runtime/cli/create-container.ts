@@ -15,6 +15,7 @@ import { type Bundle, readBundle } from './read-bundle.ts';
 import { RequestSlots, runtimeTask } from './run-task.ts';
 import { runtimeCgroupPath } from './runtime-cgroup.ts';
 import { connectConsole, listenForStart } from './start-socket.ts';
+import type { PendingScope } from './systemd-scope.ts';
 import { type PlanLayout, taskPlan } from './task-plan.ts';
 
 export interface CreateOptions {
@@ -53,15 +54,20 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
   const slots = new RequestSlots({ terminal: bundle.spec.process?.terminal === true });
   const first: ContainerRecord = {
     id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup,
-    ...(scope !== undefined && { systemdUnit: scope.unit }), rootless: context.rootless, ...(noCgroup && { noCgroup }), ...ownerOf(bundle), noNewKeyring: options.noNewKeyring, layout: {},
+    rootless: context.rootless, ...((noCgroup || scope !== undefined) && { noCgroup: true }), ...ownerOf(bundle), noNewKeyring: options.noNewKeyring, layout: {},
     creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
   };
   const directory = claimContainer(context.root, first, bundle.config);
+  let made = first;
   try {
-    const record = { ...first, layout: layoutOf(options, slots, directory) };
+    const record = { ...first, ...scopeOf(scope), layout: layoutOf(options, slots, directory) };
     const { plan, spec, host } = taskPlan(record, bundle.spec, { stateDir: directory.path });
     for (const warning of specWarnings(spec, host)) context.warn(warning);
-    await scope?.start();
+    if (scope !== undefined) {
+      await scope.start();
+      made = { ...first, ...scopeOf(scope) };
+      writeRecord(directory, made);
+    }
     if (!noCgroup) ensureParents(cgroups, cgroupPath, { andItself: (foreignCgroup || scope !== undefined) && cgroups.version === 1 });
     const task = runtimeTask({ id, spec, verb: 'create', plan, helper: context.helper(), slots, leaves: options.mode !== 'foreground' });
     await before?.(task, bundle);
@@ -77,10 +83,13 @@ export async function createContainer(options: CreateOptions, context: RuntimeCo
   } catch (error) {
     slots.close();
     scope?.settle();
-    await undo({ record: first, directory, cgroups });
+    await undo({ record: made, directory, cgroups });
     throw error;
   }
 }
+
+/** What a record says of a scope once systemd has made it. Until then it names no group: another container's scope may have the name. */
+export const scopeOf = (scope: PendingScope | undefined): Partial<Pick<ContainerRecord, 'systemdUnit' | 'noCgroup'>> => (scope === undefined ? {} : { systemdUnit: scope.unit, noCgroup: false });
 
 /** Who has no rights on the machine, and wants a user namespace. */
 const ownerOf = ({ spec }: Bundle): Pick<ContainerRecord, 'owner'> =>

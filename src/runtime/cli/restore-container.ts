@@ -21,7 +21,7 @@ import { CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, NR, O_DIRECTORY, O_PATH } fro
 import { check, syscall } from '#sys/syscalls.ts';
 import { checkContainerId, claimContainer, type ContainerDirectory, type ContainerRecord, writeRecord } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
-import { runPoststart } from './create-container.ts';
+import { runPoststart, scopeOf } from './create-container.ts';
 import { type CriuSetup, criuSetup } from './criu-flags.ts';
 import { existingGroup } from './existing-group.ts';
 import { forwardSignals } from './foreground.ts';
@@ -86,13 +86,15 @@ async function askCriu(id: string, bundle: Bundle, { flags, context, cgroups, se
   const cgroupPath = scope?.cgroupPath ?? runtimeCgroupPath(id, spec.linux?.cgroupsPath);
   const first: ContainerRecord = {
     id, bundle: bundle.path, rootfs: bundle.rootfs, created: new Date().toISOString(), cgroupPath, foreignCgroup: scope === undefined && existingGroup(cgroups, cgroupPath), rootless: context.rootless,
-    ...(scope !== undefined && { systemdUnit: scope.unit }), noNewKeyring: true, layout: {}, creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
+    ...(scope !== undefined && { noCgroup: true }), noNewKeyring: true, layout: {}, creator: { pid: process.pid, startTime: readProcessStat(process.pid)?.startTime ?? 0 },
   };
   const directory = claimContainer(context.root, first, bundle.config);
   let record = first;
   try {
     await scope?.start();
-    await prepareGround(first, bundle, { context, cgroups });
+    record = { ...first, ...scopeOf(scope) };
+    if (scope !== undefined) writeRecord(directory, record);
+    await prepareGround(record, bundle, { context, cgroups });
     const mounts = [...boundMounts(spec), ...kernel.filter((k) => !boundMounts(spec).some((bound) => bound.destination === k.destination))];
     const options: ProtoField[] = [
       ...setup.options, [OPTION.root, mountRoot(directory, bundle)], [OPTION.rstSibling, true],
@@ -102,7 +104,7 @@ async function askCriu(id: string, bundle: Bundle, { flags, context, cgroups, se
       ...(flags['lsm-mount-context'] === undefined ? [] : [[OPTION.lsmMountContext, flags['lsm-mount-context']] as const]),
     ];
     const written = (pid: number): void => {
-      record = { ...first, init: { pid, startTime: readProcessStat(pid)?.startTime ?? 0 } };
+      record = { ...record, init: { pid, startTime: readProcessStat(pid)?.startTime ?? 0 } };
       writeRecord(directory, record);
       writeFileSync(directory.pid, String(pid));
       if (flags['pid-file'] !== undefined) writeFileSync(flags['pid-file'], String(pid));
@@ -146,7 +148,7 @@ async function prepareGround(record: ContainerRecord, { spec, rootfs }: Bundle, 
   ensureParents(cgroups, cgroupPath, { andItself: there && cgroups.version === 1 });
   const plan = planBuilder(undefined);
   plan.add('prepare', 'stdio', { mode: 0, stdin: 0 }, { why: 'restore' });
-  plan.splice(cgroupPlan(cgroups, { path: cgroupPath, resources: spec.linux?.resources ?? {}, parentsReady: true, mayExist: there }).prepare);
+  plan.splice(cgroupPlan(cgroups, { path: cgroupPath, resources: spec.linux?.resources ?? {}, parentsReady: true, mayExist: there, rootless: context.rootless }).prepare);
   plan.add('prepare', 'open', { slot: SLOT.root, at: SLOT.none, path: rootfs, flags: O_PATH | O_DIRECTORY, mode: 0, resolve: 0 }, { why: 'the rootfs', pointer: '/root/path' });
   plan.add('prepare', 'clone', { flags: 0, cgroup: SLOT.none }, { why: 'who makes mount points' });
   boundMounts(spec).forEach(({ destination, source }) => {

@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process';
 import type { CgroupHost } from '#runtime/cgroups/detect-cgroups.ts';
 import { limitProperties, scopeProperties } from '#runtime/systemd/scope-properties.ts';
-import { SystemdManager } from '#runtime/systemd/systemd-manager.ts';
+import { hasSession, SystemdManager } from '#runtime/systemd/systemd-manager.ts';
 import { systemdUnit } from '#runtime/systemd/unit-name.ts';
+import { NaruError } from '#spec/errors.ts';
 import type { OciResources, OciSpec } from '#spec/oci-runtime.ts';
 import { closeQuietly, sealedMemfd, socketpair } from '#sys/descriptors.ts';
 import { inUserNamespace } from './user-namespace.ts';
 
-/** Who is not the machine's root has a systemd of his own. */
-const isUser = (): boolean => process.geteuid!() !== 0 || inUserNamespace();
+/** Who is not the machine's root has a systemd of his own. Root of a user namespace is somebody's (a rootless engine's), or that of a
+ *  whole system in it: then there is no session. */
+const isUser = (): boolean => process.geteuid!() !== 0 || (inUserNamespace() && hasSession());
 
 /** A container's scope (or slice) before its first process is there. */
 export interface PendingScope {
@@ -25,6 +27,8 @@ export interface PendingScope {
 export async function prepareScope(id: string, spec: OciSpec, from: { readonly helper: Uint8Array; readonly cgroups: CgroupHost }): Promise<PendingScope> {
   const user = isUser();
   const unit = systemdUnit(id, spec.linux?.cgroupsPath ?? '', { user });
+  // No unprivileged process has groups of v1's but the named one.
+  if (user && from.cgroups.version === 1) throw new NaruError('unsupported', '--systemd-cgroup: cannot use rootless systemd cgroups manager on cgroup v1', { hint: 'leave --systemd-cgroup out: the container then has no cgroup of its own' });
   const manager = await SystemdManager.connect({ user });
   let held: { end(): void } | undefined;
   try {

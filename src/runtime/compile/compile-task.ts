@@ -100,7 +100,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   if (options.leave !== undefined) plan.add('prepare', 'leave', { when: options.leave === 'created' ? 1 : 2 }, { why: `the shim leaves once the task is ${options.leave}` });
   if (options.pidFile !== undefined) plan.add('prepare', 'pid_file', { path: options.pidFile }, { why: '--pid-file' });
   // The cgroup and its limits before the child, which must not run a moment outside of them.
-  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPath, resources: linux.resources ?? {}, parentsReady: options.cgroupParentsReady === true, mayExist: options.cgroupMayExist === true });
+  const cgroups = cgroupPlan(host.cgroups, { path: cgroupPath, resources: linux.resources ?? {}, parentsReady: options.cgroupParentsReady === true, mayExist: options.cgroupMayExist === true, rootless: options.rootless !== undefined || host.inUserNamespace === true });
   plan.splice(cgroups.prepare);
   if (cgroups.oom !== undefined && options.standalone !== true) plan.add('prepare', 'oom_watch', { oomFile: cgroups.oom.file, eventControl: cgroups.oom.eventControl }, { why: 'to tell a kill for memory from others', pointer: '/linux/resources/memory' });
   // Detached mounts that only the host's root can make; the child inherits their descriptors.

@@ -18,7 +18,14 @@ export interface StartFailure {
   readonly extra: number;
 }
 
-interface Explained { readonly text: string; readonly kind: ErrorKind; readonly exitCode: number; readonly tail?: string }
+interface Explained {
+  readonly text: string;
+  readonly kind: ErrorKind;
+  readonly exitCode: number;
+  readonly tail?: string;
+  /** Another field than the operation's. */
+  readonly pointer?: string;
+}
 
 /**
  * What failed, in the words that Docker's users (and programs that match on them) know; the hint names the operation and
@@ -33,14 +40,14 @@ export function startError(plan: Plan, failure: StartFailure, context: { spec: O
   const { before, after } = FRAMES[context.verb];
   const tail = explained.tail === undefined ? '' : `: ${explained.tail}`;
   // A bundle's author looks for the field, an engine's user for the flag (in the hint).
-  const field = starved ? '/linux/resources/memory/limit' : op?.pointer ?? op?.source ?? '';
+  const field = explained.pointer ?? op?.pointer ?? op?.source ?? '';
   const pointer = context.verb.startsWith('runtime') && field.startsWith('/') ? `${field}: ` : '';
   return new NaruError(explained.kind, `${before}${pointer}unable to start container process: ${explained.text}${after}${tail}`, {
     errno: failure.errno, exitCode: explained.exitCode, ...(op !== undefined && { hint: hintOf(op, failure) }),
   });
 }
 
-const STARVED: Explained = { text: 'container init was OOM-killed (memory limit too low?)', kind: 'invalid', exitCode: FAILED };
+const STARVED: Explained = { text: 'container init was OOM-killed (memory limit too low?)', kind: 'invalid', exitCode: FAILED, pointer: '/linux/resources/memory/limit' };
 
 /** The kernel takes any limit, and then kills what needs more to begin with. */
 const killedForMemory = ({ errno, extra }: StartFailure, spec: OciSpec): boolean =>
@@ -82,6 +89,10 @@ function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciS
         ? { text: `error during container init: mkdir ${path}: not a directory`, kind: 'invalid', exitCode: NOT_FOUND }
         : { text: `${verb.endsWith('create') ? 'error during container init: ' : ''}chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason}`, kind: 'invalid', exitCode: errno === ERRNO.EACCES ? NOT_EXECUTABLE : NOT_FOUND };
     }
+    case 'clone':
+      // https://docs.kernel.org/admin-guide/cgroup-v2.html#delegation-containment
+      if (errno !== ERRNO.EACCES) break;
+      return { text: 'its cgroup cannot be entered from the caller\'s own: no group above both is the caller\'s (call it from a group that is his: systemd-run --user --scope)', kind: 'invalid', exitCode: FAILED, pointer: '/linux/cgroupsPath' };
     case 'rlimit':
       return { text: `error setting rlimits for ready process: error setting rlimit type ${(op as PlanOp<'rlimit'>).args.resource}: ${reason}`, kind: 'internal', exitCode: FAILED };
     case 'hook':
@@ -92,23 +103,20 @@ function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciS
       return { text: `error during container init: open /proc/${(op as PlanOp<'write_at'>).args.path}: ${reason}`, kind: errno === ERRNO.ENOENT || errno === ERRNO.EINVAL ? 'invalid' : 'internal', exitCode: FAILED };
     case 'write':
       return { text: `${op.why}: write ${(op as PlanOp<'write'>).args.path}: ${reason}`, kind: errno === ERRNO.EINVAL || errno === ERRNO.EBUSY ? 'invalid' : 'internal', exitCode: FAILED };
-    default: {
-      const mount = mountOf(op, spec);
-      return mount ?? { text: `error during container init: ${op.why}: ${op.name}: ${reason}`, kind: 'internal', exitCode: FAILED };
-    }
-
-    function mountOf(failed: PlanOp, { mounts }: OciSpec): Explained | undefined {
-      const index = /^\/mounts\/(\d+)/.exec(failed.pointer ?? '')?.[1];
-      const mount = index === undefined ? undefined : mounts?.[Number(index)];
-      if (mount === undefined) return undefined;
-      const wrongType = errno === ERRNO.ENOTDIR || errno === ERRNO.EISDIR;
-      // A missing source is the user's; everything else about a mount may be either's.
-      return {
-        text: `error during container init: error mounting ${JSON.stringify(mount.source ?? mount.type ?? '')} to rootfs at ${JSON.stringify(mount.destination)}: ${failed.name}: ${wrongType ? 'not a directory' : reason}`,
-        kind: 'invalid', exitCode: wrongType || errno === ERRNO.ENOENT ? NOT_FOUND : FAILED, ...(wrongType && { tail: MOUNT_TYPE_HINT }),
-      };
-    }
   }
+  return explainMount(op, errno, spec) ?? { text: `error during container init: ${op.why}: ${op.name}: ${reason}`, kind: 'internal', exitCode: FAILED };
+}
+
+function explainMount(failed: PlanOp, errno: number, { mounts }: OciSpec): Explained | undefined {
+  const index = /^\/mounts\/(\d+)/.exec(failed.pointer ?? '')?.[1];
+  const mount = index === undefined ? undefined : mounts?.[Number(index)];
+  if (mount === undefined) return undefined;
+  const wrongType = errno === ERRNO.ENOTDIR || errno === ERRNO.EISDIR;
+  // A missing source is the user's; everything else about a mount may be either's.
+  return {
+    text: `error during container init: error mounting ${JSON.stringify(mount.source ?? mount.type ?? '')} to rootfs at ${JSON.stringify(mount.destination)}: ${failed.name}: ${wrongType ? 'not a directory' : errnoText(errno)}`,
+    kind: 'invalid', exitCode: wrongType || errno === ERRNO.ENOENT ? NOT_FOUND : FAILED, ...(wrongType && { tail: MOUNT_TYPE_HINT }),
+  };
 }
 
 function explainExec({ argv, candidates }: { readonly argv: readonly string[]; readonly candidates: readonly string[] }, errno: number): Explained {

@@ -127,6 +127,9 @@ const systemSockets = (): Address[] => [
   { path: '/run/systemd/private', bus: false },
 ];
 
+/** Whether some user's systemd, or his bus, can be reached. */
+export const hasSession = (): boolean => userSockets().some(({ path }) => existsSync(path));
+
 function userSockets(): Address[] {
   const { XDG_RUNTIME_DIR: directory } = process.env;
   const session = busPath('DBUS_SESSION_BUS_ADDRESS') ?? (directory === undefined ? undefined : `${directory}/bus`);
