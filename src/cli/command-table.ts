@@ -14,6 +14,16 @@ export const GROUPS: readonly CommandGroup[] = [
   { name: 'volume', summary: 'Manage volumes' },
 ];
 
+/** Words that are no commands of this client: the executable is then another link of the chain, with a command line and help of its own (src/main.ts). */
+export const OTHER_LINKS: readonly { readonly name: string; readonly summary: string; readonly verbs: readonly string[] }[] = [
+  { name: 'daemon', summary: 'Run the daemon', verbs: [] },
+  { name: 'registry', summary: 'Run a registry, and care for it', verbs: ['serve', 'gc', 'ls', 'rm', 'user'] },
+  {
+    name: 'runtime', summary: 'Be an OCI runtime, for other engines too',
+    verbs: ['create', 'start', 'run', 'state', 'kill', 'delete', 'exec', 'ps', 'list', 'events', 'pause', 'resume', 'update', 'spec', 'features', 'checkpoint', 'restore'],
+  },
+];
+
 /** Flags before the command. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
   flag('config', 'string', 'Directory of the client\'s configuration (default ~/.docker)', { completes: 'files' }),

@@ -23,6 +23,9 @@ test('commands, groups and their commands', async () => {
   assert.deepEqual(await complete('cont'), ['container', 'context']);
   assert.deepEqual((await complete('volume ')).sort(), ['create', 'inspect', 'ls', 'prune', 'rm']);
   assert.ok((await complete('')).includes('run'));
+  assert.deepEqual(await complete('reg'), ['registry']);
+  assert.deepEqual(await complete('registry s'), ['serve']);
+  assert.ok((await complete('runtime ')).includes('checkpoint'));
 });
 
 test('flags and their values', async () => {

@@ -1,6 +1,6 @@
 import { createClient, type Client } from '#client/client.ts';
 import { COMMANDS } from './all-commands.ts';
-import { findCommand, GLOBAL_FLAGS, GROUPS } from './command-table.ts';
+import { findCommand, GLOBAL_FLAGS, GROUPS, OTHER_LINKS } from './command-table.ts';
 import type { Command } from './command.ts';
 import { configDirectoryOf } from './config-file.ts';
 import { DEFAULT_CONTEXT, listContexts } from './contexts/context-store.ts';
@@ -35,11 +35,14 @@ export async function complete(words: readonly string[], globals: ParsedFlags, {
 
 async function candidates(before: readonly string[], partial: string, program: string, named: (kind: Completion) => Promise<string[]>): Promise<string[]> {
   const shown = (command: Command): boolean => command.hidden !== true && !(command.naru === true && program === 'docker');
+  const others = program === 'docker' ? [] : OTHER_LINKS;
   if (before.length === 0) {
     if (partial.startsWith('-')) return flagLines(GLOBAL_FLAGS, program);
     const words = COMMANDS.filter((command) => shown(command) && !(command.names[0] as string).includes(' ')).map((command) => `${command.names[0]}\t${command.summary}`);
-    return [...words, ...GROUPS.filter((group) => group.hidden !== true).map((group) => `${group.name}\t${group.summary}`), 'help\tShow help'].sort();
+    return [...words, ...GROUPS.filter((group) => group.hidden !== true).map((group) => `${group.name}\t${group.summary}`), ...others.map(({ name, summary }) => `${name}\t${summary}`), 'help\tShow help'].sort();
   }
+  const other = others.find(({ name }) => name === before[0]);
+  if (other !== undefined) return before.length > 1 || other.verbs.length === 0 ? [FILES] : [...other.verbs];
   const { command, group, rest } = await findCommand(before, program);
   if (command === undefined) {
     if (group === undefined || rest.length > 0) return [];

@@ -1,6 +1,6 @@
 import { COMMANDS } from './all-commands.ts';
 import type { Command, CommandGroup } from './command.ts';
-import { GLOBAL_FLAGS, GROUPS } from './command-table.ts';
+import { GLOBAL_FLAGS, GROUPS, OTHER_LINKS } from './command-table.ts';
 import type { Flag } from './flags/flag.ts';
 import { FLAG_TYPES } from './flags/flag-types.ts';
 
@@ -37,7 +37,7 @@ export function frontHelp(program: string): string {
   const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
   const groups = GROUPS.filter((group) => group.hidden !== true && !(program === 'docker' && group.name === 'plan'));
   const rest = top.filter((command) => command.common !== true).map(row);
-  if (program !== 'docker') rest.push({ name: 'daemon', summary: 'Run the daemon' });
+  if (program !== 'docker') rest.push(...OTHER_LINKS);
   return [
     `Usage:  ${program} [OPTIONS] COMMAND`, '', 'Containers, from the command line to the kernel', '',
     'Common Commands:', ...columns(top.filter((command) => command.common === true).map(row)), '',

@@ -1,7 +1,7 @@
 import { createClient, type Client } from '#client/client.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { Command, CommandContext } from './command.ts';
-import { findCommand, GLOBAL_FLAGS, type Found } from './command-table.ts';
+import { findCommand, GLOBAL_FLAGS, OTHER_LINKS, type Found } from './command-table.ts';
 import type { ConfigFile } from './config-file.ts';
 import { readConfigFile } from './config-file.ts';
 import { CLIENT_BUILD, CLIENT_VERSION, DOCKER_CLI_VERSION } from './client-version.ts';
@@ -141,7 +141,7 @@ async function help(topic: readonly string[], program: string, io: Io): Promise<
   if (topic.length === 0) io.out(frontHelp(program));
   else if (found.command !== undefined && found.rest.length === 0) io.out(commandHelp(found.command, program, found.path));
   else if (found.group !== undefined && found.rest.length === 0) io.out(groupHelp(found.group, program));
-  else throw new NaruError('invalid', `unknown help topic: ${topic.join(' ')}`);
+  else throw new NaruError('invalid', `unknown help topic: ${topic.join(' ')}`, program !== 'docker' && OTHER_LINKS.some(({ name }) => name === topic[0]) ? { hint: `${program} ${topic[0]} --help` } : {});
   return 0;
 }
 
