@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { spawn, spawnSync } from 'node:child_process';
 import { NARU } from '../support/daemon.ts';
-import { sleep, suite } from '../support/two-clients.ts';
+import { sleep, suite, until } from '../support/two-clients.ts';
 
 /** A container that takes all that it can get: the machine and the daemon stay usable. */
 const { d, scratch } = suite();
@@ -92,4 +92,60 @@ int main(void) {
   d.ok('volume', 'rm', 'kept');
   d.ok('rm', '-f', 'taker');
   assert.match(d.ok('run', '--rm', '-t', 'busybox', 'tty'), /pts/);
+});
+
+test('keys: none with the default profile; a user without a filter uses up its own quota, and neither others nor itself wait for it', async () => {
+  writeFileSync(join(scratch, 'keys.c'), `
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) {
+  int keys = 0;
+  char name[32], payload[64] = {0};
+  for (;; keys++) {
+    sprintf(name, "key%d", keys);
+    if (syscall(SYS_add_key, "user", name, payload, sizeof payload, -3) < 0) break;
+  }
+  printf("%d keys, then %d\\n", keys, errno);
+  fflush(stdout);
+  pause();
+}`);
+  assert.equal(spawnSync('cc', ['-static', '-o', join(scratch, 'keys'), join(scratch, 'keys.c')]).status, 0);
+  const [EPERM, EDQUOT] = [1, 122];
+  const user = String(100_000_000 + process.pid);
+  const flood = async (...flags: string[]): Promise<string> => {
+    d.ok('run', '-d', '--name', 'keys', ...flags, '-v', `${join(scratch, 'keys')}:/keys:ro`, 'busybox', '/keys');
+    await until('it has what it can get', () => d.ok('logs', 'keys') !== '');
+    return d.ok('logs', 'keys');
+  };
+  assert.equal(await flood(), `0 keys, then ${EPERM}`);
+  d.ok('rm', '-f', 'keys');
+  const taken = await flood('--user', user, '--security-opt', 'seccomp=unconfined');
+  assert.match(taken, new RegExp(`^[1-9]\\d+ keys, then ${EDQUOT}$`));
+  assert.equal(d.ok('run', '--rm', '--user', user, 'busybox', 'echo', 'fine'), 'fine');
+  assert.equal(d.ok('run', '--rm', 'busybox', 'echo', 'fine'), 'fine');
+  assert.equal(d.ok('exec', 'keys', 'echo', 'fine'), 'fine');
+  d.ok('rm', '-f', 'keys');
+  // The kernel collects them a moment later.
+  await until('the keys are given back', () => !readFileSync('/proc/key-users', 'utf8').includes(`${user}:`));
+});
+
+test('a flood of events: of memory that is used up again and again, and of two thousand requests: told whole and in order, and nobody is held up', async () => {
+  const began = new Date(Date.now() - 2000).toISOString();
+  const heard = spawn('docker', ['-H', `unix://${d.socket}`, 'events', '--filter', 'container=busy', '--format', '{{.Action}}'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  let actions = '';
+  heard.stdout.on('data', (bytes: Buffer) => (actions += bytes.toString()));
+  d.ok('run', '-d', '--name', 'dies', '-m', '6m', '--memory-swap', '6m', 'busybox', 'sh', '-c', 'while :; do sh -c "x=0123456789abcdef; while :; do x=\\$x\\$x; done"; done 2>/dev/null');
+  await until('memory is used up', () => d.ok('events', '--since', began, '--until', (Date.now() / 1000).toFixed(3), '--filter', 'event=oom', '--filter', 'container=dies') !== '');
+  d.ok('create', '--name', 'busy', 'busybox');
+  for (let i = 0; i < 2000; i += 20) await Promise.all(Array.from({ length: 20 }, (_, n) => d.ask('POST', `/containers/busy/resize?h=${i + n + 1}&w=1`)));
+  assert.equal(d.ok('run', '--rm', 'busybox', 'echo', 'fine'), 'fine');
+  await until('all were heard', () => actions.split('\n').filter((action) => action === 'resize').length === 2000);
+  heard.kill();
+  const told = d.ok('events', '--since', began, '--until', (Date.now() / 1000).toFixed(3), '--filter', 'container=busy', '--filter', 'event=resize', '--format', '{{index .Actor.Attributes "height"}} {{.TimeNano}}').split('\n');
+  assert.deepEqual(told.map((line) => Number(line.split(' ')[0])).toSorted((a, b) => a - b), Array.from({ length: 2000 }, (_, i) => i + 1));
+  const times = told.map((line) => BigInt(line.split(' ')[1]!));
+  assert.ok(times.every((time, i) => i === 0 || time > times[i - 1]!), 'in order');
+  d.ok('rm', '-f', 'busy', 'dies');
 });

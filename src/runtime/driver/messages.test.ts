@@ -57,6 +57,7 @@ test('failures in Docker\'s words, with their exit codes', () => {
     [exec('/x'), 13, 'exec: "/x": permission denied: unknown', 126],
     [exec('/x'), 21, 'exec: "/x": is a directory: unknown', 126],
     [exec('/x'), 8, 'exec /x: exec format error: unknown', 126],
+    [{ name: 'keyring', args: { name: 'x' } }, 122, 'error during container init: unable to join session keyring: unable to create session key: disk quota exceeded: unknown: the kernel gives this user no more keys (/proc/key-users): stop what holds them, or raise kernel.keys.maxkeys (root: root_maxkeys) and maxbytes', 125],
     [{ name: 'chdir', args: { path: '/w', create: 0 } }, 20, 'chdir to cwd ("/w") set in config.json failed: not a directory: unknown', 127],
     [{ name: 'attach', args: {}, pointer: '/mounts/0' }, 20, 'error during container init: error mounting "/src" to rootfs at "/dst": attach: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type', 127],
     [{ name: 'rlimit', args: { resource: 7 } }, 1, 'error setting rlimits for ready process: error setting rlimit type 7: operation not permitted: unknown', 125],

@@ -11,6 +11,8 @@ const FAILED = 125;
 
 const MOUNT_TYPE_HINT = 'Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type';
 
+const KEYS_HINT = 'the kernel gives this user no more keys (/proc/key-users): stop what holds them, or raise kernel.keys.maxkeys (root: root_maxkeys) and maxbytes';
+
 export interface StartFailure {
   readonly op: number;
   readonly errno: number;
@@ -95,6 +97,8 @@ function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciS
       return { text: 'its cgroup cannot be entered from the caller\'s own: no group above both is the caller\'s (call it from a group that is his: systemd-run --user --scope)', kind: 'invalid', exitCode: FAILED, pointer: '/linux/cgroupsPath' };
     case 'rlimit':
       return { text: `error setting rlimits for ready process: error setting rlimit type ${(op as PlanOp<'rlimit'>).args.resource}: ${reason}`, kind: 'internal', exitCode: FAILED };
+    case 'keyring':
+      return { text: `error during container init: unable to join session keyring: unable to create session key: ${reason}`, kind: 'internal', exitCode: FAILED, ...(errno === ERRNO['EDQUOT'] && { tail: KEYS_HINT }) };
     case 'hook':
       return { text: `error running ${op.why}: ${hookResult(failure)}`, kind: 'internal', exitCode: FAILED };
     case 'netlink':
