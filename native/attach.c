@@ -41,7 +41,7 @@ void client_add(struct shim *shim, int peer, u32 seq, int fd, u32 flags, const u
   client->keys_size = (u8)keys_size;
   memcpy(client->keys, keys, keys_size);
   stdio_begin(shim);
-  tell_attach(shim, client, MSG_ATTACHED, 0);
+  if (!(flags & ATTACH_UNANSWERED)) tell_attach(shim, client, MSG_ATTACHED, 0);
 }
 
 /* Feeds one byte to the search for the detach keys; bytes that turn out not to belong to them go to out. 1: found. */

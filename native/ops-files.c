@@ -48,6 +48,15 @@ int op_write_pid(struct task *task, const struct op *op) {
   return write_path(arg_str(op, 0), 0, text, n);
 }
 
+int op_write_slot(struct task *task, const struct op *op) {
+  size_t n;
+  const void *data = arg_bytes(op, 1, &n);
+  AUTO_FD fd = arg_slot(task, op, 0, -1);
+  if (fd < 0) return -EBADF;
+  task->slots[arg_int(op, 0)] = -1;
+  return write_once(fd, data, n);
+}
+
 /* One pass over a cgroup.procs: how many processes it named, or -errno. */
 static int kill_listed(const char *path) {
   char text[512];

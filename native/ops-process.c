@@ -30,16 +30,28 @@ int op_wait_parent(struct task *task, const struct op *op) {
   return 0;
 }
 
-int op_reclone(struct task *task, const struct op *op) {
+static int reclone(struct task *task, u64 flags, int cgroup) {
   int pidfd = -1;
   i32 old = host_pid(task);
   task->board->child_pid = 0;
-  i32 pid = clone_process(CLONE_PARENT | arg_int(op, 0), -1, 0, &pidfd);
+  i32 pid = clone_process(CLONE_PARENT | flags, cgroup, 0, &pidfd);
   if (pid < 0) task->board->child_pid = old;
   if (pid <= 0) return pid;
   __atomic_store_n(&task->board->child_pid, pid, __ATOMIC_RELEASE);
   sync_send(task, SYNC_RECLONE, (u32)pid, pidfd);
   quit(0);
+}
+
+int op_reclone(struct task *task, const struct op *op) { return reclone(task, arg_int(op, 0), -1); }
+
+int op_reclone_into(struct task *task, const struct op *op) {
+  u64 slot = arg_int(op, 1);
+  if (slot == UINT64_MAX) return reclone(task, arg_int(op, 0), -1);
+  if (task->slots[slot] < 0) return -EBADF;
+  int error = reclone(task, arg_int(op, 0), task->slots[slot]);
+  /* Whoever may trace processes in there is not to find the host's groups behind it. */
+  close_quietly(&task->slots[slot]);
+  return error;
 }
 
 int op_setsid(struct task *task, const struct op *op) {

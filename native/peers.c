@@ -108,6 +108,7 @@ static void peer_close(struct shim *shim, int i) {
 
 static void start(struct shim *shim) {
   shim->start_asked = 1;
+  shim->ahead = 0;
   if (!shim->awaiting) return;
   shim->awaiting = 0;
   sync_send(&shim->task, SYNC_GO, 0, -1);
@@ -162,6 +163,7 @@ static void peer_serve(struct shim *shim, int i) {
     if (n == -EPROTO) continue;
     if (n <= 0) {
       peer_close(shim, i);
+      if (i == 0 && shim->ahead) withdraw(shim);
       return;
     }
     if (n >= 8) serve(shim, i, message, (size_t)n, fds, nfds);

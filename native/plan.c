@@ -58,7 +58,7 @@ static int in_its_place(const struct op *op) {
     case OP_stdio: case OP_log: case OP_exit_file: case OP_listen: case OP_oom_watch: case OP_shim: case OP_pid_file:
     case OP_clone:
       return op->section == SECTION_PREPARE;
-    case OP_reclone: case OP_init: case OP_await: case OP_exec: case OP_pty: case OP_tty: case OP_master: case OP_inherit:
+    case OP_reclone: case OP_reclone_into: case OP_init: case OP_await: case OP_exec: case OP_pty: case OP_tty: case OP_master: case OP_inherit:
     case OP_pivot: case OP_move_root: case OP_chroot: case OP_wait_parent:
       return op->section == SECTION_CHILD;
     default:

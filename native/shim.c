@@ -18,14 +18,22 @@ static _Noreturn void leave(struct shim *shim) {
   quit(0);
 }
 
-static _Noreturn void fail(struct shim *shim, u32 section, u32 index, int error, u32 extra) {
-  struct task *task = &shim->task;
-  struct { u32 section, index; i32 error; u32 extra; } failure = {section, index, error, extra};
+static void undo(struct task *task) {
   if (task->child > 0) {
     if (task->slots[SLOT_CHILD_PIDFD] >= 0) sys(pidfd_send_signal, task->slots[SLOT_CHILD_PIDFD], SIGKILL, 0, 0);
     sys(wait4, task->child, 0, 0, 0);
   }
   if (task->board) run_cleanup(task, plan_first(&task->plan), NULL, task->plan.count);
+}
+
+_Noreturn void withdraw(struct shim *shim) {
+  undo(&shim->task);
+  leave(shim);
+}
+
+static _Noreturn void fail(struct shim *shim, u32 section, u32 index, int error, u32 extra) {
+  struct { u32 section, index; i32 error; u32 extra; } failure = {section, index, error, extra};
+  undo(&shim->task);
   tell_trace(shim);
   tell_all(shim, MSG_FAILED, &failure, sizeof failure);
   leave(shim);
@@ -123,6 +131,12 @@ static void sync_message(struct shim *shim, const struct sync_message *message, 
   struct task *task = &shim->task;
   switch (message->kind) {
     case SYNC_AWAIT:
+      if (message->value == AWAIT_AHEAD) {
+        if (shim->start_asked) sync_send(task, SYNC_GO, 0, -1);
+        else if (shim->peers[0].fd < 0) withdraw(shim);
+        else shim->awaiting = shim->ahead = 1;
+        break;
+      }
       shim->created = 1;
       shim->created_ns = now_ns(CLOCK_REALTIME);
       write_pid_file(task);
@@ -211,6 +225,8 @@ static void wait(struct shim *shim) {
   shim->polls_count = 0;
   peers_poll(shim);
   shim->poll_sync = shim->task.sync >= 0 ? poll_add(shim, shim->task.sync, POLLIN) : 0;
+  /* A container that has ended is not kept by what waits in its namespaces. */
+  shim->poll_target = shim->ahead ? poll_add(shim, shim->task.slots[SLOT_TARGET_PIDFD], POLLIN) : 0;
   /* Not before the start is over: the one between us and an exec's process ends on the way, and would keep us awake. */
   shim->poll_signals = shim->ended || shim->task.sync >= 0 ? 0 : poll_add(shim, shim->signals, POLLIN);
   oom_poll(shim);
@@ -230,6 +246,7 @@ static _Noreturn void loop(struct shim *shim) {
     wait(shim);
     /* In this order: an ATTACH that was sent before START is served before the first byte is read. */
     peers_serve(shim);
+    if (shim->ahead && polled(shim, shim->poll_target)) withdraw(shim);
     if (polled(shim, shim->poll_sync)) sync_serve(shim);
     oom_serve(shim);
     if (polled(shim, shim->poll_signals)) {

@@ -11,7 +11,7 @@ enum message_type {
 /* The section of a FAILED that no operation caused: the plan was refused (index: where, extra: enum plan_reason). */
 #define NO_SECTION UINT32_MAX
 
-enum attach_flags { ATTACH_STDIN = 1, ATTACH_STDOUT = 2, ATTACH_STDERR = 4, ATTACH_FRAMED = 8, ATTACH_CLOSE_STDIN = 16 };
+enum attach_flags { ATTACH_STDIN = 1, ATTACH_STDOUT = 2, ATTACH_STDERR = 4, ATTACH_FRAMED = 8, ATTACH_CLOSE_STDIN = 16, ATTACH_UNANSWERED = 32 };
 enum attach_end { END_CLIENT, END_DETACHED, END_ERROR, END_EXITED };
 
 #define MAX_PEERS 9 /* the first is the connection that came with the plan */
@@ -58,7 +58,7 @@ struct shim {
   struct peer peers[MAX_PEERS];
   u32 seq; /* of the SPAWN */
   int signals;
-  poll_index poll_listen, poll_sync, poll_signals, poll_oom, poll_input;
+  poll_index poll_listen, poll_sync, poll_target, poll_signals, poll_oom, poll_input;
 
   struct stream streams[3]; /* 0 is not used */
   int input; /* the container's stdin: a pipe, the pty's master, or -1 */
@@ -68,7 +68,7 @@ struct shim {
   u8 buffers_used, close_input; /* once what is buffered was written */
   struct winsize size; /* asked for before the pty was there */
 
-  u8 created, start_asked, awaiting, started, ended, cleaned;
+  u8 created, start_asked, awaiting, ahead, started, ended, cleaned; /* ahead: made before anybody asked for its start */
   u64 created_ns, started_ns, ended_ns, deadline, linger; /* linger: 0, or when clients without output are let go */
   i32 status;
   u32 ooms;
@@ -80,7 +80,7 @@ struct shim {
   u32 cleanup_count;
 
   u32 clients_count, polls_count;
-  struct pollfd polls[MAX_PEERS + MAX_CLIENTS + 8];
+  struct pollfd polls[MAX_PEERS + MAX_CLIENTS + 9];
   struct client clients[MAX_CLIENTS]; /* last: untouched until somebody attaches */
 };
 
@@ -95,6 +95,8 @@ void spawn_shim(const int *fds, size_t count, int target_pidfd, u32 seq);
 void peers_poll(struct shim *shim);
 void peers_serve(struct shim *shim);
 void peers_drain(struct shim *shim);
+/* shim.c. Nobody wants any more what was made ahead. */
+_Noreturn void withdraw(struct shim *shim);
 /* What happened, to the first connection and to every subscriber. */
 void tell_all(struct shim *shim, u32 type, const void *payload, size_t n);
 void tell_created(struct shim *shim, int peer);

@@ -25,11 +25,12 @@ struct board {
 /* What child and shim say to one another (SEQPACKET, with a descriptor where noted). */
 enum sync_kind {
   SYNC_GO = 1,      /* shim -> child: the parent section is done, or START came */
-  SYNC_AWAIT,       /* child -> shim: say CREATED; value 1: do not send GO */
+  SYNC_AWAIT,       /* child -> shim: say CREATED; value: the kind, 1: do not send GO, AWAIT_AHEAD: say nothing */
   SYNC_MASTER,      /* child -> shim: the pty's master (descriptor) */
   SYNC_DROP_MASTER, /* child -> shim: forget it */
   SYNC_RECLONE,     /* child -> shim: value is the pid that replaces it (pidfd) */
 };
+#define AWAIT_AHEAD 3
 struct sync_message {
   u32 kind, value;
 };

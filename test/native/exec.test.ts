@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS } from '#sys/numbers.ts';
 import type { PlanOp } from '#runtime/plan/plan.ts';
@@ -118,6 +118,76 @@ test('while an exec is made ready its shim sleeps', async () => {
   assert.equal(exit(await second.expect(MSG.EXITED)).code, 0);
   shim.send(MSG.SIGNAL, [SIGKILL]);
   await shim.expect(MSG.EXITED);
+});
+
+/** The exec's shim, below the container's: what waits is its only child. */
+async function waiting(containerPid: number): Promise<number> {
+  const parentOf = (pid: number | string): string => /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+  const children = (pid: string): string[] => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter((each) => each !== '');
+  for (let i = 0; ; i++) {
+    const [subShim] = children(parentOf(containerPid)).filter((each) => each !== String(containerPid));
+    const [child] = subShim === undefined ? [] : children(subShim);
+    if (child !== undefined && readlinkSync(`/proc/${child}/ns/mnt`) === readlinkSync(`/proc/${containerPid}/ns/mnt`)) return Number(child);
+    assert.ok(i < 200, 'nothing waits');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+async function gone(pid: number): Promise<void> {
+  for (let i = 0; existsSync(`/proc/${pid}`); i++) {
+    assert.ok(i < 200, `${pid} is still there`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+test('what was made ahead waits outside of the pid namespace, says nothing, and goes on at START', async () => {
+  using scratch = new Scratch();
+  using spawner = new Spawner();
+  const { shim, pid } = await sleeping(scratch, spawner);
+  writeFileSync(scratch.path('joined'), '');
+  const ahead = (script: string): PlanOp[] => [
+    prepare('stdio', { mode: 1, stdin: 0 }), prepare('log', { path: scratch.path('exec-log'), maxSize: 0, maxFiles: 1 }),
+    prepare('open', { slot: 37, at: -1, path: scratch.path('joined'), flags: 1, mode: 0, resolve: 0 }), clone(),
+    child('setns', { slot: 62, nstype: join }), child('await', { kind: 3, path: '', slot: -1 }),
+    child('write_slot', { slot: 37, data: '0' }), child('reclone_into', { flags: 0, cgroup: -1 }), exec(['/bin/sh', '-c', script]),
+  ];
+  const second = await spawnThrough(scratch.path('sock'), ahead('cat /proc/1/comm; ls /proc/self/fd | wc -l; exit 6'));
+  const waits = await waiting(pid);
+  assert.match(readFileSync(`/proc/${waits}/status`, 'utf8'), /^NSpid:\t\d+$/m);
+  assert.equal(scratch.read('joined').toString(), '');
+  second.send(MSG.START);
+  const started = await second.expect(MSG.STARTED);
+  assert.equal(second.seen(MSG.CREATED), false);
+  assert.match(readFileSync(`/proc/${pidOf(started)}/status`, 'utf8'), /^NSpid:\t\d+\t\d+$/m);
+  assert.equal(exit(await second.expect(MSG.EXITED)).code, 6);
+  await second.closed();
+  assert.equal(scratch.read('joined').toString(), '0');
+  assert.equal(logText(scratch.read('exec-log')), 'sleep\n4\n');
+
+  // START that comes before it waits is as good.
+  const early = await spawnThrough(scratch.path('sock'), ahead('exit 3'), { before: async (connection) => void connection.send(MSG.START) });
+  assert.equal(exit(await early.expect(MSG.EXITED)).code, 3);
+  await early.closed();
+
+  // Nobody is there any more who could ask for it.
+  const third = await spawnThrough(scratch.path('sock'), ahead('exit 0'));
+  const left = await waiting(pid);
+  third.close();
+  await gone(left);
+
+  const fourth = await spawnThrough(scratch.path('sock'), ahead('exit 0'));
+  process.kill(await waiting(pid), 'SIGKILL');
+  assert.deepEqual(failure(await fourth.expect(MSG.FAILED)), { section: 2, index: 5, errno: 10, extra: SIGKILL });
+  await fourth.closed();
+
+  // It would hold the namespaces of a container that has ended.
+  const fifth = await spawnThrough(scratch.path('sock'), ahead('exit 0'));
+  const last = await waiting(pid);
+  shim.send(MSG.SIGNAL, [SIGKILL]);
+  await shim.expect(MSG.EXITED);
+  await fifth.closed();
+  await gone(last);
+  assert.equal(fifth.seen(MSG.STARTED), false);
 });
 
 test('an exec outlives the daemon too', async () => {

@@ -6,7 +6,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
 import { openDatabase } from '#core/db/database.ts';
 import type { ImageRecord, SnapshotMount, Store } from '#core/store.ts';
-import type { AttachRequest, ExecRequest, ExitStatus, PreparedTask, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
+import type { AttachRequest, ExecRequest, ExitStatus, PreparedExec, PreparedTask, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
 import type { Trees } from '#core/tree-port.ts';
 import type { DnsService } from '#net/dns/port.ts';
 import type { EndpointRecord, NetworkRecord, NetworkService } from '#net/port.ts';
@@ -71,11 +71,11 @@ export class FakeTask implements Task {
     return { ended: this.exited.then(() => 'exited' as const) };
   }
 
-  exec(request: ExecRequest): PreparedTask & { start(): Promise<Task> } {
+  exec(request: ExecRequest): PreparedExec {
     const task = new FakeTask(request.execId, this.pid + 1000 + this.execs.length);
     this.execs.push({ request, task });
     return {
-      attach: (attach) => task.attach(attach), resize: () => undefined, abandon: () => undefined, caughtUp: () => task.caughtUp(),
+      attach: (attach) => task.attach(attach), resize: () => undefined, abandon: () => undefined, caughtUp: () => task.caughtUp(), makeAhead: async () => undefined, ahead: false,
       start: async () => {
         if (this.execFailure !== undefined) throw this.execFailure;
         return task;

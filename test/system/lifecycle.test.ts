@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NARU } from '../support/daemon.ts';
-import { sleep, suite, type Call } from '../support/two-clients.ts';
+import { sleep, suite, type Call, until } from '../support/two-clients.ts';
 
 /** What people do with containers after `run`. */
 const { d, scratch, both } = suite();
@@ -201,6 +201,70 @@ describe('exec', () => {
     await new Promise((resolve) => client.once('exit', resolve));
     await sleep(100);
     assert.equal(call('top', 'cc').out.trim().split('\n').length, 2);
+  });
+});
+
+/** Processes of the host's pid namespace that are in the container's mounts: execs that were made ahead. */
+function waitingIn(name: string): number[] {
+  const own = readlinkSync(`/proc/${d.ok('inspect', '-f', '{{.State.Pid}}', name)}/ns/mnt`);
+  return readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).map(Number).filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/ns/mnt`) === own && /^NSpid:\t\d+$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    } catch {
+      return false; // it has ended
+    }
+  });
+}
+
+describe('an exec that was made ahead of its start', () => {
+  const create = (Cmd: string[], more: object = {}): string =>
+    (d.api('POST', '/containers/cc/exec', { Cmd, AttachStdout: true, AttachStderr: true, ...more }).json as { Id: string }).Id;
+  const start = (id: string) => d.api('POST', `/exec/${id}/start`, { Detach: false, Tty: false });
+  const waiting = async (): Promise<number> => {
+    await until('it is made', () => waitingIn('cc').length === 1);
+    return waitingIn('cc')[0]!;
+  };
+  test('nobody sees it, and whatever happens to it or the container, the exec is as it was asked for', async () => {
+    d.ok('run', '-d', '--name', 'cc', 'busybox', 'sleep', '100');
+    const groupsOf = (pid: number | string): string[] => readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n').filter((line) => line.endsWith(d.ok('inspect', '-f', '{{.Id}}', 'cc')));
+    const groups = groupsOf(d.ok('inspect', '-f', '{{.State.Pid}}', 'cc'));
+    assert.ok(groups.length > 0);
+    const unseen = create(['sh', '-c', 'cat /proc/self/status; exit 4']);
+    const pid = await waiting();
+    assert.deepEqual(groupsOf(pid), []);
+    assert.equal(d.ok('top', 'cc').split('\n').length, 2);
+    assert.doesNotMatch(d.ok('exec', 'cc', 'ps'), /naru/); // another one meanwhile is made when it is started
+    assert.deepEqual(waitingIn('cc'), [pid]);
+    d.ok('pause', 'cc');
+    assert.equal(start(unseen).status, 409);
+    d.ok('unpause', 'cc');
+    assert.match(start(unseen).text, /^CapEff:\s+00000000a80425fb$[^]*^CapBnd:\s+00000000a80425fb$[^]*^Seccomp:\s+2$/m);
+    assert.equal((d.api('GET', `/exec/${unseen}/json`).json as { ExitCode: number }).ExitCode, 4);
+    assert.deepEqual(waitingIn('cc'), []);
+
+    const killed = create(['echo', 'all the same']);
+    process.kill(await waiting(), 'SIGKILL');
+    assert.match(start(killed).text, /all the same\n/);
+
+    const other = create(['sh', '-c', 'id -u; cat /proc/self/cgroup'], { User: 'alice' });
+    await waiting();
+    d.ok('exec', 'cc', 'sed', '-i', 's/^alice:x:1000/alice:x:1234/', '/etc/passwd');
+    assert.match(start(other).text, /1234\n/);
+  });
+  test('it ends with its time, with the container, and with the daemon', async () => {
+    for (const name of ['cc', 'dd']) d.ok('run', '-d', '--name', name, 'busybox', 'sleep', '100');
+    d.api('POST', '/containers/dd/exec', { Cmd: ['true'], AttachStdout: true });
+    create(['true']);
+    const first = await waiting();
+    assert.equal(waitingIn('dd').length, 1);
+    d.ok('restart', '-t', '0', 'cc');
+    await until('it ends with the container', () => !existsSync(`/proc/${first}`));
+    await until('its time is over', () => waitingIn('dd').length === 0);
+    create(['true']);
+    const pid = await waiting();
+    await d.restart('SIGKILL');
+    await until('it ends', () => !existsSync(`/proc/${pid}`));
+    assert.equal(d.ok('exec', 'cc', 'echo', 'on'), 'on');
   });
 });
 

@@ -118,7 +118,16 @@ export interface Task extends Attachable {
   signal(signal: number): boolean;
   closeStdin(): void;
   /** Another process inside: the same containment, its own stdio. */
-  exec(request: ExecRequest): PreparedTask & { start(): Promise<Task> };
+  exec(request: ExecRequest): PreparedExec;
+}
+
+export interface PreparedExec extends PreparedTask {
+  start(): Promise<Task>;
+  /** Do all of `start` that nobody can see, neither in the container nor in its counters. It fails silently, waits for `start` or
+   *  `abandon`, and ends with the container. */
+  makeAhead(): Promise<void>;
+  /** It was made ahead and waits. */
+  readonly ahead: boolean;
 }
 
 export interface ExecRequest {

@@ -7,7 +7,7 @@ import type { Container } from '../containers/container.ts';
 import { notRunning } from '../containers/life/not-running.ts';
 import { validateConfig } from '../containers/create/validate-config.ts';
 import { execEvent } from './exec-event.ts';
-import type { Exec } from './exec-set.ts';
+import type { Exec } from './exec.ts';
 
 /** Throws conflict when the container does not run or is paused, invalid for an exec that cannot be. */
 export function createExec(engine: EngineContext, container: Container, config: ExecConfig): Exec {
@@ -20,9 +20,12 @@ export function createExec(engine: EngineContext, container: Container, config: 
     id: randomBytes(32).toString('hex'), containerId: container.id, config, state: 'created', exitCode: null, pid: 0, task: undefined, terminal: undefined,
   };
   engine.execs.add(exec);
-  execEvent(engine, container, exec, `exec_create: ${config.Cmd!.join(' ')}`);
   return exec;
 }
+
+/** Tells everybody else. */
+export const execCreated = (engine: EngineContext, container: Container, exec: Exec): void =>
+  execEvent(engine, container, exec, `exec_create: ${exec.config.Cmd!.join(' ')}`);
 
 /** Throws conflict, in Docker's words. */
 export function checkCanExec(container: Container): void {

@@ -1,18 +1,6 @@
-import type { ExecConfig } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
-import type { PreparedTask, Task } from '#core/tasks/port.ts';
-
-/** One `docker exec`. */
-export interface Exec {
-  readonly id: string;
-  readonly containerId: string;
-  readonly config: ExecConfig;
-  state: 'created' | 'starting' | 'running' | 'exited';
-  exitCode: number | null;
-  pid: number;
-  task: (PreparedTask | Task) | undefined;
-  terminal: { rows: number; columns: number } | undefined;
-}
+import type { Exec } from './exec.ts';
+import { MadeAhead } from './made-ahead.ts';
 
 /** A finished exec can be inspected for so long, in milliseconds. */
 export const KEEP_FINISHED_MS = 5 * 60_000;
@@ -23,6 +11,7 @@ export const EXEC_LIMIT = 4096;
 
 /** All execs by id. They live in memory only: an exec ends with its container, and what a client could ask ends with the daemon. */
 export class ExecSet {
+  readonly ahead = new MadeAhead();
   readonly #byId = new Map<string, { exec: Exec; expires: number }>();
   readonly #byContainer = new Map<string, Set<Exec>>();
   #nextSweep = 0;
@@ -64,10 +53,12 @@ export class ExecSet {
 
   /** Its processes died with it: those that nobody told us of yet count as killed; those never started can start no more. */
   containerExited(containerId: string): void {
+    this.ahead.drop(containerId);
     for (const exec of this.#byContainer.get(containerId) ?? []) if (exec.state === 'created') this.#drop(exec);
   }
 
   forgetContainer(containerId: string): void {
+    this.ahead.drop(containerId);
     for (const exec of this.#byContainer.get(containerId) ?? []) this.#byId.delete(exec.id);
     this.#byContainer.delete(containerId);
   }

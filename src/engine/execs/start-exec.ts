@@ -12,7 +12,7 @@ import { execProcess } from '../containers/to-spec/exec-process.ts';
 import { currentRequest } from '../containers/to-spec/build-task-request.ts';
 import { checkCanExec } from './create-exec.ts';
 import { execEvent } from './exec-event.ts';
-import type { Exec } from './exec-set.ts';
+import type { Exec } from './exec.ts';
 
 /** Checks; `start` then attaches the client and starts the process. Throws conflict when it was started before. */
 export function prepareExec(engine: EngineContext, exec: Exec, options: ExecStart): { tty: boolean; start(client: ClientDescriptor | undefined): Promise<void> } {
@@ -49,7 +49,8 @@ export async function startExec(engine: EngineContext, container: Container, { e
   try {
     const { spec } = await currentRequest(engine, container);
     const process = execProcess(engine, container, { config, spec });
-    const prepared = span('runtime', 'prepare exec', () => task.exec({ execId: exec.id, process, spec, io: execIo(exec, client !== undefined, size) }));
+    const io = execIo(exec, client !== undefined, size);
+    const prepared = engine.execs.ahead.take(exec, { spec, process, io }) ?? span('runtime', 'prepare exec', () => task.exec({ execId: exec.id, process, spec, io }));
     exec.task = prepared;
     if (client !== undefined) await attachClient(engine, { container, exec, client, framed }, prepared);
     const running = await span('runtime', 'start exec', () => prepared.start());
@@ -71,7 +72,8 @@ export async function startExec(engine: EngineContext, container: Container, { e
   }
 }
 
-function execIo({ config, terminal }: Exec, attached: boolean, size: [number, number] | undefined): TaskIo {
+/** `attached`: a client is there. */
+export function execIo({ config, terminal }: Exec, attached: boolean, size: [number, number] | undefined): TaskIo {
   const mode = config.Tty === true ? 'pty' : attached ? 'pipes' : 'null';
   const stdin = config.AttachStdin === true && attached ? 'once' : 'none';
   const rows = terminal?.rows ?? size?.[0] ?? 0;

@@ -20,6 +20,8 @@ export interface ProcessStep {
   readonly host: CompileHost;
   /** A reaper of ours as PID 1. */
   readonly init: false | readonly string[];
+  /** The capabilities that no program can regain have gone already (addBound). */
+  readonly bounded?: boolean;
   /** setgroups(2) is denied in the user namespace. */
   readonly groupsDenied?: boolean;
   /** For a seccomp agent. */
@@ -48,6 +50,15 @@ export function addKeyring(plan: PlanBuilder, name: string): void {
   plan.add('child', 'keyring', { name }, { why: 'a session keyring of its own', tolerate: [ENOSYS] });
 }
 
+/** The capabilities that neither the process nor a program of its can regain. Takes nothing from what goes on with the plan. */
+export function addBound(plan: PlanBuilder, { capabilities }: OciProcess): void {
+  if (capabilities === undefined) return;
+  plan.add('child', 'cap_bound', { keep: named(capabilities.bounding) }, { why: 'capabilities that no program can regain', pointer: '/process/capabilities/bounding' });
+}
+
+/** Names that this kernel does not know are no reason to fail (runtime-spec, "Linux Process"): spec-warnings.ts tells of them. */
+const named = (names: string[] | undefined): bigint => capabilityMask((names ?? []).filter(isCapability));
+
 /** The last steps, each of which takes rights away; ends with exec. */
 export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
   const { process, spec, host } = step;
@@ -58,14 +69,12 @@ export function addIdentity(plan: PlanBuilder, step: ProcessStep): void {
   if (strict) plan.add('child', 'prctl', { option: PR_SET_NO_NEW_PRIVS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'no new privileges', pointer: '/process/noNewPrivileges' });
   // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before that goes; with it, last of all.
   if (!strict) addSeccomp(plan, step);
-  // Names that this kernel does not know are no reason to fail (runtime-spec, "Linux Process"): spec-warnings.ts tells of them.
   const caps = process.capabilities;
   // Asking for what naru itself has not would fail; in a user namespace of its own the child has everything.
   const available = spec.linux?.namespaces?.some((n) => n.type === 'user') === true ? ~0n : host.capabilities;
-  const named = (names: string[] | undefined): bigint => capabilityMask((names ?? []).filter(isCapability));
   const mask = (names: string[] | undefined): bigint => named(names) & available;
+  if (step.bounded !== true) addBound(plan, process);
   if (caps !== undefined) {
-    plan.add('child', 'cap_bound', { keep: named(caps.bounding) }, { why: 'capabilities that no program can regain', pointer: '/process/capabilities/bounding' });
     if (uid !== 0) plan.add('child', 'prctl', { option: PR_SET_KEEPCAPS, a2: 1, a3: 0, a4: 0, a5: 0 }, { why: 'keep capabilities over the change of user', pointer: '/process/user' });
   }
   // One who mapped only himself may not change groups: he keeps those that he has.

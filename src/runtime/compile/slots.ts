@@ -46,5 +46,7 @@ export const SLOT = {
 export const SAVED_NAMESPACE_SLOTS = { network: 32, ipc: 33, uts: 34, pid: 35, time: 36 } as const;
 /** Sockets that the network's steps make and hand on. */
 export const SOCKET_SLOTS = { first: 60, last: 61 } as const;
+/** Of an exec that is made ahead: the files by which it joins the container's groups, first and last slot. */
+export const JOIN_SLOTS = { first: 37, last: 58 } as const;
 /** Mounts whose sources must be opened by the shim (user namespaces, idmapped mounts): first and last slot. */
 export const PREPARED_MOUNT_SLOTS = { first: 37, last: 58 } as const;

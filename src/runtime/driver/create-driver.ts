@@ -1,6 +1,6 @@
 import { closeSync, openSync, rmSync } from 'node:fs';
 import type { ExecRequest, ExitStatus, HostFacts, PreparedTask, RecoverRequest, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
-import { execCompiler } from '#runtime/compile/exec-compiler.ts';
+import { type ExecCompiler, execCompiler } from '#runtime/compile/exec-compiler.ts';
 import type { CompileHost } from '#runtime/compile/compile-host.ts';
 import { cgroupPathOf, compileTask } from '#runtime/compile/compile-task.ts';
 import { hookState } from '#runtime/compile/compile-hooks.ts';
@@ -43,11 +43,11 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
   const cgroups = cgroupAccess(facts.cgroups);
 
   const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], compile: Launch['compile']): Launch => {
-    const compileExec = execCompiler({ containerId: request.id }, facts);
+    const execs = execCompiler({ containerId: request.id }, facts);
     return {
       id: request.id, spec, verb: 'create', compile,
       spawn: (descriptors) => spawner.spawn(descriptors),
-      exec: (task, exec) => prepareExec(task, exec, compileExec),
+      exec: (task, exec) => prepareExec(task, exec, execs),
       lostExit: () => readExitRecord(request.exitFile),
     };
   };
@@ -57,10 +57,11 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
     return plan;
   }));
 
-  function prepareExec(container: RunningTask, request: ExecRequest, compileExec: ReturnType<typeof execCompiler>): RunningTask {
+  function prepareExec(container: RunningTask, request: ExecRequest, execs: ExecCompiler): RunningTask {
     return new RunningTask({
       id: request.execId, spec: request.spec, verb: 'exec',
-      compile: () => compileExec(request),
+      compile: () => execs.compile(request),
+      compileAhead: () => execs.compileAhead(request),
       spawn: (descriptors) => container.spawnInside(descriptors),
       exec: () => {
         throw new NaruError('unsupported', 'exec inside an exec: use the container');

@@ -2,7 +2,7 @@
 export const TO_SHIM = { spawn: 1, attach: 2, resize: 3, signal: 4, start: 5, closeStdin: 6, subscribe: 7 } as const;
 const FROM_SHIM = { started: 101, failed: 102, exited: 103, attachEnd: 104, oom: 105, trace: 106, created: 107, attached: 108 } as const;
 
-export const ATTACH_FLAGS = { stdin: 1, stdout: 2, stderr: 4, framed: 8, closeStdin: 16 } as const;
+export const ATTACH_FLAGS = { stdin: 1, stdout: 2, stderr: 4, framed: 8, closeStdin: 16, unanswered: 32 } as const;
 /** Docker's longest sensible detach sequence by far. */
 export const MAX_DETACH_KEYS = 64;
 

@@ -1,4 +1,4 @@
-import type { AttachEnd, AttachRequest, ExecRequest, ExitStatus, PreparedTask, Task } from '#core/tasks/port.ts';
+import type { AttachEnd, AttachRequest, ExecRequest, ExitStatus, PreparedExec, PreparedTask, Task } from '#core/tasks/port.ts';
 import { type OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
 import { closeQuietly, pidfdOpen, pidfdSignal, sealedMemfd, socketpair } from '#sys/descriptors.ts';
@@ -24,12 +24,14 @@ export interface Launch {
   readonly verb: StartVerb;
   /** Compiled only now: at `start`. */
   compile(): Plan;
+  /** For what can be made before it is started: undefined when this cannot. */
+  compileAhead?(): Plan | undefined;
   /** Ask for a shim: the spawner, or a container's shim. The descriptors (those for slots 0.. last) stay the caller's. */
   spawn(descriptors: readonly number[]): Promise<void>;
   /** For the plan's slots 0... */
   readonly descriptors?: readonly number[];
   /** The task that exec starts inside of `task`. */
-  exec(task: RunningTask, request: ExecRequest): PreparedTask & { start(): Promise<Task> };
+  exec(task: RunningTask, request: ExecRequest): PreparedExec;
   /** What is known of the end when the shim died without a word. */
   lostExit(): ExitStatus | undefined;
 }
@@ -65,7 +67,39 @@ export class RunningTask implements Task, PreparedTask {
 
   /** Execute the plan. Resolves when the program runs. */
   start(): Promise<Task> {
-    return this.#execute(this.#started.promise);
+    return this.#state === 'waiting' ? this.#goOn() : this.#execute(this.#started.promise);
+  }
+
+  /** Do all of `start` that nobody can see. Whatever goes wrong, `ahead` is false then, and `start` of another says what it is. */
+  async makeAhead(): Promise<void> {
+    if (this.#state !== 'prepared') return;
+    try {
+      const plan = this.#launch.compileAhead?.();
+      if (plan === undefined) return;
+      this.#plan = plan;
+      this.#move('ahead');
+      await this.#spawn(encodePlan(plan));
+    } catch {
+      this.abandon();
+    }
+  }
+
+  get ahead(): boolean {
+    // What it says before it is asked is that it could not, or had to go.
+    return this.#state === 'waiting' && !this.#conn.unheard();
+  }
+
+  async #goOn(): Promise<Task> {
+    this.#move('start');
+    try {
+      if (!this.#conn.send(TO_SHIM.start)) this.#lost();
+      await this.#withDeadline(this.#started.promise);
+      return this;
+    } catch (error) {
+      this.#move('failed');
+      this.#conn.close();
+      throw error;
+    }
   }
 
   /** Execute a plan that has an `await`, up to there (OCI create). */
@@ -89,16 +123,7 @@ export class RunningTask implements Task, PreparedTask {
       this.#plan = plan;
       const bytes = span('runtime', 'encode the plan', () => encodePlan(plan, { trace: this.#trace !== undefined }));
       this.#move('spawn');
-      const memory = sealedMemfd('naru-plan', bytes);
-      try {
-        await this.#launch.spawn([this.#peer, memory, ...(this.#launch.descriptors ?? [])]);
-      } finally {
-        closeQuietly(memory);
-        closeQuietly(this.#peer);
-        this.#peer = -1;
-      }
-      // The helper is at work meanwhile: what it says waits in the socket.
-      await this.#conn.listen();
+      await this.#spawn(bytes);
       await this.#withDeadline(until);
       return this;
     } catch (error) {
@@ -108,6 +133,19 @@ export class RunningTask implements Task, PreparedTask {
       this.#peer = -1;
       throw error;
     }
+  }
+
+  async #spawn(plan: Uint8Array): Promise<void> {
+    const memory = sealedMemfd('naru-plan', plan);
+    try {
+      await this.#launch.spawn([this.#peer, memory, ...(this.#launch.descriptors ?? [])]);
+    } finally {
+      closeQuietly(memory);
+      closeQuietly(this.#peer);
+      this.#peer = -1;
+    }
+    // The helper is at work meanwhile: what it says waits in the socket.
+    await this.#conn.listen();
   }
 
   /** Take up a task that runs already. Resolves with how it is. */
@@ -163,7 +201,7 @@ export class RunningTask implements Task, PreparedTask {
     this.#oomListeners.push(listener);
   }
 
-  exec(request: ExecRequest): PreparedTask & { start(): Promise<Task> } {
+  exec(request: ExecRequest): PreparedExec {
     return this.#launch.exec(this, request);
   }
 

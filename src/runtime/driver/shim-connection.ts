@@ -21,6 +21,7 @@ export class ShimConnection {
   #socket: FdSocket | undefined;
   #seq = 1;
   #closed = false;
+  #adopting = false;
   readonly #attaches = new Map<number, PendingAttach>();
   readonly #onMessage: (message: ShimMessage) => void;
   readonly #onClose: () => void;
@@ -35,6 +36,7 @@ export class ShimConnection {
 
   /** Begin to receive. */
   async listen(): Promise<void> {
+    this.#adopting = true;
     const socket = await adoptSocket(this.#fd, {
       data: (bytes) => this.#receive(bytes),
       end: () => this.close(),
@@ -59,7 +61,7 @@ export class ShimConnection {
    *  request lies in the socket and is served before the program's first byte). */
   async attach(request: AttachRequest, wait: boolean): Promise<{ readonly ended: Promise<AttachEnd> }> {
     const flags = (request.stdin ? ATTACH_FLAGS.stdin : 0) | (request.stdout ? ATTACH_FLAGS.stdout : 0) | (request.stderr ? ATTACH_FLAGS.stderr : 0)
-      | (request.framed ? ATTACH_FLAGS.framed : 0) | (request.closeStdin ? ATTACH_FLAGS.closeStdin : 0);
+      | (request.framed ? ATTACH_FLAGS.framed : 0) | (request.closeStdin ? ATTACH_FLAGS.closeStdin : 0) | (wait ? 0 : ATTACH_FLAGS.unanswered);
     const keys = request.detachKeys.subarray(0, MAX_DETACH_KEYS);
     const seq = this.#seq++;
     let sent = -32;
@@ -83,7 +85,7 @@ export class ShimConnection {
     if (this.#closed) return;
     if (this.#socket === undefined) {
       this.#closed = true;
-      closeQuietly(this.#fd);
+      if (!this.#adopting) closeQuietly(this.#fd);
       this.#settleAttaches('error');
     } else {
       this.#socket.close();

@@ -51,6 +51,8 @@ export const OPS = {
   write_pid: op(8, ['path', 'str']),
   /** Send SIGKILL to every pid in the file (a cgroup.procs), again until it is empty or timeoutMs has passed. */
   kill_procs: op(9, ['path', 'str'], ['timeoutMs', 'int']),
+  /** One write(2) of all bytes to the descriptor in slot, which is then closed here (and only here). */
+  write_slot: op(67, ['slot', 'slot'], ['data', 'bytes']),
   chown: op(10, ['path', 'str'], ['uid', 'int'], ['gid', 'int']),
   chmod: op(11, ['path', 'str'], ['mode', 'int']),
   mkfifo: op(12, ['path', 'str'], ['mode', 'int']),
@@ -86,6 +88,8 @@ export const OPS = {
   /** In the child: clone3(CLONE_PARENT | flags), the rest of the section runs in the new process and the old one exits;
    *  the shim takes the new one as its child (needed after setns into a pid namespace). */
   reclone: op(33, ['flags', 'int']),
+  /** The same, into the cgroup2 directory in slot `cgroup` (as `clone`; -1: none), which the new process closes at once. */
+  reclone_into: op(66, ['flags', 'int'], ['cgroup', 'slot']),
   /** In the child, once: waits for the end of the section parent. Without it the child waits at its very beginning. */
   wait_parent: op(65),
   setsid: op(34),
@@ -125,7 +129,8 @@ export const OPS = {
   label: op(55, ['path', 'str'], ['label', 'str']),
   /** Tell the shim CREATED, then wait for START (OCI create/start). kind 0: on the shim's socket. kind 1: block in
    *  open(path, O_WRONLY) of a fifo, as runc does. kind 2: for the first connection to the listening SEQPACKET socket in
-   *  `slot`; it is sent CREATED, then FAILED, or just closed when the program runs. */
+   *  `slot`; it is sent CREATED, then FAILED, or just closed when the program runs. kind 3, for what was made ahead: as 0, but nobody
+   *  is told, and when the connection that brought the plan, or the process of slot 62, ends before START, so does this. */
   await: op(56, ['kind', 'int'], ['path', 'str'], ['slot', 'slot']),
   /** Run a hook, the program at path: argv (its name first), env, stdin bytes (every "\u0000PID\u0000" is replaced by the child's decimal pid), timeoutMs (0: none). */
   hook: op(57, ['argv', 'list'], ['env', 'list'], ['stdin', 'bytes'], ['timeoutMs', 'int'], ['path', 'str']),

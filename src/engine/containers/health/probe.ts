@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { closeQuietly, pidfdOpen, pidfdSignal, socketpair } from '#sys/descriptors.ts';
 import { adoptSocket } from '#sys/fd-socket.ts';
 import type { EngineContext } from '../../engine-context.ts';
-import { createExec } from '../../execs/create-exec.ts';
+import { createExec, execCreated } from '../../execs/create-exec.ts';
 import { startExec } from '../../execs/start-exec.ts';
 import type { Container } from '../container.ts';
 import { cgroupPath } from '../container-paths.ts';
@@ -35,6 +35,7 @@ export async function probe(engine: EngineContext, container: Container, { comma
   });
   try {
     const exec = createExec(engine, container, { Cmd: command, AttachStdout: true, AttachStderr: true });
+    execCreated(engine, container, exec);
     const task = await startExec(engine, container, { exec, client: { fd: theirs }, framed: false });
     closeQuietly(theirs);
     const outcome = await settle(task.exited, timeoutMs, signal);
