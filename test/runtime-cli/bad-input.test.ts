@@ -80,6 +80,7 @@ const CASES: readonly (readonly [name: string, change: Change, pointer: string])
   ['less memory with swap than without', at('/linux/resources/memory', { limit: 200_000_000, swap: 100_000_000 }), '/linux/resources/memory/swap'],
   ['processors that are not there', at('/linux/resources/cpu', { cpus: '4000' }), '/linux/resources/cpu/cpus'],
   ['huge pages of a size that is not there', at('/linux/resources/hugepageLimits', [{ pageSize: '3MB', limit: 1 }]), '/linux/resources/hugepageLimits/0'],
+  ['an RDMA device that is not there', at('/linux/resources/rdma', { 'a/b': { hcaHandles: 1 } }), '/linux/resources/rdma/a~1b'],
   ['a v2 file that is no limit', at('/linux/resources/unified', { 'cgroup.procs': '1' }), '/linux/resources/unified/cgroup.procs'],
   ['an unknown propagation', at('/linux/rootfsPropagation', 'sideways'), '/linux/rootfsPropagation'],
   ['a masked path that is relative', at('/linux/maskedPaths', ['proc']), '/linux/maskedPaths/0'],

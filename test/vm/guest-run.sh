@@ -12,6 +12,7 @@ mount -t mqueue mqueue /dev/mqueue
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
+mount -t securityfs securityfs /sys/kernel/security
 for module in overlay veth bridge dummy tun loop nf_tables bfq; do modprobe $module; done
 ip link set lo up
 hostname guest

@@ -9,7 +9,7 @@ import { runGuest } from './run-guest.ts';
 const FILES: readonly (readonly [path: string, atLeast: number])[] = [
   ['test/system/first-use.test.ts', 5], ['test/system/limits.test.ts', 6], ['test/system/net-kernels.test.ts', 3], ['test/runtime/create.test.ts', 3], ['test/runtime/run.test.ts', 13],
   ['test/runtime/features.test.ts', 20], ['test/runtime-cli/lifecycle.test.ts', 5], ['test/runtime-cli/checkpoint-cycle.test.ts', 1],
-  ['test/runtime-cli/older-kernel.test.ts', 2], ['test/runtime-cli/systemd-user.test.ts', 2], ['test/conformance/runtime/runtime.test.ts', 5],
+  ['test/runtime-cli/older-kernel.test.ts', 2], ['test/runtime-cli/systemd-user.test.ts', 2], ['test/conformance/runtime/runtime.test.ts', 7],
   ['src/runtime/cgroups/on-this-machine.test.ts', 5], ['src/runtime/cgroups/assemble-device-program.test.ts', 2],
 ];
 const DEADLINE_SECONDS = 380;

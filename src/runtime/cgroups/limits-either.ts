@@ -1,3 +1,4 @@
+import { escapePointer } from '#runtime/compile/check-shape.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { OciResources } from '#spec/oci-runtime.ts';
 import { hierarchyOf, unifiedHierarchy } from './cgroup-path.ts';
@@ -29,7 +30,7 @@ function hugePages(host: CgroupHost, { hugepageLimits }: OciResources): LimitWri
 
 function rdma(host: CgroupHost, { rdma: limits }: OciResources): LimitWrite[] {
   return Object.entries(limits ?? {}).map(([device, { hcaHandles, hcaObjects }]) => {
-    const pointer = `/rdma/${device}`;
+    const pointer = `/rdma/${escapePointer(device)}`;
     const parts = [
       device,
       ...(hcaHandles === undefined ? [] : [`hca_handle=${orMax(hcaHandles)}`]),

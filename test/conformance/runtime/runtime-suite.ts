@@ -9,6 +9,7 @@ import { CAPABILITIES } from '#runtime/capabilities/capabilities.ts';
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
 import { mountsOf } from '../../support/host-mounts.ts';
 import { until } from '../../support/runtime-bundles.ts';
+import { APPARMOR, profilePolicy } from './apparmor-profile.ts';
 import { type Seen, type Stat, Subject } from './probe.ts';
 
 const EROFS = 30, EPERM = 1, ENOSYS = 38;
@@ -25,7 +26,7 @@ function mountAt(seen: Seen, path: string): { options: string[]; type: string; s
 }
 
 /** On emulated processors only what depends on the kernel and its cgroups. */
-const IN_GUEST = /^(namespaces|a user namespace|cgroup limits|devices that|hooks)/;
+const IN_GUEST = /^(namespaces|a user namespace|cgroup limits|devices that|hooks|AppArmor)/;
 function test(name: string, work: () => void | Promise<void>): void {
   if (process.env['NARU_TEST_SLOW'] === undefined || IN_GUEST.test(name)) register(name, work);
 }
@@ -311,6 +312,15 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
       subject.bundles.run(['delete', '--force', id]);
     });
 
+    test('cgroup limits of RDMA devices: one that is not there is the kernel\'s to refuse, where it has the controller', () => {
+      const { id, path } = subject.bundles.bundle('true', (s) => { s.linux!.resources!.rdma = { none0: { hcaHandles: 3, hcaObjects: 10 } }; });
+      const refused = subject.bundles.run(['run', '-b', path, id]);
+      assert.equal(refused.status, 1);
+      const has = detectCgroups().hierarchies.some((h) => h.controllers.includes('rdma'));
+      assert.match(refused.err, has ? /^runtime run failed: \/linux\/resources\/rdma\/none0: .*rdma\.max: no such device/ : /^runtime run failed: \/linux\/resources\/rdma.*: .*rdma/);
+      assert.deepEqual(subject.bundles.left(), []);
+    });
+
     // Where the kernel has groups of real-time processes (v1 alone); below a group without such time none can have any, so this one lies at the top.
     const realTime = detectCgroups().hierarchies.find((h) => !h.unified && h.controllers.includes('cpu') && existsSync(`${h.mountPoint}/cpu.rt_runtime_us`));
     if (realTime !== undefined) {
@@ -395,6 +405,29 @@ export function runtimeSuite(name: string, command?: readonly string[]): void {
         spawnSync('ip', ['link', 'del', device]);
       }
     });
+
+    // In the guest of test/vm; where the kernel has none, profiles are refused (bad-input).
+    if (existsSync(APPARMOR)) {
+      test('AppArmor: the program is in the profile that is asked for, exec in its own or another; one that is not loaded is named', () => {
+        const profiles = ['naru-test-one', 'naru-test-two'] as const;
+        for (const name of profiles) writeFileSync(`${APPARMOR}/.load`, profilePolicy(name));
+        try {
+          const { bundles } = subject;
+          const { id, path } = bundles.bundle('cat /proc/self/attr/current > /tmp/seen; exec sleep 60', (s) => { s.process!.apparmorProfile = profiles[0]; });
+          assert.equal(bundles.background('run', '-d', '-b', path, id), 0);
+          const inside = (...words: string[]): string => bundles.run(['exec', ...words, id, 'cat', '/proc/self/attr/current']).out;
+          assert.deepEqual([readFileSync(`/proc/${bundles.state(id).pid}/attr/current`, 'utf8'), inside(), inside('--apparmor', profiles[1])], [`${profiles[0]} (unconfined)\n`, `${profiles[0]} (unconfined)\n`, `${profiles[1]} (unconfined)\n`]);
+          bundles.ok('delete', '--force', id);
+          const missing = bundles.bundle('true', (s) => { s.process!.apparmorProfile = 'naru-test-none'; });
+          const refused = bundles.run(['run', '-b', missing.path, missing.id]);
+          assert.equal(refused.status, 1);
+          assert.match(refused.err, /^runtime run failed: \/process\/apparmorProfile: .*attr\/apparmor\/exec: no such file or directory/);
+          assert.deepEqual(bundles.left(), []);
+        } finally {
+          for (const name of profiles) writeFileSync(`${APPARMOR}/.remove`, name);
+        }
+      });
+    }
 
     test('life cycle: states, and what each forbids', async () => {
       const { id, path } = subject.bundles.bundle(['sleep', '60']);
