@@ -4,6 +4,7 @@ import { type SubnetPool, chooseSubnet } from './choose-subnet.ts';
 import { type IpPrefix, formatIp, formatPrefix, inPrefix, parsePrefix, prefixWithin, prefixesOverlap, tryParseIp, tryParsePrefix } from './ip.ts';
 import { NetworkAddresses } from './network-addresses.ts';
 import { OPTION, hasParent, networkFacts, parseOptions } from './network-facts.ts';
+import { ownParentName } from './own-parent.ts';
 import type { NetworkRequest } from './port.ts';
 import type { IpamPool, NetworkRecord } from './records.ts';
 
@@ -15,6 +16,8 @@ export interface DesignFacts {
   readonly pools: readonly SubnetPool[];
   /** Whether a link of this name is there, or a network has it. */
   readonly linkTaken: (name: string) => boolean;
+  /** The id of the network that has this parent for itself alone. */
+  readonly ownerOfParent: (name: string) => string | undefined;
 }
 
 const invalid = (message: string): NaruError => new NaruError('invalid', message);
@@ -69,8 +72,11 @@ function linkOf({ driver, options, id, configOnly }: NetworkRequest, facts: Desi
   }
   if (driver !== 'macvlan' && driver !== 'ipvlan') return '';
   const parent = options[OPTION.parent] ?? '';
-  if (parent === '') throw new NaruError('invalid', `driver ${driver} needs an interface of the host`, { hint: 'name it: -o parent=eth0' });
+  if (parent === '') return ownParentName({ driver, id });
   if (parent === 'lo') throw invalid(`loopback interface is not a valid ${driver} parent link`);
+  // It would go with the other network
+  const owner = facts.ownerOfParent(parent);
+  if (owner !== undefined) throw invalid(`network ${owner.slice(0, 12)} is already using parent interface ${parent}`);
   return parent;
 }
 

@@ -22,6 +22,7 @@ import { hasParent, isRoutedByParent, networkFacts } from './network-facts.ts';
 import { type NetworkOptions, networkNames } from './network-options.ts';
 import type { Elements } from './nft-elements.ts';
 import { type PortHold, PortReservations } from './port-reservations.ts';
+import { ensureOwnParent, hasOwnParent } from './own-parent.ts';
 import type { AttachmentRequest, EndpointRecord, NetworkRecord, NetworkRequest, NetworkService, PortRequest, RunningSandbox, SandboxRequest } from './port.ts';
 import { PublishedFlows } from './published-flows.ts';
 import { runSteps } from './run-steps.ts';
@@ -105,6 +106,7 @@ export class Networks implements NetworkService {
     const { record, addresses } = designNetwork(request, {
       own: records.filter((each) => !each.configOnly).flatMap(subnetsOf), pools: this.#pools, host: (family) => usedNetworks(this.#route, family),
       linkTaken: (name) => records.some((each) => each.link === name) || findLink(this.#route, name) !== undefined,
+      ownerOfParent: (name) => records.find((each) => each.link === name && hasOwnParent(each))?.id,
     });
     this.#networks.set(record.id, { record, addresses });
     return record;
@@ -124,7 +126,7 @@ export class Networks implements NetworkService {
   async forget(network: NetworkRecord): Promise<void> {
     if (!this.#networks.delete(network.id)) return;
     this.#rules.removeNetwork(network);
-    if (network.driver === 'bridge' && network.link !== '') await this.#removals.remove(network.link);
+    if ((network.driver === 'bridge' && network.link !== '') || hasOwnParent(network)) await this.#removals.remove(network.link);
   }
 
   reserve(request: SandboxRequest): EndpointRecord[] {
@@ -252,17 +254,19 @@ export class Networks implements NetworkService {
   }
 
   #ensureLink(network: NetworkRecord): void {
-    if (hasParent(network) && network.link !== '' && findLink(this.#route, network.link) === undefined) {
+    const alias = `${this.#table}: network ${network.name}`.slice(0, 200);
+    if (hasParent(network) && network.link !== '' && !hasOwnParent(network) && findLink(this.#route, network.link) === undefined) {
       throw new NaruError('invalid', `invalid parent ${network.link}: there is no such interface`, { hint: 'name one of this host\'s: -o parent=eth0' });
     }
     if (network.driver === 'ipvlan' && network.link !== '' && !kernelHasIpvlan(this.#route)) {
       throw new NaruError('unsupported', 'network driver ipvlan: this host\'s kernel has no ipvlan', { hint: 'a kernel with CONFIG_IPVLAN has (modprobe ipvlan); macvlan and bridge do much the same' });
     }
+    if (hasOwnParent(network)) ensureOwnParent(this.#route, network, { alias, mtu: networkFacts(network).mtu });
     if (network.driver !== 'bridge' || network.link === '') return;
     const gateways = network.pools.filter((pool) => pool.gateway !== '');
     const v4 = gateways.find((pool) => !pool.gateway.includes(':'))?.gateway ?? '';
     ensureBridge(this.#route, {
-      name: network.link, alias: `${this.#table}: network ${network.name}`.slice(0, 200), mtu: mtuOf(network, this.#mtu), mac: bridgeMac(v4, network.id),
+      name: network.link, alias, mtu: mtuOf(network, this.#mtu), mac: bridgeMac(v4, network.id),
       addresses: gateways.map((pool) => ({ address: pool.gateway, subnet: pool.subnet })),
     });
   }

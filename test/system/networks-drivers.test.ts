@@ -81,13 +81,34 @@ describe('drivers, modes and the daemon\'s options, by the Docker CLI', () => {
       assert.doesNotMatch(daemon.ok('exec', 'two', 'ip', 'link'), /eth0/);
       daemon.ok('network', 'connect', 'wire', 'two');
       assert.match(daemon.ok('exec', 'two', 'ping', '-c', '1', '-W', '3', '10.202.0.1'), /1 packets received/);
-      refused(/driver macvlan needs an interface of the host/, 'network', 'create', '-d', 'macvlan', 'nowhere');
     } finally {
       for (const name of ['one', 'two']) daemon.docker('rm', '-f', name);
       daemon.docker('network', 'rm', 'wire');
       far.remove();
       spawnSync('ip', ['link', 'del', 'nrmv0']);
     }
+  });
+
+  test('macvlan without a parent: containers have one another and nobody else; what stands in for the wire comes back with the daemon and goes with the network', async () => {
+    const id = daemon.ok('network', 'create', '-d', 'macvlan', '--subnet', '10.204.0.0/24', '--ipv6', '--subnet', 'fd5a:7a::/64', '-o', 'com.docker.network.driver.mtu=1400', 'alone');
+    const parent = `dm-${id.slice(0, 12)}`;
+    assert.equal(daemon.ok('network', 'inspect', '-f', '{{json .Options}}', 'alone'), '{"com.docker.network.driver.mtu":"1400"}');
+    assert.match(run('ip', 'link', 'show', parent), /UP.* mtu 1400 /);
+    refused(new RegExp(`network ${id.slice(0, 12)} is already using parent interface ${parent}`), 'network', 'create', '-d', 'macvlan', '-o', `parent=${parent}`, 'thief');
+    for (const [name, end] of [['one', 7], ['two', 8]]) daemon.ok('run', '-d', '--name', String(name), '--network', 'alone', '--ip', `10.204.0.${end}`, '--ip6', `fd5a:7a::${end}`, 'busybox', 'sleep', '600');
+    for (const target of ['10.204.0.8', 'two', 'fd5a:7a::8']) assert.match(daemon.ok('exec', 'one', 'ping', '-c', '1', '-W', '3', target), /1 packets received/);
+    assert.match(daemon.ok('exec', 'one', 'ip', 'link', 'show', 'eth0'), /mtu 1400 /);
+    assert.equal(spawnSync('ping', ['-c', '1', '-W', '1', '10.204.0.7']).status === 0, false, 'not even the host');
+    refused(/network alone has active endpoints/, 'network', 'rm', 'alone');
+    daemon.ok('rm', '-f', 'one', 'two');
+    // As after a reboot
+    await daemon.down();
+    run('ip', 'link', 'del', parent);
+    await daemon.up();
+    assert.match(run('ip', 'link', 'show', parent), /UP.* mtu 1400 /);
+    daemon.ok('network', 'rm', 'alone');
+    assert.notEqual(spawnSync('ip', ['link', 'show', parent]).status, 0);
+    assert.equal(await daemon.leaked(), '');
   });
 
   test('gateway modes: nat keeps neighbours to published ports, nat-unprotected and routed do not rewrite, isolated has no host', () => {

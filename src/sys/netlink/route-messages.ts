@@ -41,6 +41,15 @@ export function writeCreateBridge(w: MessageWriter, options: BridgeOptions): voi
   });
 }
 
+/** Make an interface of a kind that needs to know nothing more (dummy, ifb). MTU 0: the kernel's own. Fails with EEXIST; EOPNOTSUPP where the kernel has none. */
+export function writeCreateLink(w: MessageWriter, { name, kind, mtu }: { name: string; kind: string; mtu: number }): void {
+  w.message(R.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, () => {
+    linkHeader(w, { name });
+    if (mtu > 0) w.u32(R.IFLA_MTU, mtu);
+    w.nest(R.IFLA_LINKINFO, () => w.string(R.IFLA_INFO_KIND, kind));
+  });
+}
+
 export interface VethOptions {
   readonly name: string;
   readonly master: LinkTarget;
