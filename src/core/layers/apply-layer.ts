@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import type { Digest } from '#spec/ids.ts';
+import { dupDescriptor } from '#sys/descriptors.ts';
 import { ERRNO } from '#sys/errno.ts';
 import { beginWriteback, mknodAt, openSubdirectory, renameAt, statAt, unlinkAt } from '#sys/files.ts';
 import { setXattr } from '#sys/files-xattr.ts';
@@ -42,6 +43,9 @@ export interface ApplyOptions {
 /** Files from this size on are handed to the disk at once: it works while the rest is unpacked, and the sync at the end has
  *  little to wait for. Smaller ones are better written together. */
 const WRITEBACK = 64 << 10;
+/** After so many bytes the disk is also told to keep what it has: asked once for all of it, it takes half a second for 400 MB, with
+ *  nothing else to do beside it. */
+const FLUSH = 32 << 20;
 /** https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts */
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
@@ -92,6 +96,8 @@ class LayerWriter {
   readonly #tree: TreeWriter;
   #side = -1;
   #whiteouts = 0;
+  #unflushed = 0;
+  #flushing = false;
 
   constructor(target: number, recipe: RecipeWriter) {
     this.#target = target;
@@ -134,13 +140,27 @@ class LayerWriter {
         if (bytes === undefined) break;
         for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
       }
-      if (entry.size >= WRITEBACK) beginWriteback(fd);
+      if (entry.size >= WRITEBACK) this.#writeBack(fd, entry.size);
       open = false;
       this.#tree.finishFile(fd, entry);
     } finally {
       if (open) closeSync(fd);
     }
     this.size += entry.size;
+  }
+
+  #writeBack(fd: number, size: number): void {
+    beginWriteback(fd);
+    this.#unflushed += size;
+    if (this.#unflushed < FLUSH || this.#flushing) return;
+    const own = dupDescriptor(fd);
+    this.#unflushed = 0;
+    this.#flushing = true;
+    // Whether it worked, the sync at the end tells.
+    fdatasync(own, () => {
+      this.#flushing = false;
+      closeSync(own);
+    });
   }
 
   /** Content that no file of the layer will hold. */
