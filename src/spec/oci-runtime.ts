@@ -29,7 +29,7 @@ export interface OciResources {
   devices?: DeviceRule[];
   memory?: { limit?: number; reservation?: number; swap?: number; kernel?: number; kernelTCP?: number; swappiness?: number; disableOOMKiller?: boolean; useHierarchy?: boolean; checkBeforeUpdate?: boolean };
   cpu?: { shares?: number; quota?: number; burst?: number; period?: number; realtimeRuntime?: number; realtimePeriod?: number; cpus?: string; mems?: string; idle?: number };
-  pids?: { limit: number };
+  pids?: { limit?: number };
   blockIO?: {
     weight?: number; leafWeight?: number; weightDevice?: { major: number; minor: number; weight?: number; leafWeight?: number }[];
     throttleReadBpsDevice?: OciThrottle[]; throttleWriteBpsDevice?: OciThrottle[]; throttleReadIOPSDevice?: OciThrottle[]; throttleWriteIOPSDevice?: OciThrottle[];

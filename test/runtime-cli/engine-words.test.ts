@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
@@ -82,6 +82,47 @@ test('events --stats: runc’s fields, as containerd reads them', () => {
   assert.match(b.run(['events', '--interval', '0s', id]).err, /duration interval must be greater than 0/);
 });
 
+test('events --stats: what the kernel’s files hold, digit by digit', () => {
+  const id = sleeping();
+  b.ok('update', '--memory', '64m', '--cpuset-cpus', '0', id);
+  const text = b.ok('events', '--stats', id);
+  const { memory, cpuset } = (JSON.parse(text) as { data: { memory: Record<'swap' | 'kernel' | 'kernelTCP', { limit: number; usage?: number }>; cpuset: { cpus?: number[]; sched_load_balance?: number } } }).data;
+  const host = detectCgroups();
+  const read = (controller: string, file: string): string | undefined => {
+    const hierarchy = host.hierarchies.find((h) => h.controllers.includes(controller))!;
+    const path = `${hierarchy.mountPoint}${b.parent}/${id}/${file}`;
+    return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
+  };
+  if (host.version === 1) {
+    for (const [field, prefix] of [['swap', 'memsw'], ['kernel', 'kmem'], ['kernelTCP', 'kmem.tcp']] as const) {
+      const limit = read('memory', `memory.${prefix}.limit_in_bytes`);
+      assert.equal(memory[field].limit, Number(limit ?? 0), field);
+      if (limit !== undefined) assert.ok(text.includes(`"limit":${limit}`), field);
+    }
+    assert.deepEqual(cpuset.cpus, [0]);
+    assert.equal(cpuset.sched_load_balance, 1);
+    const hierarchical = /^hierarchical_memsw_limit (\d+)$/m.exec(read('memory', 'memory.stat')!);
+    if (hierarchical !== null) assert.ok(text.includes(`"hierarchical_memsw_limit":${hierarchical[1]}`));
+  } else {
+    assert.equal(memory.swap.limit > 2 ** 63, read('memory', 'memory.swap.max') === 'max');
+  }
+});
+
+test('events: a kill for want of memory is one', async () => {
+  const { id, path } = b.bundle('sleep 60 & while ! test -e /tmp/go; do usleep 10000; done; tail /dev/zero; sleep 60', (spec) => { spec.linux!.resources!.memory = { limit: 16 << 20, swap: 16 << 20 }; });
+  assert.equal(b.background('run', '-d', '-b', path, id), 0);
+  const child = b.start(['events', '--interval', '50ms', id], ['ignore', 'pipe', 'inherit']);
+  let lines = '';
+  child.stdout!.on('data', (bytes: Buffer) => {
+    if (lines === '') writeFileSync(join(path, 'rootfs/tmp/go'), '');
+    lines += bytes.toString();
+    if (lines.includes('"oom"')) b.run(['kill', id, 'KILL']);
+  });
+  const [code] = await once(child, 'close') as [number];
+  assert.equal(code, 0);
+  assert.deepEqual(lines.split('\n').filter((line) => line.includes('"oom"')), [`{"type":"oom","id":"${id}"}`]);
+});
+
 test('events: a line at every interval, until the container ends', async () => {
   const id = sleeping();
   const child = b.start(['events', '--interval', '50ms', id], ['ignore', 'pipe', 'inherit']);
@@ -106,7 +147,18 @@ test('update: limits from a file, from stdin, from flags; what is no limit is re
   assert.equal(limit(), 32);
   b.ok('update', '--pids-limit', '33', '--memory', '32m', '--cpu-share', '512', id);
   assert.equal(limit(), 33);
-  assert.equal(b.run(['update', '-r', '-', id], { input: 'null' }).status, 1);
+  for (const [text, said] of [
+    ['null', /\/linux\/resources: must be an object/], ['[]', /\/linux\/resources: must be an object/], ['{', /stdin: /], ['{"memory":{"limit":"64m"}}', /\/linux\/resources\/memory\/limit: /],
+    ['{"cpu":{"shares":-3}}', /\/linux\/resources\/cpu\/shares: /], ['{"cpu":{"cpus":5}}', /\/linux\/resources\/cpu\/cpus: must be a string/], ['{"hugepageLimits":"x"}', /\/linux\/resources\/hugepageLimits: must be a list/],
+    ['{"unified":{"cgroup.procs":"1"}}', /\/linux\/resources\/unified\/cgroup\.procs: /], ['{"cpu":{"period":10}}', /cpu/],
+  ] as const) {
+    const refused = b.run(['update', '-r', '-', id], { input: text });
+    assert.equal(refused.status, 1, text);
+    assert.match(refused.err, said, text);
+    assert.ok(!refused.err.trimEnd().includes('\n'), refused.err);
+  }
+  assert.equal(b.run(['update', '-r', '-', id], { input: '{"memory":null,"pids":{}}' }).status, 0, 'null says the same as nothing');
+  assert.match(b.run(['update', '-r', '/dev/zero', id]).err, /\/dev\/zero is no regular file/);
   assert.match(b.run(['update', '--memory', 'lots', id]).err, /invalid value for memory: "lots"/);
   assert.match(b.run(['update', '--l3-cache-schema', 'x', id]).err, /intelRdt/);
   assert.equal(limit(), 33);
@@ -171,6 +223,39 @@ test('exec --process: a process as JSON, with its own user, directory, environme
   assert.match(b.run(['exec', '-p', file, id]).err, /\/process\/cwd/);
   assert.match(b.run(['exec', '-p', `${file}.none`, id]).err, /no such file/);
   assert.equal(b.run(['exec', id, 'nosuch']).status, 255);
+});
+
+test('exec: --cap, --no-new-privs, --additional-gids, --env, --cwd change what the container’s own process has; --ignore-paused', () => {
+  const id = sleeping();
+  const seen = (...flags: string[]): string => b.ok('exec', ...flags, id, 'sh', '-c', 'grep -E "^(CapEff|CapInh|NoNewPrivs|Groups)" /proc/self/status; pwd; echo $A').replaceAll(/ *\n/g, ' ').trim();
+  const own = seen();
+  assert.match(own, /^Groups:\t0? ?CapInh:\t0+ CapEff:\t00000000a80425fb NoNewPrivs:\t0 \/$/);
+  assert.equal(seen('--cap', 'CAP_SYS_TIME', '--no-new-privs', '-g', '7,8', '-g', '9', '-e', 'A=b', '--cwd', '/tmp'), own.replace(/Groups:\t0? ?/, 'Groups:\t7 8 9 ').replace('a80425fb', 'aa0425fb').replace('NoNewPrivs:\t0 /', 'NoNewPrivs:\t1 /tmp b'));
+  assert.match(b.run(['exec', '-g', 'x', id, 'true']).err, /--additional-gids: "x" is no id/);
+  b.ok('pause', id);
+  assert.match(b.run(['exec', id, 'true']).err, /cannot exec in a paused container \(use --ignore-paused to override\)/);
+  const waiting = b.start(['exec', '--ignore-paused', id, 'true'], 'ignore');
+  b.ok('resume', id);
+  waitFor('the exec does not end', () => readProcessStat(waiting.pid!) === undefined || /^State:\s+Z/m.test(readFileSync(`/proc/${waiting.pid}/status`, 'utf8')));
+});
+
+test('exec --cgroup: a group below the container’s, in every hierarchy or in one; nothing else', () => {
+  const id = sleeping();
+  const cgroups = detectCgroups();
+  for (const group of b.groups(id)) mkdirSync(`${group}/below`);
+  const ends = (out: string): string[] => out.trim().split('\n').filter((line) => line.includes(b.parent)).map((line) => line.slice(line.lastIndexOf('/')));
+  const inside = (...words: string[]): string[] => {
+    const pidFile = join(b.top, 'sub.pid');
+    assert.equal(b.background('exec', '-d', '--pid-file', pidFile, ...words, id, 'sleep', '50'), 0);
+    return ends(readFileSync(`/proc/${readFileSync(pidFile, 'utf8')}/cgroup`, 'utf8'));
+  };
+  assert.deepEqual(inside('--cgroup', '/below'), cgroups.hierarchies.map(() => '/below'));
+  if (cgroups.version === 1) assert.deepEqual(inside('--cgroup', 'cpu,cpuacct:below', '--cgroup', 'pids:below').sort(), cgroups.hierarchies.map((h) => (h.controllers.some((c) => c === 'cpu' || c === 'cpuacct' || c === 'pids') ? '/below' : `/${id}`)).sort());
+  for (const [word, said] of [['../x', /leads out/], ['nowhere', /there is no /], ['none:below', /no hierarchy of "none"/], ['a:b:c', /use \[controller:\]path/]] as const) {
+    const refused = b.run(['exec', '--cgroup', word, id, 'true']);
+    assert.equal(refused.status, 255);
+    assert.match(refused.err, said);
+  }
 });
 
 test('exec -t in the foreground: a terminal with the size of the caller’s', () => {

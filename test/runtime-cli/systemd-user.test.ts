@@ -115,7 +115,8 @@ if (cgroups.version === 1) {
     ok('pause', 'box');
     assert.equal((JSON.parse(ok('state', 'box')) as { status: string }).status, 'paused');
     ok('resume', 'box');
-    assert.equal((JSON.parse(ok('events', '--stats', 'box')) as { data: { pids: { current: number } } }).data.pids.current, 1);
+    const { pids, memory } = (JSON.parse(ok('events', '--stats', 'box')) as { data: { pids: { current: number }; memory: Record<'usage' | 'swap', { limit: number; usage: number }> } }).data;
+    assert.deepEqual([pids.current, memory.usage.limit, memory.swap.limit, memory.swap.usage >= memory.usage.usage], [1, 33554432, 2 ** 64, true]);
     ok('delete', '--force', 'box');
     assert.ok(await until(() => !existsSync(scope)), 'the scope stays');
     assert.deepEqual(left(), []);

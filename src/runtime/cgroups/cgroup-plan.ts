@@ -93,15 +93,16 @@ export function cgroupPlan(host: CgroupHost, request: CgroupPlanRequest): Cgroup
 }
 
 /** How one more process gets into groups that are there: the operations at the very beginning of its section child, and what is
- *  `cloneInto` in CgroupPlan. Throws `invalid` for a bad path. */
-export function cgroupJoin(host: CgroupHost, groupPath: string): { readonly ops: readonly PlanOp[]; readonly cloneInto: string | undefined } {
+ *  `cloneInto` in CgroupPlan. `below`: groups below it, by the name of their hierarchy (`/sub`). Throws `invalid` for a bad path. */
+export function cgroupJoin(host: CgroupHost, groupPath: string, below?: ReadonlyMap<string, string>): { readonly ops: readonly PlanOp[]; readonly cloneInto: string | undefined } {
   const path = checkCgroupPath(groupPath);
   const v2 = unifiedHierarchy(host);
+  const directory = (hierarchy: Hierarchy): string => groupDirectory(hierarchy, path) + (below?.get(hierarchy.name) ?? '');
   return {
     // A v1 group takes a single thread by its `tasks`; the unified group is entered by the clone itself.
     ops: host.hierarchies.filter((hierarchy) => !hierarchy.unified).map((hierarchy) =>
-      op('child', 'write_pid', { path: `${groupDirectory(hierarchy, path)}/tasks` }, { why: `join cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath' })),
-    cloneInto: v2 === undefined ? undefined : groupDirectory(v2, path),
+      op('child', 'write_pid', { path: `${directory(hierarchy)}/tasks` }, { why: `join cgroup ${hierarchy.name}`, source: '/linux/cgroupsPath' })),
+    cloneInto: v2 === undefined ? undefined : directory(v2),
   };
 }
 

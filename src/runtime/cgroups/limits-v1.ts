@@ -84,7 +84,7 @@ function swap(host: CgroupHost, limits: NonNullable<OciResources['memory']>, add
 }
 
 function pids(host: CgroupHost, { pids: limits }: OciResources, add: Add): void {
-  if (limits === undefined || limits.limit === 0) return;
+  if (!limits?.limit) return;
   add(requireController(host, 'pids', '/pids/limit'), 'pids.max', limits.limit < 0 ? 'max' : integer(limits.limit), '/pids/limit', limits.limit < 0);
 }
 

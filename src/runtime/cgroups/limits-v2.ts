@@ -15,7 +15,7 @@ export function limitsV2(host: CgroupHost, resources: OciResources): LimitWrite[
   cpuset(resources, add);
   cpu(resources, add);
   memory(resources, add);
-  if (resources.pids !== undefined && resources.pids.limit !== 0) {
+  if (resources.pids?.limit) {
     add('pids', 'pids.max', orMax(resources.pids.limit), '/pids/limit', resources.pids.limit < 0);
   }
   blockIo(host, resources, add);

@@ -47,14 +47,16 @@ export function readJsonText(file: string, missing: string): string {
 }
 
 function parseConfig(text: string, file: string): OciSpec {
-  // As for Go's encoding/json, null says the same as nothing.
-  const spec = withoutNulls(text, parseJson(text, file)) as OciSpec | null;
+  const spec = parseGoJson(text, file) as OciSpec | null;
   // Arguments of system calls are 64 bits wide.
   if (LONG_NUMBER.test(text) && typeof spec === 'object' && spec?.linux?.seccomp) {
     spec.linux.seccomp = (withoutNulls(text, parseExactJson(text)) as OciSpec).linux!.seccomp!;
   }
   return spec as OciSpec;
 }
+
+/** JSON as Go's encoding/json takes it: null says the same as nothing. Throws `invalid`. */
+export const parseGoJson = (text: string, file: string): unknown => withoutNulls(text, parseJson(text, file));
 
 function withoutNulls(text: string, value: unknown): unknown {
   if (text.includes('null')) strip(value);
@@ -69,7 +71,7 @@ function strip(value: unknown): void {
   }
 }
 
-export function parseJson(text: string, file: string): unknown {
+function parseJson(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -28,6 +28,8 @@ export interface ExecContext extends Pick<RuntimeOptions, 'leave' | 'inheritStre
   readonly stateDir?: string;
   /** The slot with the pidfd of the container's first process. Default: SLOT_TARGET_PIDFD, which the container's shim fills. */
   readonly targetSlot?: number;
+  /** Groups below the container's that are joined in its place, by the name of their hierarchy. */
+  readonly subCgroups?: ReadonlyMap<string, string>;
 }
 
 /** `open` for writing. */
@@ -63,7 +65,7 @@ export function compileExec(request: ExecRequest, context: ExecContext, host: Co
   const flags = [...types].reduce((sum, type) => sum | NAMESPACE_FLAGS[type], 0);
   const ids = spec.linux?.uidMappings?.find((m) => m.containerID <= process.user.uid && process.user.uid < m.containerID + m.size);
 
-  const cgroups = cgroupJoin(host.cgroups, cgroupPathOf(containerId, spec.linux?.cgroupsPath));
+  const cgroups = cgroupJoin(host.cgroups, cgroupPathOf(containerId, spec.linux?.cgroupsPath), context.subCgroups);
 
   // ── prepare ──────────────────────────────────────────────────────────────────────────────────────────────────────
   plan.add('prepare', 'stdio', { mode: inherited ? INHERIT_STREAMS : STDIO_MODES[io.mode], stdin: STDIN_MODES[io.stdin] }, { why: `standard streams: ${inherited ? 'the caller\'s' : io.mode}`, pointer: '/process/terminal' });

@@ -52,7 +52,8 @@ const DEVICE = record({
 const weighted = { major: whole(0, MAX_DEVICE), minor: whole(0, MAX_DEVICE) };
 const throttles = listOf(record({ ...weighted, rate: natural }, ['major', 'minor', 'rate']));
 const weight = also(whole(0, 1000), (value: number) => (value === 0 || value >= 10 ? undefined : `${value} is not a weight from 10 to 1000`));
-const RESOURCES = record({
+/** https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md "Control groups". */
+export const RESOURCES: Shape = record({
   devices: listOf(record({ allow: flag, type: oneOf('a', 'b', 'c', 'u', 'p', ''), major: whole(-1, MAX_U32), minor: whole(-1, MAX_U32), access: also(text(3), (access: string) => (/^[rwm]*$/.test(access) ? undefined : `${show(access)} has letters other than r, w and m`)) }, ['allow'])),
   memory: record({ limit: integer, reservation: integer, swap: integer, kernel: integer, kernelTCP: integer, swappiness: integer, disableOOMKiller: flag, useHierarchy: flag, checkBeforeUpdate: flag }),
   cpu: record({ shares: natural, quota: integer, burst: natural, period: natural, realtimeRuntime: integer, realtimePeriod: natural, cpus: text(MAX_PATH), mems: text(MAX_PATH), idle: whole(0, 1) }),

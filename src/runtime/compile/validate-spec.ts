@@ -4,7 +4,7 @@ import { MS_SHARED, MS_UNBINDABLE } from '#sys/numbers.ts';
 import { escapePointer as escape, faultPointer, type Shape, show } from './check-shape.ts';
 import { affinityMask } from './process-attributes.ts';
 import { parseMountOptions } from './mount-options.ts';
-import { PROCESS, SPEC } from './spec-shape.ts';
+import { PROCESS, RESOURCES, SPEC } from './spec-shape.ts';
 
 /** Semantic versions (https://semver.org) whose first number is 1: what came since 1.0.0 only added. */
 const VERSION = /^1\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/;
@@ -33,6 +33,9 @@ export function validateProcess(process: OciProcess): void {
   checkShape(PROCESS, process, '/process');
   checkProcess(process);
 }
+
+/** linux.resources alone, as `update` gets it. */
+export const validateResources = (resources: unknown): void => checkShape(RESOURCES, resources, '/linux/resources');
 
 function checkShape(shape: Shape, value: unknown, pointer: string): void {
   const found = shape(value);

@@ -43,7 +43,7 @@ export function limitProperties({ cpu, memory, pids, blockIO }: OciResources, ve
   if (memory?.limit) list.push(number64(v2 ? 'MemoryMax' : 'MemoryLimit', memory.limit));
   if (v2 && memory?.reservation) list.push(number64('MemoryLow', memory.reservation));
   if (v2 && memory?.swap) list.push(number64('MemorySwapMax', memory.swap < 0 ? -1 : memory.swap - (memory.limit ?? 0)));
-  if (pids !== undefined && pids.limit !== 0) list.push(number64('TasksMax', pids.limit));
+  if (pids?.limit) list.push(number64('TasksMax', pids.limit));
   if (blockIO?.weight) list.push(v2 ? number64('IOWeight', ioWeight(blockIO.weight)) : number64('BlockIOWeight', blockIO.weight));
   return list;
 }

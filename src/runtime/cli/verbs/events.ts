@@ -1,33 +1,55 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CgroupStats } from '#core/tasks/port.ts';
+import { readGroupFile } from '#runtime/cgroups/cgroup-files.ts';
+import { groupDirectory, hierarchyOf } from '#runtime/cgroups/cgroup-path.ts';
 import { readCgroupStats } from '#runtime/cgroups/cgroup-stats.ts';
-import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
+import { type CgroupHost, detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { NaruError } from '#spec/errors.ts';
 import { needGroup } from '../container-pids.ts';
 import { readRecord } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
+import { eventStats } from '../event-stats.ts';
 import { bool, parseFlags, text } from '../flags.ts';
 import { onlyId } from '../words.ts';
 
 const DEFAULT_INTERVAL_MS = 5000;
+/** How often it is looked for kills. */
+const OOM_LOOK_MS = 200;
 
-/** `events [--stats] [--interval 5s] ID`: a line of JSON for each reading of its counters; --stats: one. */
+/** `events [--stats] [--interval 5s] ID`: a line of JSON for each reading of its counters, and for each kill for want of memory; --stats: one
+ *  reading. */
 export const events: Verb = async (words, context) => {
   const { flags, rest } = parseFlags(words, { stats: bool, interval: text });
   const record = readRecord(context.root, onlyId(rest, 'events'));
   needGroup(record, 'events');
   const interval = intervalMs(flags.interval);
-  if (containerStatus(context.root, record).status === 'stopped') throw new NaruError('conflict', `container with id ${record.id} is not running`);
+  const stopped = (): boolean => containerStatus(context.root, record).status === 'stopped';
+  if (stopped()) throw new NaruError('conflict', `container with id ${record.id} is not running`);
+  const cgroups = detectCgroups();
+  const say = (event: object): void => void process.stdout.write(`${json({ ...event, id: record.id })}\n`);
+  let kills = oomKills(cgroups, record.cgroupPath);
   for (;;) {
-    const stats = readCgroupStats(detectCgroups(), record.cgroupPath);
+    const stats = readCgroupStats(cgroups, record.cgroupPath);
     if (stats === undefined) return 0;
-    process.stdout.write(`${json({ type: 'stats', id: record.id, data: statsData(stats) })}\n`);
+    say({ type: 'stats', data: eventStats(cgroups, record.cgroupPath, stats) });
     if (flags.stats) return 0;
-    await sleep(interval);
-    if (containerStatus(context.root, record).status === 'stopped') return 0;
+    for (const next = performance.now() + interval; performance.now() < next;) {
+      await sleep(Math.max(1, Math.min(OOM_LOOK_MS, next - performance.now())));
+      // What ended it is counted before it has ended.
+      const ended = stopped();
+      for (const now = oomKills(cgroups, record.cgroupPath); kills < now; kills++) say({ type: 'oom' });
+      if (ended) return 0;
+    }
   }
 };
+
+/** v1: in memory.oom_control; v2: in memory.events. 0 when the group is gone. */
+function oomKills(cgroups: CgroupHost, path: string): number {
+  const memory = hierarchyOf(cgroups, 'memory');
+  if (memory === undefined) return 0;
+  const text = readGroupFile(`${groupDirectory(memory, path)}/${memory.unified ? 'memory.events' : 'memory.oom_control'}`);
+  return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0);
+}
 
 /** Counters are 64 bits wide: written digit by digit. */
 const json = (value: unknown): string =>
@@ -39,25 +61,4 @@ function intervalMs(word: string | undefined): number {
   const ms = Number(match?.[1] ?? 0) * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match?.[2] ?? 's'] ?? 0);
   if (ms <= 0) throw new NaruError('invalid', `duration interval must be greater than 0: ${JSON.stringify(word)}`);
   return ms;
-}
-
-/** The shape of runc's events. */
-function statsData({ cpu, memory, pids, blkio }: CgroupStats): object {
-  const entry = (kind: 'bytes' | 'ios') => blkio.filter((b) => b.kind === kind).map(({ op, major, minor, value }) => ({ major, minor, op, value }));
-  const { stats } = memory;
-  return {
-    cpu: {
-      usage: { total: cpu.usage, ...(cpu.perCpu.length > 0 && { percpu: cpu.perCpu }), kernel: cpu.system, user: cpu.user },
-      throttling: { periods: cpu.periods, throttledPeriods: cpu.throttledPeriods, throttledTime: cpu.throttledTime },
-    },
-    cpuset: {},
-    memory: {
-      cache: stats.cache ?? stats.file ?? 0,
-      usage: { limit: memory.limit, usage: memory.usage, max: memory.maxUsage, failcnt: memory.failcnt },
-      swap: { limit: 0, failcnt: 0 }, kernel: { limit: 0, failcnt: 0 }, kernelTCP: { limit: 0, failcnt: 0 }, raw: stats,
-    },
-    pids: { current: pids.current, ...(pids.limit > 0n && pids.limit < 2n ** 63n && { limit: pids.limit }) },
-    blkio: { ioServiceBytesRecursive: entry('bytes'), ioServicedRecursive: entry('ios') },
-    hugetlb: {}, intel_rdt: {}, network_interfaces: null,
-  };
 }

@@ -9,9 +9,10 @@ import type { Verb } from '../context.ts';
 import { bool, list, number, parseFlags, text } from '../flags.ts';
 import { forwardSignals } from '../foreground.ts';
 import { readProcessStat } from '../process-stat.ts';
-import { parseJson, readJsonText } from '../read-bundle.ts';
+import { parseGoJson, readJsonText } from '../read-bundle.ts';
 import { RequestSlots, runtimeTask } from '../run-task.ts';
 import { connectConsole } from '../start-socket.ts';
+import { subCgroups } from '../sub-cgroups.ts';
 import { hostOf } from '../task-plan.ts';
 
 const FLAGS = {
@@ -46,7 +47,7 @@ export const exec: Verb = async (words, context) => {
       execId: 'exec', process: process_, spec,
       io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
     }, {
-      containerId: record.id, stateDir: containerDirectory(context.root, record.id).path, rootless: record.owner !== undefined, targetSlot, inheritStreams: !terminal, noNewKeyring: record.noNewKeyring,
+      containerId: record.id, ...(flags.cgroup.length > 0 && { subCgroups: subCgroups(flags.cgroup, hostOf(record).cgroups, record.cgroupPath) }), stateDir: containerDirectory(context.root, record.id).path, rootless: record.owner !== undefined, targetSlot, inheritStreams: !terminal, noNewKeyring: record.noNewKeyring,
       ...(flags.detach && { leave: 'started' as const }), ...(flags['pid-file'] !== undefined && { pidFile: resolve(flags['pid-file']) }),
       ...(consoleSlot !== undefined && { consoleSlot }), ...(preserve !== undefined && { preserve }),
     }, hostOf(record));
@@ -70,7 +71,7 @@ export const exec: Verb = async (words, context) => {
 
 /** --process FILE as it stands; otherwise the container's own process with what the flags change. */
 function processOf(flags: ExecFlags, args: readonly string[], spec: OciSpec): OciProcess {
-  if (flags.process !== undefined) return parseJson(readJsonText(flags.process, `--process ${flags.process}: no such file`), flags.process) as OciProcess;
+  if (flags.process !== undefined) return parseGoJson(readJsonText(flags.process, `--process ${flags.process}: no such file`), flags.process) as OciProcess;
   if (args.length === 0) throw new NaruError('invalid', 'process args cannot be empty');
   const own = spec.process ?? { user: { uid: 0, gid: 0 }, cwd: '/' };
   const extra = flags.cap.flatMap((names) => names.split(','));

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { updateResources } from '#runtime/cgroups/cgroup-control.ts';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
+import { validateResources } from '#runtime/compile/validate-spec.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { OciResources } from '#spec/oci-runtime.ts';
 import { needGroup } from '../container-pids.ts';
@@ -8,7 +9,7 @@ import { readRecord } from '../container-record.ts';
 import { containerStatus } from '../container-status.ts';
 import type { Verb } from '../context.ts';
 import { number, parseFlags, text } from '../flags.ts';
-import { parseJson } from '../read-bundle.ts';
+import { parseGoJson, readJsonText } from '../read-bundle.ts';
 import { onlyId } from '../words.ts';
 
 const FLAGS = {
@@ -24,8 +25,7 @@ export const update: Verb = async (words, context) => {
   const record = readRecord(context.root, onlyId(rest, 'update'));
   needGroup(record, 'update');
   if (flags['l3-cache-schema'] !== undefined || flags['mem-bw-schema'] !== undefined) throw new NaruError('unsupported', 'intelRdt is not supported by naru');
-  const resources = flags.resources === undefined ? resourcesOf(flags) : parseJson(readFileSync(flags.resources === '-' ? 0 : flags.resources, 'utf8'), flags.resources) as OciResources;
-  if (typeof resources !== 'object' || resources === null) throw new NaruError('invalid', `${flags.resources}: is no object`);
+  const resources = flags.resources === undefined ? resourcesOf(flags) : readResources(flags.resources);
   if (containerStatus(context.root, record).status === 'stopped') throw new NaruError('conflict', 'container not running');
   const cgroups = detectCgroups();
   if (record.systemdUnit !== undefined) {
@@ -35,6 +35,13 @@ export const update: Verb = async (words, context) => {
   await updateResources(cgroups, record.cgroupPath, resources);
   return 0;
 };
+
+/** `file`: `-` for stdin. */
+function readResources(file: string): OciResources {
+  const resources = parseGoJson(file === '-' ? readFileSync(0, 'utf8') : readJsonText(file, `--resources ${file}: no such file`), file === '-' ? 'stdin' : file);
+  validateResources(resources);
+  return resources as OciResources;
+}
 
 function resourcesOf(flags: UpdateFlags): OciResources {
   const given = <T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T | undefined => {
