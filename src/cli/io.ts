@@ -69,11 +69,25 @@ function writeFailure(fd: number, bytes: Uint8Array): NaruError {
 
 const streamName = (fd: number): string => (fd === 1 ? '/dev/stdout' : '/dev/stderr');
 
+const SIGPIPE_STATUS = 141;
+
 /** A reader that went away ends us in silence, as SIGPIPE would. */
 function failureOf(fd: number, error: NodeJS.ErrnoException): NaruError {
-  if (error.code === 'EPIPE') return new NaruError('canceled', '', { exitCode: 141, cause: error });
-  return new NaruError('internal', `write ${streamName(fd)}: ${error.message}`, { cause: error });
+  // Node's words: `ENOSPC: no space left on device, write`.
+  const [, reason = error.message] = /^[A-Z0-9]+: (.*), write$/.exec(error.message) ?? [];
+  const said = `write ${streamName(fd)}: ${reason}`;
+  if (error.code === 'EPIPE') return new NaruError('canceled', '', { exitCode: SIGPIPE_STATUS, cause: new Error(said) });
+  return new NaruError('internal', said, { cause: error });
 }
+
+/** A reader went away. */
+export const isBrokenPipe = (error: unknown): error is NaruError => error instanceof NaruError && error.exitCode === SIGPIPE_STATUS && error.kind === 'canceled';
+
+/** What we were given could not be written: whatever else happened, it is lost. */
+export const isOutputFailure = (error: unknown): boolean => isBrokenPipe(error) || (error instanceof NaruError && error.message.startsWith('write /dev/std'));
+
+/** What whoever passes signals on to a container says of a reader that went away: as with Docker, that signal ends nobody then. */
+export const withoutSigpipe = (error: unknown): unknown => (isBrokenPipe(error) ? new NaruError('internal', (error.cause as Error).message, { cause: error }) : error);
 
 async function terminalSize(): Promise<TerminalSize | undefined> {
   return isTerminal(1) ? windowSize(1) : undefined;

@@ -1,6 +1,7 @@
 import type { ContainerInspect } from '#spec/engine-api.ts';
 import { NaruError } from '#spec/errors.ts';
 import type { CommandRunner } from '../command.ts';
+import { withoutSigpipe } from '../io.ts';
 import { attachStreams, checkTerminal } from '../session/attached-streams.ts';
 import { forwardSignals } from '../session/forward-signals.ts';
 import { watchSize } from '../session/watch-size.ts';
@@ -34,6 +35,8 @@ export const attachContainer: CommandRunner = async (context) => {
     const response = await wait.done;
     if (response.Error !== undefined && response.Error !== null && response.Error.Message !== '') throw new NaruError('internal', response.Error.Message);
     return response.StatusCode;
+  } catch (error) {
+    throw stopSignals === undefined ? error : withoutSigpipe(error);
   } finally {
     stopSize?.();
     stopSignals?.();

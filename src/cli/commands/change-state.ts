@@ -31,10 +31,11 @@ export const restart: CommandRunner = async (context) => {
   for (const name of context.args) {
     try {
       await context.client().containers.restart(name, options);
-      context.io.out(`${name}\n`);
     } catch (error) {
       errors.push(error);
+      continue;
     }
+    context.io.out(`${name}\n`);
   }
   failTogether(errors);
   return 0;

@@ -75,12 +75,13 @@ export const removeNetworks: CommandRunner = async ({ client, flags, args, io })
   for (const name of args) {
     try {
       await client().networks.remove(name);
-      io.out(`${name}\n`);
     } catch (error) {
       if (flags.bool('force') && isKind(error, 'not-found')) continue;
       io.err(`${(error as Error).message}\n`);
       failed = true;
+      continue;
     }
+    io.out(`${name}\n`);
   }
   if (failed) throw new NaruError('internal', 'exit status 1');
   return 0;

@@ -3,6 +3,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { CommandContext, CommandRunner } from '../command.ts';
 import { createContainer, requestOf } from '../create/create-container.ts';
 import { startFailureStatus, withHelp } from '../create/start-failure.ts';
+import { isBrokenPipe, isOutputFailure, withoutSigpipe } from '../io.ts';
 import { attachStreams, checkTerminal, type AttachedStreams } from '../session/attached-streams.ts';
 import { exitStatus } from '../session/exit-wait.ts';
 import { forwardSignals } from '../session/forward-signals.ts';
@@ -70,10 +71,14 @@ async function runTraced(context: CommandContext, trace: CliTrace | undefined): 
       const first = await Promise.race([(streams as AttachedStreams).ended, wait.done.then(() => 'exited' as const, () => 'exited' as const)]);
       if (first === 'detached') return 0;
       // Its output may still be on the way when its status is here.
-      if (first === 'exited' && (stdout || stderr)) await (streams as AttachedStreams).ended.catch(() => {});
+      if (first === 'exited' && (stdout || stderr)) await (streams as AttachedStreams).ended.catch((error: unknown) => {
+        if (isOutputFailure(error)) throw error;
+      });
       return exitStatus(wait.done, io);
     };
     return await (trace?.span('container runs', running) ?? running());
+  } catch (error) {
+    throw stopSignals === undefined ? error : withoutSigpipe(error);
   } finally {
     stopSize?.();
     stopSignals?.();
@@ -85,7 +90,11 @@ async function startDetached(context: CommandContext, id: string, trace: CliTrac
   const start = (): Promise<boolean> => context.client().containers.start(id);
   const starting = trace?.span('start', start) ?? start();
   starting.catch(() => {});
-  context.io.out(`${id}\n`);
+  try {
+    context.io.out(`${id}\n`);
+  } catch (error) {
+    if (!isBrokenPipe(error)) throw error; // nobody wants to know: it runs all the same
+  }
   try {
     await starting;
   } catch (error) {

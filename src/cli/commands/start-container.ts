@@ -1,5 +1,6 @@
 import { NaruError } from '#spec/errors.ts';
 import type { CommandContext, CommandRunner } from '../command.ts';
+import { withoutSigpipe } from '../io.ts';
 import { attachStreams } from '../session/attached-streams.ts';
 import { exitStatus } from '../session/exit-wait.ts';
 import { forwardSignals } from '../session/forward-signals.ts';
@@ -18,11 +19,12 @@ export const start: CommandRunner = async (context) => {
   for (const name of args) {
     try {
       await context.client().containers.start(name, checkpoint === '' ? {} : { checkpoint, checkpointDir: flags.string('checkpoint-dir') });
-      io.out(`${name}\n`);
     } catch (error) {
       io.err(`${(error as Error).message}\n`);
       failed.push(name);
+      continue;
     }
+    io.out(`${name}\n`);
   }
   if (failed.length > 0) throw new NaruError('internal', `Error: failed to start containers: ${failed.join(', ')}`);
   return 0;
@@ -49,6 +51,8 @@ async function startAttached(context: CommandContext, name: string): Promise<num
     if (tty && io.isTerminal(1)) stopSize = watchSize(io, (rows, columns) => client.containers.resize(id, rows, columns));
     if ((await streams.ended) === 'detached') return 0;
     return await exitStatus(wait.done, io);
+  } catch (error) {
+    throw stopSignals === undefined ? error : withoutSigpipe(error);
   } finally {
     stopSize?.();
     stopSignals?.();
