@@ -268,7 +268,7 @@ describe('a throw-away copy of this machine', () => {
       ['--user 33:44', /setresuid.*\(--user 33:44\)/], ['--group-add 55', /setgroups.*--group-add 55/], ['--workdir /work', /chdir\("\/work".*\(--workdir \/work\)/], ['--hostname ferry', /sethostname.*\(--hostname ferry\)/],
       ['--domainname land', /setdomainname.*\(--domainname land\)/], ['--sysctl net.ipv4.ip_forward=1', /write_at.*\(--sysctl net.ipv4.ip_forward=1\)/], ['--ulimit nofile=99', /rlimit.*\(--ulimit nofile=99:99\)/],
       ['--dns 9.9.9.9', /on \/etc\/resolv.conf \(--dns 9.9.9.9\)/], ['--add-host far:10.9.9.9', /on \/etc\/hosts \(--add-host far:10.9.9.9 --hostname ferry\)/], ['--network planned', /netlink.*\(--network planned\)/],
-      ['--pid host', /clone.*--pid host/], ['--log-opt max-size=1m', /log\(.*\(--log-opt max-size=1m\)/], ['--rm', /exit_file.*\(--rm\)/], ['--env A=1', /exec\(.*COMMAND --env A\)/],
+      ['--log-opt max-size=1m', /log\(.*\(--log-opt max-size=1m\)/], ['--rm', /exit_file.*\(--rm\)/], ['--env A=1', /exec\(.*COMMAND --env A\)/],
       [`--publish 127.0.0.1:${PORT}:80`, new RegExp(`daemon +publish\\("127\\.0\\.0\\.1:${PORT}/tcp", "[0-9.]+:80"\\).*\\(--publish 80/tcp\\)`)], ['--cgroup-parent /naru-planned', /mkdir.*\(--cgroup-parent \/naru-planned\)/],
     ];
     const plan = (...words: string[]): string[] => {
@@ -284,6 +284,9 @@ describe('a throw-away copy of this machine', () => {
     assert.ok(!plain.some((line) => /\(--(?!network)/.test(line)), 'nothing was asked for');
     const lines = plan(...causes.flatMap(([flag]) => flag.split(' ').map((word) => word.replaceAll('_', flag.startsWith('--device-cgroup') ? ' ' : '_'))), 'busybox', 'echo', 'word');
     for (const [flag, cause] of causes) assert.ok(lines.some((line) => cause.test(line)), `${flag} caused nothing: ${cause}\n${lines.join('\n')}`);
+    // Where another's PID 1 is, no init goes in front.
+    const shared = plan('--pid', 'host', '--init', 'busybox');
+    assert.ok(shared.some((line) => /clone.*--pid host/.test(line)) && !shared.some((line) => /docker-init/.test(line)), shared.join('\n'));
     assert.equal(d.ok('ps', '-aq'), '', 'nothing was made');
     d.ok('network', 'rm', 'planned');
   });
