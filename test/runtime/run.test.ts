@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Bench, failure, readAll } from './harness.ts';
@@ -188,6 +188,38 @@ test('a new daemon finds a running task and its end', async () => {
   const [here, there] = await Promise.all([task.exited, found.task.exited]);
   assert.deepEqual(here, there);
   await bench.cleanUp(request);
+  assert.deepEqual(bench.leftCgroups(), []);
+});
+
+test('a task whose shim is of another version has its execs by shims of ours', async () => {
+  const request = bench.request(['sleep', '60']);
+  const { task } = await bench.start(request);
+  await using other = await Bench.open();
+  const where = { id: request.id, stateDir: request.stateDir, exitFile: request.exitFile, cgroupPath: request.spec.linux!.cgroupsPath! };
+  const parentOf = (pid: string | number): string => /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+  const shim = parentOf(task.pid);
+  /** Who forked the shim of an exec by a daemon that finds the socket under this name. */
+  const forkedBy = async (socket: string | undefined): Promise<string> => {
+    if (socket !== undefined) renameSync(join(request.stateDir, readdirSync(request.stateDir).find((name) => name.endsWith('.sock'))!), join(request.stateDir, socket));
+    const found = await other.driver.recover(where);
+    assert.ok(found !== undefined && 'task' in found);
+    const exec = (args: string[]) => found.task.exec({ execId: 'e', process: { ...request.spec.process!, args }, spec: request.spec, io: { mode: 'null', stdin: 'none' } });
+    await exec(['true']).makeAhead();
+    const inside = await exec(['sleep', '50']).start();
+    assert.ok(readFileSync(`/proc/${inside.pid}/cgroup`, 'utf8').includes(where.cgroupPath), 'it is in the container\'s groups');
+    const by = parentOf(parentOf(inside.pid));
+    inside.signal(9);
+    assert.equal((await inside.exited).signal, 9);
+    assert.equal((await failure(exec(['nosuch']).start())).exitCode, 127);
+    return by;
+  };
+  assert.equal(await forkedBy(undefined), shim);
+  assert.notEqual(await forkedBy('shim-00000000.sock'), shim, 'of another build');
+  assert.notEqual(await forkedBy('shim.sock'), shim, 'of one that did not say which');
+  task.signal(9);
+  await task.exited;
+  await bench.cleanUp(request);
+  assert.deepEqual(readdirSync(request.stateDir).filter((name) => name.endsWith('.sock')), []);
   assert.deepEqual(bench.leftCgroups(), []);
 });
 

@@ -64,7 +64,7 @@ function footprintHere(scope: OracleScope): Footprint {
     mounts: lines('/proc/self/mountinfo').filter((l) => l.includes(scope.dataRoot) || l.includes(scope.stateDir)),
     links: on(scope.bridge).sort(),
     cgroups: cgroupsBelow(scope.cgroupParent),
-    shims: sockets.filter((path) => path.endsWith('shim.sock')).sort(),
+    shims: sockets.filter((path) => /\/shim[^/]*\.sock$/.test(path)).sort(),
     resolvers: sockets.filter((path) => path === `${scope.stateDir}/dns.sock`),
     nftElements: elements,
     networkObjects: [

@@ -41,7 +41,7 @@ export interface TaskRequest {
   /** A whole config.json. `root.path` is ignored where `rootfs` says more. linux.cgroupsPath names the cgroup. */
   readonly spec: OciSpec;
   readonly rootfs: Rootfs;
-  /** A directory of the task's own on a tmpfs (or other volatile place), exists, 0700: shim.sock. */
+  /** A directory of the task's own on a tmpfs (or other volatile place), exists, 0700: the shim's socket. */
   readonly stateDir: string;
   /** Written when the process ended, before anybody is told. durable: survives a power cut. */
   readonly exitFile: string;

@@ -1,5 +1,6 @@
 import type { TaskRequest } from '#core/tasks/port.ts';
 import { cgroupPlan } from '#runtime/cgroups/cgroup-plan.ts';
+import { shimSocketName } from '#runtime/plan/language.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
 import type { OciProcess } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
@@ -95,7 +96,7 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   if (request.log !== undefined) plan.add('prepare', 'log', { path: request.log.path, maxSize: request.log.maxSize, maxFiles: request.log.maxFiles }, { why: 'the log', pointer: '/engine/log' });
   if (options.standalone !== true) {
     plan.add('prepare', 'exit_file', { path: request.exitFile, sync: request.durable ? 1 : 0 }, { why: 'where the exit status is kept', pointer: '/engine/exit' });
-    plan.add('prepare', 'listen', { path: `${request.stateDir}/shim.sock` }, { why: 'a new daemon finds the shim here' });
+    plan.add('prepare', 'listen', { path: `${request.stateDir}/${shimSocketName()}` }, { why: 'a new daemon finds the shim here' });
   }
   if (options.leave !== undefined) plan.add('prepare', 'leave', { when: options.leave === 'created' ? 1 : 2 }, { why: `the shim leaves once the task is ${options.leave}` });
   if (options.pidFile !== undefined) plan.add('prepare', 'pid_file', { path: options.pidFile }, { why: '--pid-file' });

@@ -1,14 +1,15 @@
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { openSync, readdirSync, rmSync } from 'node:fs';
 import type { ExecRequest, ExitStatus, HostFacts, PreparedTask, RecoverRequest, Task, TaskDriver, TaskRequest } from '#core/tasks/port.ts';
 import { type ExecCompiler, execCompiler } from '#runtime/compile/exec-compiler.ts';
 import type { CompileHost } from '#runtime/compile/compile-host.ts';
 import { cgroupPathOf, compileTask } from '#runtime/compile/compile-task.ts';
 import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { encodePlan } from '#runtime/plan/encode.ts';
+import { shimSocketName } from '#runtime/plan/language.ts';
 import { printPlan } from '#runtime/plan/print.ts';
 import { defaultSpec } from '#runtime/spec/default-spec.ts';
 import { NaruError } from '#spec/errors.ts';
-import { connectSeqpacket } from '#sys/descriptors.ts';
+import { closeQuietly, connectSeqpacket } from '#sys/descriptors.ts';
 import { cgroupAccess } from './cgroup-access.ts';
 import { detectHost } from './detect-host.ts';
 import { readExitRecord } from './exit-record.ts';
@@ -20,6 +21,10 @@ import { startSpawner } from './spawner.ts';
 const RECOVER_DEADLINE_MS = 5000;
 /** When a daemon has probably become idle. */
 const WARM_UP_AFTER_MS = 100;
+/** Of any version. */
+const SHIM_SOCKET = /^shim(?:-[0-9a-f]{8})?\.sock$/;
+/** Where the first descriptor that is sent along stands in the plan. */
+const FIRST_SLOT = 0;
 /** sun_path, its NUL included. */
 const MAX_SOCKET_PATH = 108;
 
@@ -42,31 +47,44 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
   const spawner = startSpawner(options.helper);
   const cgroups = cgroupAccess(facts.cgroups);
 
-  const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], compile: Launch['compile']): Launch => {
-    const execs = execCompiler({ containerId: request.id }, facts);
+  const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], { compile, foreign = false }: { compile: Launch['compile']; /** Its shim is of another build. */ foreign?: boolean }): Launch => {
+    const execs = execCompiler({ containerId: request.id, ...(foreign ? { targetSlot: FIRST_SLOT } : {}) }, facts);
     return {
       id: request.id, spec, verb: 'create', compile,
       spawn: (descriptors) => spawner.spawn(descriptors),
-      exec: (task, exec) => prepareExec(task, exec, execs),
+      exec: (task, exec) => (foreign ? prepareExecBeside : prepareExec)(task, exec, execs),
       lostExit: () => readExitRecord(request.exitFile),
     };
   };
-  const prepareTask = (request: TaskRequest): RunningTask => new RunningTask(launchOf(request, request.spec, () => {
+  const prepareTask = (request: TaskRequest): RunningTask => new RunningTask(launchOf(request, request.spec, { compile() {
     const plan = compileTask(request, facts, { cgroupParentsReady: true });
     cgroups.prepareParents(cgroupPathOf(request.id, request.spec.linux?.cgroupsPath));
     return plan;
-  }));
+  } }));
+
+  const execLaunch = (request: ExecRequest): Pick<Launch, 'id' | 'spec' | 'verb' | 'exec' | 'lostExit'> => ({
+    id: request.execId, spec: request.spec, verb: 'exec',
+    exec: () => {
+      throw new NaruError('unsupported', 'exec inside an exec: use the container');
+    },
+    lostExit: (): ExitStatus | undefined => (request.exitFile === undefined ? undefined : readExitRecord(request.exitFile)),
+  });
 
   function prepareExec(container: RunningTask, request: ExecRequest, execs: ExecCompiler): RunningTask {
     return new RunningTask({
-      id: request.execId, spec: request.spec, verb: 'exec',
-      compile: () => execs.compile(request),
-      compileAhead: () => execs.compileAhead(request),
+      ...execLaunch(request), compile: () => execs.compile(request), compileAhead: () => execs.compileAhead(request),
       spawn: (descriptors) => container.spawnInside(descriptors),
-      exec: () => {
-        throw new NaruError('unsupported', 'exec inside an exec: use the container');
+    });
+  }
+
+  /** The container's shim was started by another version of this program, and may not know what our plans say: the exec has one of ours. */
+  function prepareExecBeside(container: RunningTask, request: ExecRequest, execs: ExecCompiler): RunningTask {
+    return new RunningTask({
+      ...execLaunch(request), compile: () => execs.compile(request),
+      async spawn(descriptors) {
+        if (container.pidfd < 0) throw new NaruError('conflict', `container ${container.id} is not running`);
+        await spawner.spawn([...descriptors, container.pidfd]);
       },
-      lostExit: (): ExitStatus | undefined => (request.exitFile === undefined ? undefined : readExitRecord(request.exitFile)),
     });
   }
 
@@ -94,10 +112,11 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
     },
     plan: (request) => printPlan(compileTask(request, facts), { flags: request.sources !== undefined }),
     async recover(request: RecoverRequest) {
-      const fd = connectShim(request.stateDir);
-      if (fd !== undefined) {
+      const found = connectShim(request.stateDir);
+      if (found !== undefined) {
+        const { fd, foreign } = found;
         const spec = { ociVersion: '1.2.0' };
-        const task = new RunningTask(launchOf(request, spec, () => ({ ops: [] })), { fd });
+        const task = new RunningTask(launchOf(request, spec, { compile: () => ({ ops: [] }), foreign }), { fd });
         const known = await task.resume(RECOVER_DEADLINE_MS);
         if (known === 'running') return { task };
         if (known !== undefined) return { exited: known };
@@ -107,7 +126,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
     },
     async cleanUp({ stateDir, cgroupPath }) {
       await cgroups.remove(cgroupPath);
-      removeSocket(stateDir);
+      removeSockets(stateDir);
     },
     stats: cgroups.stats,
     pids: cgroups.pids,
@@ -141,20 +160,40 @@ const hostFacts = (facts: CompileHost): HostFacts => ({
   apparmor: facts.apparmor,
 });
 
-/** A connection to the shim that listens in stateDir; undefined when none does. */
-function connectShim(stateDir: string): number | undefined {
-  const path = `${stateDir}/shim.sock`;
-  let directory = -1;
+/** A connection to the shim that listens in stateDir, `foreign`: of a build whose plans say something else; undefined when none does. */
+function connectShim(stateDir: string): { fd: number; foreign: boolean } | undefined {
+  const own = shimSocketName();
+  const names = socketsIn(stateDir).sort((a, b) => Number(b === own) - Number(a === own));
+  for (const name of names) {
+    const fd = connectSocket(stateDir, name);
+    if (fd !== undefined) return { fd, foreign: name !== own };
+  }
+  return undefined;
+}
+
+function connectSocket(directory: string, name: string): number | undefined {
+  const path = `${directory}/${name}`;
+  let handle = -1;
   try {
     if (Buffer.byteLength(path) < MAX_SOCKET_PATH) return connectSeqpacket(path);
-    directory = openSync(stateDir, 'r');
-    return connectSeqpacket(`/proc/self/fd/${directory}/shim.sock`);
+    handle = openSync(directory, 'r');
+    return connectSeqpacket(`/proc/self/fd/${handle}/${name}`);
   } catch {
     return undefined;
   } finally {
-    if (directory >= 0) closeSync(directory);
+    closeQuietly(handle);
+  }
+}
+
+function socketsIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).filter((name) => SHIM_SOCKET.test(name));
+  } catch {
+    return [];
   }
 }
 
 /** The socket of a shim that was killed; the directory itself is the caller's. */
-const removeSocket = (stateDir: string): void => rmSync(`${stateDir}/shim.sock`, { force: true });
+const removeSockets = (stateDir: string): void => {
+  for (const name of socketsIn(stateDir)) rmSync(`${stateDir}/${name}`, { force: true });
+};

@@ -148,6 +148,11 @@ export class RunningTask implements Task, PreparedTask {
     await this.#conn.listen();
   }
 
+  /** A descriptor of its first process, which stays this task's; -1 when it is not known to run. */
+  get pidfd(): number {
+    return this.#pidfd;
+  }
+
   /** Take up a task that runs already. Resolves with how it is. */
   async resume(deadlineMs: number): Promise<'running' | ExitStatus | undefined> {
     this.#move('spawn');
