@@ -178,6 +178,21 @@ test('kill --all: every process of the container, and only of that', () => {
   assert.match(b.run(['kill', other, 'NOSUCH']).err, /unknown signal "NOSUCH"/);
 });
 
+test('what stands still is ended by kill KILL, kill --all KILL and delete --force all the same', () => {
+  for (const words of [['kill', 'KILL'], ['kill', '--all', 'KILL'], ['delete', '--force']]) {
+    const id = sleeping();
+    b.ok('pause', id);
+    if (words[0] === 'kill') {
+      b.ok('kill', ...words.slice(1, -1), id, 'TERM');
+      assert.equal(b.state(id).status, 'paused', 'another signal waits');
+      b.ok('kill', ...words.slice(1, -1), id, 'KILL');
+      waitFor(`${words.join(' ')}: it does not end`, () => b.state(id).status === 'stopped');
+      b.ok('delete', id);
+    } else b.ok(...words, id);
+    assert.deepEqual(b.groups(id), []);
+  }
+});
+
 test('delete --force ends what runs, with all its processes; delete without it does not', () => {
   const id = sleeping(['sh', '-c', 'sleep 61 & exec sleep 62']);
   const pids = JSON.parse(b.ok('ps', '-f', 'json', id)) as number[];

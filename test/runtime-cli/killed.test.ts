@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { RuntimeBundles, until } from '../support/runtime-bundles.ts';
+import { type Bundle, RuntimeBundles, until } from '../support/runtime-bundles.ts';
 
 /**
  * A runtime, its helper or the container's first process that is killed at a system call: `state` says what is, and
@@ -32,12 +32,16 @@ let count = 0;
 const alive = (pid: number): boolean => existsSync(`/proc/${pid}/status`) && !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 const members = (id: string): number[] => bundles.groups(id).flatMap((group) => readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter((p) => p !== '' && p !== '0').map(Number)).filter(alive);
 
-/** What `state` says is what the kernel says; then all of it goes. */
-async function checkTruth(id: string, where: string): Promise<void> {
+const frozen = (id: string): boolean => bundles.groups(id).some((group) => ['freezer.state', 'cgroup.events'].some((file) => existsSync(join(group, file)) && /^(FROZEN|frozen 1)$/m.test(readFileSync(join(group, file), 'utf8'))));
+
+/** What `state` says is what the kernel says; then all of it goes. `lives`: what was killed was not making it, it must be there. */
+async function checkTruth(id: string, where: string, lives: boolean): Promise<void> {
   const said = bundles.run(['state', id]);
+  if (lives) assert.match(said.out, /"status": "(running|paused)"/, `${where}: ${said.err}`);
   if (said.status === 0) {
     const { status, pid } = JSON.parse(said.out) as Report;
-    assert.ok(['created', 'running', 'stopped'].includes(status), `${where}: ${said.out}`);
+    assert.ok(['created', 'running', 'paused', 'stopped'].includes(status), `${where}: ${said.out}`);
+    assert.equal(status === 'paused', frozen(id), `${where}: ${said.out}`);
     assert.equal(pid === 0, status === 'stopped', `${where}: ${said.out}`);
     if (pid !== 0) assert.ok(alive(pid), `${where}: ${said.out}`);
     // A helper that lost its companion ends by itself; until then it counts as nobody's.
@@ -51,11 +55,11 @@ async function checkTruth(id: string, where: string): Promise<void> {
 }
 
 /** At every step while there are few, at `most` of them otherwise. */
-async function killEverywhere(what: string, most: number, once: (step: number) => Promise<{ readonly id: string; readonly killed: boolean }>): Promise<void> {
+async function killEverywhere(what: string, most: number, once: (step: number) => Promise<{ readonly id: string; readonly killed: boolean; readonly lives?: boolean }>): Promise<void> {
   let kills = 0;
   for (let step = 1, stride = 1; kills < most; step += stride) {
-    const { id, killed } = await once(step);
-    await checkTruth(id, `${what}, step ${step}`);
+    const { id, killed, lives } = await once(step);
+    await checkTruth(id, `${what}, step ${step}`, lives === true);
     if (!killed) break;
     kills++;
     if (kills > most / 2) stride = Math.min(stride + 1, 6);
@@ -90,6 +94,45 @@ test('killed during delete', async () => {
   await killEverywhere('delete', 5, async (step) => {
     const id = created();
     return { id, killed: await killedAt(step, OURS, ['delete', '--force', id]) };
+  });
+});
+
+const running = (): Bundle => {
+  const bundle = bundles.bundle(['sleep', '60']);
+  assert.equal(bundles.background('run', '-d', '-b', bundle.path, bundle.id), 0);
+  return bundle;
+};
+
+for (const [whose, calls, most] of [['the command line', OURS, 3], ['the helper', 'setns,clone3,clone,setsid,dup3,execve,sendto,sendmsg,close_range', 5]] as const) {
+  test(`killed during exec, at calls of ${whose}: the container runs on`, async () => {
+    await killEverywhere('exec', most, async (step) => {
+      const { id } = running();
+      return { id, killed: await killedAt(step, calls, ['exec', '-d', id, 'sleep', '50']), lives: true };
+    });
+  });
+}
+
+test('killed during update, pause and resume: the container runs or stands still, as its state says', async () => {
+  for (const [verb, before] of [[['update', '--memory', '64m', '--pids-limit', '20', '--cpu-share', '300'], []], [['pause'], []], [['resume'], ['pause']]] as const) {
+    await killEverywhere(verb[0], 3, async (step) => {
+      const { id } = running();
+      for (const word of before) bundles.ok(word, id);
+      return { id, killed: await killedAt(step, 'openat,write,pwrite64', [...verb, id]), lives: true };
+    });
+  }
+});
+
+test('killed during checkpoint and restore', async () => {
+  const criu = join(bundles.top, 'criu');
+  writeFileSync(criu, `#!/bin/sh\nexec ${process.execPath} ${join(import.meta.dirname, '../support/fake-criu.ts')} ${join(bundles.top, 'asked')} "$@"\n`, { mode: 0o755 });
+  await killEverywhere('checkpoint', 4, async (step) => {
+    const { id, path } = running();
+    return { id, killed: await killedAt(step, OURS, ['--criu', criu, 'checkpoint', '--image-path', join(path, 'image'), id]) };
+  });
+  await killEverywhere('restore', 6, async (step) => {
+    const { id, path } = running();
+    bundles.ok('--criu', criu, 'checkpoint', '--image-path', join(path, 'image'), id);
+    return { id, killed: await killedAt(step, `${OURS},mount,unshare`, ['--criu', criu, 'restore', '-d', '-b', path, '--image-path', join(path, 'image'), id]) };
   });
 });
 

@@ -1,12 +1,12 @@
 import { rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { removeCgroup } from '#runtime/cgroups/cgroup-control.ts';
+import { freeze, isFrozen, removeCgroup } from '#runtime/cgroups/cgroup-control.ts';
 import { groupDirectory } from '#runtime/cgroups/cgroup-path.ts';
 import { type CgroupHost, detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { hookState } from '#runtime/compile/compile-hooks.ts';
 import { runHook } from '#runtime/driver/run-hook.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
-import { NaruError } from '#spec/errors.ts';
+import { isKind, NaruError } from '#spec/errors.ts';
 import { containerDirectory, discardContainer, type ContainerDirectory, type ContainerRecord, readConfig } from './container-record.ts';
 import { containerStatus } from './container-status.ts';
 import type { RuntimeContext } from './context.ts';
@@ -41,10 +41,20 @@ export async function killInit(directory: ContainerDirectory, record: ContainerR
     const { pid, startTime } = containerStatus(root, record);
     if (pid === 0) return;
     signalProcess({ pid, startTime }, SIGKILL);
+    await letDie(record);
     if (readProcessStat(pid)?.startTime !== startTime) return;
     if (performance.now() > deadline) throw new NaruError('unavailable', `container ${record.id}: process ${pid} does not end`, { hint: 'it waits for the kernel (a hung disk or network file system)' });
     await sleep(pause);
   }
+}
+
+/** v1: what stands still does not even end before it goes on. */
+export async function letDie(record: ContainerRecord): Promise<void> {
+  const host = detectCgroups();
+  if (record.noCgroup === true || !isFrozen(host, record.cgroupPath)) return;
+  await freeze(host, record.cgroupPath, false).catch((error: unknown) => {
+    if (!isKind(error, 'not-found')) throw error;
+  });
 }
 
 /** What is in the group ends with it, unless the group is somebody else's: then it only goes when it is empty. */
