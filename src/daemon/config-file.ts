@@ -43,6 +43,10 @@ const oneOf = (value: Value, key: string, words: readonly string[]): string => {
   return value as string;
 };
 const textFlag = (flag: string): Apply => (value, { flags }, key) => void (flags[flag] = asText(value, key));
+const numberFlag: Apply = (value, { flags }, key) => {
+  if (!Number.isSafeInteger(value)) throw bad(key, 'not a whole number');
+  flags[key] = String(value);
+};
 const boolFlag: Apply = (value, { flags }, key) => void (asFlag(value, key) && (flags[key] = true));
 /** Docker has a choice here, this engine has one way: the other one is refused, not ignored. */
 const only = (...values: readonly Value[]): Apply => (value, _into, key) => {
@@ -52,6 +56,7 @@ const only = (...values: readonly Value[]): Apply => (value, _into, key) => {
 /** Docker's keys (https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file), as far as they mean something here. */
 const KEYS: Readonly<Record<string, Apply>> = {
   'data-root': textFlag('data-root'), 'exec-root': textFlag('state-dir'), pidfile: textFlag('pidfile'), bridge: textFlag('bridge'), bip: textFlag('bip'), 'cgroup-parent': textFlag('cgroup-parent'),
+  'cpu-rt-period': numberFlag, 'cpu-rt-runtime': numberFlag,
   hosts: (value, { flags }, key) => void (flags['host'] = asWords(value, key)),
   tls: boolFlag, tlsverify: boolFlag, tlscacert: textFlag('tlscacert'), tlscert: textFlag('tlscert'), tlskey: textFlag('tlskey'),
   'log-level': (value, { flags }, key) => void (flags['log-level'] = oneOf(value, key, ['error', 'warn', 'info', 'debug'])),

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import type { RealtimeShare } from '#runtime/cgroups/share-realtime.ts';
 import { NaruError } from '#spec/errors.ts';
 import { DEFAULT_CONFIG_FILE, readDaemonConfig, type DaemonConfig } from './config-file.ts';
 
@@ -16,6 +17,8 @@ export interface DaemonOptions {
   readonly network: { readonly ipv6?: string; readonly firewall?: 'open' | 'host'; readonly pools?: readonly string[]; readonly mtu?: number };
   readonly nftTable: string;
   readonly cgroupParent: string;
+  /** Microseconds of real time that the groups above containers get. */
+  readonly realtime: RealtimeShare;
   readonly tls: { ca?: string; cert?: string; key?: string; verify: boolean } | undefined;
   readonly insecureTcp: boolean;
   /** One file for each registry that needs words: mirrors, certificates (registry/client/host-config.ts). */
@@ -54,6 +57,8 @@ Options:
       --firewall MODE        open: published ports are open to everybody (default, as Docker's); host: they obey the host's
                              own input rules (ufw, firewalld, nft). A network says otherwise with -o naru.firewall=MODE
       --cgroup-parent PATH   where containers' cgroups go (default /naru or /naru-<data root>)
+      --cpu-rt-period N      microseconds over which the share of real time of those groups is counted (cgroup v1)
+      --cpu-rt-runtime N     that share, in microseconds; without it no container can have any
       --tlsverify            demand client certificates on tcp (with --tlscacert, --tlscert, --tlskey)
       --tls                  encrypt tcp without client certificates
       --insecure-tcp         allow tcp without TLS: whoever reaches the port owns the machine
@@ -78,7 +83,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
       options: {
         'data-root': { type: 'string' }, 'state-dir': { type: 'string' }, host: { type: 'string', short: 'H', multiple: true },
         pidfile: { type: 'string' }, bridge: { type: 'string' }, bip: { type: 'string' }, ipv6: { type: 'boolean' }, 'fixed-cidr-v6': { type: 'string' },
-        'default-address-pool': { type: 'string', multiple: true }, mtu: { type: 'string' }, firewall: { type: 'string' }, 'cgroup-parent': { type: 'string' },
+        'default-address-pool': { type: 'string', multiple: true }, mtu: { type: 'string' }, firewall: { type: 'string' }, 'cgroup-parent': { type: 'string' }, 'cpu-rt-period': { type: 'string' }, 'cpu-rt-runtime': { type: 'string' },
         tls: { type: 'boolean' }, tlsverify: { type: 'boolean' }, tlscacert: { type: 'string' }, tlscert: { type: 'string' },
         tlskey: { type: 'string' }, 'insecure-tcp': { type: 'boolean' }, 'registries-dir': { type: 'string' }, 'image-policy': { type: 'string' },
         'image-high-water': { type: 'string' }, 'image-low-water': { type: 'string' }, 'image-min-age': { type: 'string' }, 'log-level': { type: 'string', short: 'l' },
@@ -119,6 +124,7 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     network: networkOptions(values),
     nftTable: tag === '' ? 'naru' : `naru_${tag}`,
     cgroupParent: text('cgroup-parent') ?? (tag === '' ? '/naru' : `/naru-${tag}`),
+    realtime: { ...microseconds('period', text('cpu-rt-period')), ...microseconds('runtime', text('cpu-rt-runtime')) },
     tls: verify || values['tls'] === true ? { ...pick('ca', text('tlscacert')), ...pick('cert', text('tlscert')), ...pick('key', text('tlskey')), verify } : undefined,
     insecureTcp: values['insecure-tcp'] === true,
     registries: absolute('--registries-dir', text('registries-dir') ?? DEFAULT_REGISTRIES),
@@ -126,6 +132,12 @@ export function parseDaemonOptions(args: readonly string[]): DaemonOptions | 'he
     imagePolicy: absolute('--image-policy', text('image-policy') ?? DEFAULT_IMAGE_POLICY),
     logLevel: level as DaemonOptions['logLevel'],
   };
+}
+
+function microseconds<K extends keyof RealtimeShare>(key: K, value: string | undefined): Partial<Record<K, number>> {
+  if (value === undefined || value === '0') return {};
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw new NaruError('invalid', `--cpu-rt-${key} ${value}: not a number of microseconds`);
+  return { [key]: Number(value) } as Partial<Record<K, number>>;
 }
 
 function networkOptions(values: Record<string, string | boolean | string[] | undefined>): DaemonOptions['network'] {

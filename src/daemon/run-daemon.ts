@@ -70,7 +70,7 @@ async function compose(options: DaemonOptions, { log, stack, self }: { log: Log;
 
   const store = await openStore(dataRoot, ENGINE_SCHEMA, { self });
   stack.defer(() => store.close());
-  const driver = await createDriver({ helper: embeddedHelper() });
+  const driver = await createDriver({ helper: embeddedHelper(), realtime: options.realtime });
   stack.defer(() => driver.close());
   const network = createNetworkService({
     bridge: options.bridge, tableName: options.nftTable, ...(options.subnet === undefined ? {} : { subnet: options.subnet }), log: (text) => log.warn(text), ...options.network,

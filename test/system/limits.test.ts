@@ -92,3 +92,40 @@ describe('limits on the host', () => {
     assert.match(d.ok('logs', 'cc') + d.docker('logs', 'cc').err, /fork/);
   });
 });
+
+describe('real time', () => {
+  /** Does the kernel share it out among groups? */
+  const shares = existsSync('/sys/fs/cgroup/cpu/cpu.rt_runtime_us');
+
+  test('the sentences of what cannot be', () => {
+    const refused = (...words: string[]): string => {
+      const ran = d.naru(...words);
+      assert.notEqual(ran.code, 0, words.join(' '));
+      return ran.err;
+    };
+    if (!shares) {
+      assert.match(refused('create', '--cpu-rt-runtime', '1000', 'busybox'), /kernel does not support CPU real-time scheduler/);
+      return;
+    }
+    assert.match(refused('create', '--cpu-rt-runtime', '1000', '--cpu-rt-period', '500', 'busybox'), /cpu real-time runtime cannot be higher than cpu real-time period/);
+    assert.match(refused('run', '--rm', '--cpu-rt-runtime', '1000', 'busybox'), /cpu\.rt_runtime_us: invalid argument.*no more real time than the one above it: see `naru daemon --cpu-rt-runtime`/);
+  });
+
+  test('what the daemon gives to the groups above, containers have: at the start and by update', async () => {
+    if (!shares) return;
+    d.words.push('--cpu-rt-runtime', '5000');
+    await d.restart();
+    try {
+      d.ok('run', '-d', '--name', 'cc', '--cpu-rt-runtime', '1000', 'busybox', 'sleep', '100');
+      assert.equal(groupFile('cc', ['cpu', 'cpu.rt_runtime_us'], ''), '1000');
+      d.ok('update', '--cpu-rt-runtime', '2000', 'cc');
+      assert.equal(groupFile('cc', ['cpu', 'cpu.rt_runtime_us'], ''), '2000');
+      assert.match(d.docker('update', '--cpu-rt-runtime', '6000', 'cc').err, /cannot set cpu\.rt_runtime_us of cgroup .* to "6000": invalid argument/);
+      d.ok('rm', '-f', 'cc');
+    } finally {
+      d.words.splice(-2);
+      await d.restart();
+      d.mark();
+    }
+  });
+});

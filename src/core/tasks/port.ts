@@ -32,6 +32,8 @@ export interface HostFacts {
   readonly hybrid: boolean;
   readonly controllers: readonly string[];
   readonly seccomp: boolean;
+  /** Groups have a share of real time (v1, CONFIG_RT_GROUP_SCHED). */
+  readonly realtime?: boolean;
   readonly apparmor: boolean;
 }
 

@@ -4,6 +4,7 @@ import { freeze, removeCgroup, updateResources } from '#runtime/cgroups/cgroup-c
 import { groupDirectory } from '#runtime/cgroups/cgroup-path.ts';
 import { readCgroupStats } from '#runtime/cgroups/cgroup-stats.ts';
 import type { CgroupHost } from '#runtime/cgroups/detect-cgroups.ts';
+import { type RealtimeShare, shareRealtime } from '#runtime/cgroups/share-realtime.ts';
 import { ensureParents } from '#runtime/cgroups/ensure-parents.ts';
 import { readPids } from '#runtime/cgroups/read-pids.ts';
 
@@ -15,8 +16,8 @@ export interface CgroupAccess extends Pick<TaskDriver, 'stats' | 'pids' | 'freez
   forgetParents(): void;
 }
 
-/** The cgroup side of the port, on this machine's hierarchies. */
-export function cgroupAccess(host: CgroupHost): CgroupAccess {
+/** The cgroup side of the port, on this machine's hierarchies. `realtime`: what the groups above containers have of it. */
+export function cgroupAccess(host: CgroupHost, realtime: RealtimeShare = {}): CgroupAccess {
   const ready = new Set<string>();
   return {
     stats: async (path) => readCgroupStats(host, path),
@@ -29,6 +30,7 @@ export function cgroupAccess(host: CgroupHost): CgroupAccess {
       // Somebody else may have removed a group of ours meanwhile.
       if (ready.has(parent) && host.hierarchies.every((hierarchy) => existsSync(groupDirectory(hierarchy, parent)))) return;
       ensureParents(host, path);
+      shareRealtime(host, path, realtime);
       ready.add(parent);
     },
     forgetParents: () => ready.clear(),

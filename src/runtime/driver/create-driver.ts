@@ -10,6 +10,7 @@ import { printPlan } from '#runtime/plan/print.ts';
 import { defaultSpec } from '#runtime/spec/default-spec.ts';
 import { NaruError } from '#spec/errors.ts';
 import { closeQuietly, connectSeqpacket } from '#sys/descriptors.ts';
+import { hasRealtime, type RealtimeShare } from '#runtime/cgroups/share-realtime.ts';
 import { cgroupAccess } from './cgroup-access.ts';
 import { detectHost } from './detect-host.ts';
 import { readExitRecord } from './exit-record.ts';
@@ -33,6 +34,8 @@ export interface DriverOptions {
   readonly helper: Uint8Array;
   /** The machine; default: this one. */
   readonly host?: CompileHost;
+  /** What the groups above containers get of the machine's real time; default: nothing. */
+  readonly realtime?: RealtimeShare;
 }
 
 export type NaruTaskDriver = TaskDriver & {
@@ -45,7 +48,7 @@ export type NaruTaskDriver = TaskDriver & {
 export async function createDriver(options: DriverOptions): Promise<NaruTaskDriver> {
   const facts = options.host ?? detectHost();
   const spawner = startSpawner(options.helper);
-  const cgroups = cgroupAccess(facts.cgroups);
+  const cgroups = cgroupAccess(facts.cgroups, options.realtime);
 
   const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], { compile, foreign = false }: { compile: Launch['compile']; /** Its shim is of another build. */ foreign?: boolean }): Launch => {
     const execs = execCompiler({ containerId: request.id, ...(foreign ? { targetSlot: FIRST_SLOT } : {}) }, facts);
@@ -157,6 +160,7 @@ const hostFacts = (facts: CompileHost): HostFacts => ({
   hybrid: facts.cgroups.hybrid,
   controllers: [...new Set(facts.cgroups.hierarchies.flatMap((h) => h.controllers))].sort(),
   seccomp: facts.seccomp,
+  realtime: hasRealtime(facts.cgroups),
   apparmor: facts.apparmor,
 });
 

@@ -13,6 +13,8 @@ const MOUNT_TYPE_HINT = 'Are you trying to mount a directory onto a file (or vic
 
 const KEYS_HINT = 'the kernel gives this user no more keys (/proc/key-users): stop what holds them, or raise kernel.keys.maxkeys (root: root_maxkeys) and maxbytes';
 
+const REALTIME_HINT = 'a group can have no more real time than the one above it: see `naru daemon --cpu-rt-runtime`';
+
 export interface StartFailure {
   readonly op: number;
   readonly errno: number;
@@ -105,8 +107,10 @@ function explain(op: PlanOp, failure: StartFailure, { spec, verb }: { spec: OciS
       return { text: `error setting up the network: ${op.why}: ${reason}`, kind: 'internal', exitCode: FAILED };
     case 'write_at':
       return { text: `error during container init: open /proc/${(op as PlanOp<'write_at'>).args.path}: ${reason}`, kind: errno === ERRNO.ENOENT || errno === ERRNO.EINVAL ? 'invalid' : 'internal', exitCode: FAILED };
-    case 'write':
-      return { text: `${op.why}: write ${(op as PlanOp<'write'>).args.path}: ${reason}`, kind: errno === ERRNO.EINVAL || errno === ERRNO.EBUSY ? 'invalid' : 'internal', exitCode: FAILED };
+    case 'write': {
+      const { path } = (op as PlanOp<'write'>).args;
+      return { text: `${op.why}: write ${path}: ${reason}`, kind: errno === ERRNO.EINVAL || errno === ERRNO.EBUSY ? 'invalid' : 'internal', exitCode: FAILED, ...(/\/cpu\.rt_\w+$/.test(path) && { tail: REALTIME_HINT }) };
+    }
   }
   return explainMount(op, errno, spec) ?? { text: `error during container init: ${op.why}: ${op.name}: ${reason}`, kind: 'internal', exitCode: FAILED };
 }

@@ -74,7 +74,7 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   const action = given['naru.HealthOnFailure'] ?? config.Labels?.[HEALTH_ACTION_LABEL];
   if (action !== undefined) given['naru.HealthOnFailure'] = action;
   validateHostConfig(given);
-  const warnings = validateResources(given);
+  const warnings = validateResources(given, { realtime: engine.tasks.host.realtime === true });
   adjustCapabilities(DEFAULT_CAPABILITIES, { add: given.CapAdd ?? [], drop: given.CapDrop ?? [], available: availableCapabilities() });
   const host = normalizeHostConfig({ ...given, LogConfig: validateLogConfig(given.LogConfig) });
   resolveModes(engine, host);

@@ -13,11 +13,13 @@ const ULIMITS = new Set([
   'core', 'cpu', 'data', 'fsize', 'locks', 'memlock', 'msgqueue', 'nice', 'nofile', 'nproc', 'rss', 'rtprio', 'rttime', 'sigpending', 'stack',
 ]);
 
-/** Limits that make no sense, each refused in Docker's words. `current`: the limits before, for an update. Returns warnings. */
-export function validateResources(resources: Resources, current: Resources = {}): string[] {
+/** Limits that make no sense, each refused in Docker's words. `current`: the limits before, for an update; `realtime`: the kernel can
+ *  share out real time. Returns warnings. */
+export function validateResources(resources: Resources, { current = {}, realtime = true }: { current?: Resources; realtime?: boolean } = {}): string[] {
   const warnings: string[] = [];
   checkMemory({ ...definedOnly(current), ...definedOnly(resources) });
   checkCpu({ ...definedOnly(current), ...definedOnly(resources) });
+  checkRealtime({ ...definedOnly(current), ...definedOnly(resources) }, realtime);
   checkBlockIo(resources);
   for (const ulimit of resources.Ulimits ?? []) {
     if (!ULIMITS.has(ulimit.Name)) throw invalid(`invalid ulimit type: ${ulimit.Name}`);
@@ -90,6 +92,11 @@ function checkCpu({ NanoCpus = 0, CpuPeriod = 0, CpuQuota = 0, CpuShares = 0, Cp
   if (CpuShares < 0) throw invalid(`invalid CPU shares (${CpuShares}): value must be a positive integer`);
   checkSet(CpusetCpus, '/sys/devices/system/cpu/online', ['cpuset cpus', 'CPUs']);
   checkSet(CpusetMems, '/sys/devices/system/node/online', ['cpuset mems', 'memory nodes']);
+}
+
+function checkRealtime({ CpuRealtimePeriod = 0, CpuRealtimeRuntime = 0 }: Resources, supported: boolean): void {
+  if ((CpuRealtimePeriod !== 0 || CpuRealtimeRuntime !== 0) && !supported) throw invalid('kernel does not support CPU real-time scheduler');
+  if (CpuRealtimePeriod !== 0 && CpuRealtimeRuntime > CpuRealtimePeriod) throw invalid('cpu real-time runtime cannot be higher than cpu real-time period');
 }
 
 function checkSet(list: string, file: string, [what, things]: readonly [string, string]): void {

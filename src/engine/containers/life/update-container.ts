@@ -43,7 +43,7 @@ export function updateContainer(engine: EngineContext, container: Container, cha
     if (limits.Memory !== undefined && limits.MemorySwap === undefined && limits.Memory > (before.MemorySwap ?? 0) && (before.MemorySwap ?? 0) > 0) {
       throw new NaruError('invalid', 'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time');
     }
-    const warnings = validateResources(limits, before);
+    const warnings = validateResources(limits, { current: before, realtime: engine.tasks.host.realtime === true });
     const merged: HostConfig = normalizeHostConfig({ ...before, ...limits });
     if (change.RestartPolicy?.Name) merged.RestartPolicy = { Name: change.RestartPolicy.Name, MaximumRetryCount: change.RestartPolicy.MaximumRetryCount ?? 0 };
     if (container.task !== undefined && Object.keys(limits).length > 0) {

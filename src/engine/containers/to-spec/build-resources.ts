@@ -71,8 +71,14 @@ function cpuOf(limits: Resources, note: Note): NonNullable<OciResources['cpu']> 
     cpu.quota = limits.CpuQuota;
     note('/cpu/quota', `--cpu-quota ${limits.CpuQuota}`);
   }
-  if (limits.CpuRealtimePeriod) cpu.realtimePeriod = limits.CpuRealtimePeriod;
-  if (limits.CpuRealtimeRuntime) cpu.realtimeRuntime = limits.CpuRealtimeRuntime;
+  if (limits.CpuRealtimePeriod) {
+    cpu.realtimePeriod = limits.CpuRealtimePeriod;
+    note('/cpu/realtimePeriod', `--cpu-rt-period ${limits.CpuRealtimePeriod}`);
+  }
+  if (limits.CpuRealtimeRuntime) {
+    cpu.realtimeRuntime = limits.CpuRealtimeRuntime;
+    note('/cpu/realtimeRuntime', `--cpu-rt-runtime ${limits.CpuRealtimeRuntime}`);
+  }
   if (limits.CpusetCpus) {
     cpu.cpus = limits.CpusetCpus;
     note('/cpu/cpus', `--cpuset-cpus ${limits.CpusetCpus}`);
