@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { encodePlan } from '#runtime/plan/encode.ts';
 import type { OciMount, OciSpec } from '#spec/oci-runtime.ts';
 import { NARU, RuntimeBundles, type Said, type Bundle, until } from '../support/runtime-bundles.ts';
@@ -194,9 +195,37 @@ test('attack 8 (CVE-2019-16884, CVE-2019-19921): something else over /proc, said
   assert.deepEqual([run(deeper).status, run(deeper).out], [1, '']);
 });
 
-test('attack 9 (CVE-2022-0492, CVE-2023-25809): the cgroups that a container sees are not its to change', () => {
+test('attack 9 (CVE-2022-0492): the cgroups that a container sees are not its to change', () => {
   const { out } = run(bundles.bundle('for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/mine 2>/dev/null && echo made $d; for f in release_agent notify_on_release cgroup.procs memory.max; do [ -e $d/$f ] && (echo 1 > $d/$f) 2>/dev/null && echo wrote $d/$f; done; done; mkdir /tmp/c; mount -t cgroup -o memory none /tmp/c 2>/dev/null && echo mounted; echo done'));
   assert.equal(out, 'done\n');
+});
+
+test('attack 9 (CVE-2023-25809), rootless: groups that were given to a user, below the host\'s /sys that his container sees', () => {
+  const uid = 12_347;
+  const unified = detectCgroups().unifiedRoot!;
+  const group = join(unified, `naru-attack-${process.pid}`);
+  const home = join(bundles.top, 'home');
+  mkdirSync(group);
+  try {
+    const { path, rootfs } = bundles.bundle(`for d in ${group} ${unified}; do mkdir $d/mine 2>/dev/null && echo made $d; (echo 1 > $d/cgroup.procs) 2>/dev/null && echo moved $d; done; [ -d ${group} ] && echo done`, (s) => {
+      s.linux!.namespaces = [...s.linux!.namespaces!.filter(({ type }) => type !== 'network' && type !== 'cgroup'), { type: 'user' }];
+      s.linux!.uidMappings = s.linux!.gidMappings = [{ containerID: 0, hostID: uid, size: 1 }];
+      s.mounts = s.mounts!.filter(({ destination }) => !destination.startsWith('/sys')).map((m) => ({ ...m, options: m.options!.filter((o) => !o.startsWith('gid=')) }));
+      mount({ destination: '/sys', source: '/sys', type: 'none', options: ['rbind', 'nosuid', 'noexec', 'nodev', 'ro'] })(s);
+      delete s.linux!.resources;
+      delete s.linux!.cgroupsPath;
+      s.linux!.maskedPaths = [];
+    });
+    mkdirSync(home);
+    const program = join(home, 'naru');
+    copyFileSync(attacked, program);
+    for (const [owned, deep] of [[home, true], [rootfs, true], [path, false], [group, true]] as const) spawnSync('chown', [...(deep ? ['-R'] : []), `${uid}:${uid}`, owned]);
+    spawnSync('chmod', ['711', bundles.top]);
+    const ran = spawnSync('setpriv', ['--reuid', String(uid), '--regid', String(uid), '--clear-groups', program, 'runtime', '--root', join(home, 'root'), 'run', '-b', path, 'attack'], { encoding: 'utf8' });
+    assert.equal(ran.stdout, 'done\n', ran.stderr);
+  } finally {
+    spawnSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', '+']);
+  }
 });
 
 test('attack 10 (CVE-2022-24769): no capability is inheritable or ambient that nobody asked for', () => {

@@ -78,8 +78,10 @@ export function addPreparedMounts(plan: PlanBuilder, steps: readonly MountStep[]
 /** child: all mounts, in the configuration's order (a later one may lie on an earlier one). */
 export function addMounts(plan: PlanBuilder, steps: readonly MountStep[], context: MountContext): void {
   for (const step of steps) {
-    if (step.kind === 'bind') addBind(plan, step, context.spec);
-    else if (step.early) attachClone(plan, step);
+    if (step.kind === 'bind') {
+      addBind(plan, step, context.spec);
+      addReadonlyGroups(plan, step, context.spec);
+    } else if (step.early) attachClone(plan, step);
     else if (step.kind === 'cgroup') addCgroupMount(plan, { ...context, mount: step.mount, options: step.options, pointer: step.pointer });
     else addFileSystem(plan, { ...step, label: mountLabel(context) });
   }
@@ -90,6 +92,21 @@ const isTree = ({ mount, options }: MountStep): boolean => options.bind === 'rbi
 function addBind(plan: PlanBuilder, step: MountStep, spec: OciSpec): void {
   if (!step.early) addClone(plan, 'child', step, spec);
   attachClone(plan, step);
+}
+
+const CGROUPS = '/sys/fs/cgroup';
+
+/**
+ * Rootless engines bind the host's /sys read-only, which says nothing of the mounts below it: groups that were given to the user would be his
+ * container's to change (CVE-2023-25809).
+ */
+function addReadonlyGroups(plan: PlanBuilder, step: MountStep, spec: OciSpec): void {
+  const { mount: { source, destination }, options, pointer } = step;
+  if (!isTree(step) || (options.attributes.set & MOUNT_ATTR_RDONLY) === 0 || !hasUserNamespace(spec)) return;
+  const from = cleanPath(source!);
+  if (!`${CGROUPS}/`.startsWith(from === '/' ? from : `${from}/`)) return;
+  const below = CGROUPS.slice(from === '/' ? 0 : from.length);
+  plan.add('child', 'readonly', { root: SLOT.root, path: inRoot(`${destination}/${below}`), recursive: 1 }, { why: 'cgroups below a read-only tree', pointer: `${pointer}/options` });
 }
 
 function attachClone(plan: PlanBuilder, { mount: { source, destination }, pointer, slot }: MountStep): void {
