@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { codeOf, digestOf, OCI_INDEX, randomBlob, repository, testRegistry } from './harness.ts';
 
@@ -107,6 +108,25 @@ test('pushes and collections at the same time: every push that succeeded is whol
   }
   assert.ok(refused < 48, 'some pushes must have succeeded');
   assert.deepEqual(registry.said.filter((line) => line.startsWith('error')), []);
+});
+
+test('retention: by age and by the last pull, in repositories of a pattern; the first rule that matches decides', async () => {
+  await using registry = await testRegistry({
+    garbage: never,
+    retention: { rules: [{ repositories: 'app/*', tags: 'v*', maxAge: 3_600_000 }, { repositories: '**', tags: 'v*', pulledWithin: 600_000 }], untagged: undefined, unpulled: undefined },
+  });
+  const app = repository(registry.url, 'app/web');
+  const tool = repository(registry.url, 'tool');
+  for (const one of [app, tool]) for (const tag of ['v-old', 'v-new', 'v-pulled', 'other']) await one.image(tag);
+  const database = new DatabaseSync(`${registry.data}/registry.db`);
+  const long = Date.now() - 7_200_000;
+  database.exec(`UPDATE tags SET updated = ${long} WHERE name <> 'v-new'; UPDATE manifests SET pushed = ${long}`);
+  database.close();
+  await tool.manifest('v-pulled');
+  await app.manifest('v-pulled');
+  await registry.restart(); // what was pulled is written by then
+  const report = await registry.server.clean();
+  assert.deepEqual(report?.expired.tags.map(({ repository: where, name }) => `${where}:${name}`).sort(), ['app/web:v-old', 'app/web:v-pulled', 'tool:v-old']);
 });
 
 test('retention: newest of a pattern stay, other tags are left alone, untagged manifests go with their children', async () => {

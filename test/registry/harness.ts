@@ -69,8 +69,8 @@ export function repository(url: string, name: string, headers: Record<string, st
     blob: (digest: string, init: { headers?: Record<string, string> } = {}, method = 'GET') => send(method, `/v2/${name}/blobs/${digest}`, init),
     manifest: (reference: string, method = 'GET', init: { headers?: Record<string, string> } = {}) => send(method, `/v2/${name}/manifests/${reference}`, init),
     /** Pushes config and layers, then the manifest; gives its text and digest. */
-    async image(reference: string | undefined, { layers = [randomBlob(300)], extra = {} }: { layers?: Uint8Array[]; extra?: object } = {}) {
-      const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [] }, made: randomBytes(6).toString('hex') }));
+    async image(reference: string | undefined, { layers = [randomBlob(300)], diffIds = [], extra = {} }: { layers?: Uint8Array[]; diffIds?: readonly string[]; extra?: object } = {}) {
+      const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: diffIds }, made: randomBytes(6).toString('hex') }));
       for (const bytes of [config, ...layers]) {
         const answer = await put(bytes);
         if (answer.status !== 201) throw new Error(`blob PUT gave ${answer.status}: ${await answer.text()}`);

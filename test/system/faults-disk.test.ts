@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { tarOf } from '#core/archive/tar-writer.ts';
+import { digestOf, repository } from '../registry/harness.ts';
 import { NARU, run, TestDaemon } from '../support/daemon.ts';
+import { NaruRegistry } from '../support/naru-registry.ts';
 import { until } from '../support/two-clients.ts';
 
 /** What disks and descriptors do to the daemon: full, read-only, torn, too few. Its data root is a small tmpfs. */
@@ -49,6 +53,13 @@ describe('a full disk', () => {
     assert.equal(d.ok('exec', 'runs', 'echo', 'alive'), 'alive');
     assert.match(d.ok('ps'), /runs/);
     rmSync(join(d.scope.dataRoot, 'rest'));
+    // What comes is more than there is room for: by then half of the layer is here, packed and unpacked.
+    await using registry = await NaruRegistry.start();
+    const layer = Buffer.from(tarOf([{ name: 'big', type: 'file', data: randomBytes(16 << 20) }]));
+    await repository(`http://${registry.host}`, 'too/big').image('v1', { layers: [layer], diffIds: [digestOf(layer)] });
+    const pulled = d.docker('pull', `${registry.host}/too/big:v1`);
+    assert.match(pulled.err, /no space left on device/);
+    for (const place of ['pulls', 'incoming', 'trash']) await until(`${place} is empty`, () => readdirSync(join(d.scope.dataRoot, place)).length === 0);
     d.ok('rm', '-f', 'filler');
     assert.equal(d.ok('run', '--rm', 'busybox', 'echo', 'room'), 'room');
     for (const name of d.ok('ps', '-a', '--format', '{{.Names}}').split('\n')) if (name !== '') d.ok('rm', '-f', name);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fixture } from '../fixtures/make-images.ts';
+import { repository } from '../registry/harness.ts';
 import { run, TestDaemon } from '../support/daemon.ts';
 import { DockerRegistry } from '../support/docker-registry.ts';
 import { NaruRegistry } from '../support/naru-registry.ts';
@@ -125,4 +126,45 @@ test('push --compression zstd: to a registry that has gzip already too; every le
   d.ok('rmi', '-f', name, `${fresh.host}/bb:z`);
   d.ok('pull', '-q', `${fresh.host}/bb:z`);
   assert.equal(d.ok('image', 'inspect', '-f', '{{.Id}}', `${fresh.host}/bb:z`), id);
+});
+
+test('artifacts, and with --referrers what refers to an image and to that again, travel whole from registry to registry', async () => {
+  await using debian = await DockerRegistry.start();
+  const from = repository(`http://${registry.host}`, 'travels');
+  const at = repository(`http://${debian.host}`, 'arrived/here');
+  const empty = { mediaType: 'application/vnd.oci.empty.v1+json', digest: `sha256:${createHash('sha256').update('{}').digest('hex')}`, size: 2 };
+  assert.equal((await from.put('{}')).status, 201);
+  const artifact = async (type: string, tag: string | undefined, extra: object = {}): Promise<{ digest: string; layers: { digest: string }[]; descriptor: object }> => {
+    return await from.image(tag, { layers: [createHash('sha512').update(type).digest(), Buffer.from(`${type} `.repeat(5000))], extra: { artifactType: type, config: empty, ...extra } });
+  };
+  const chart = await artifact('application/x.chart', 'chart');
+  const arrives = async (name: string, one: { digest: string; layers: { digest: string }[] }): Promise<void> => {
+    const answer = await at.manifest(name, 'HEAD', { headers: { accept: 'application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json' } });
+    assert.equal(answer.headers.get('docker-content-digest'), one.digest, name);
+    for (const { digest } of one.layers) assert.equal((await at.blob(digest, {}, 'HEAD')).status, 200, `${name}: ${digest}`);
+  };
+  d.ok('pull', '-q', `${registry.host}/travels:chart`);
+  d.ok('tag', `${registry.host}/travels:chart`, `${debian.host}/arrived/here:chart`);
+  d.ok('push', '-q', `${debian.host}/arrived/here:chart`);
+  await arrives('chart', chart);
+
+  d.ok('pull', '-q', '--platform', `linux/${host}`, multi());
+  d.ok('tag', multi(), `${registry.host}/travels:image`);
+  d.ok('push', '-q', '--platform', `linux/${host}`, `${registry.host}/travels:image`);
+  const subject = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: '', size: 0 };
+  const bytes = Buffer.from(await (await from.manifest('image', 'GET', { headers: { accept: subject.mediaType } })).arrayBuffer());
+  Object.assign(subject, { digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, size: bytes.byteLength });
+  const bill = await artifact('application/x.bill', undefined, { subject });
+  const about = await artifact('application/x.about-the-bill', undefined, { subject: bill.descriptor });
+  d.ok('rmi', `${registry.host}/travels:image`, multi());
+  assert.equal(d.naru('pull', '-q', '--referrers', `${registry.host}/travels:image`).code, 0);
+  const kept = d.naru('image', 'referrers', '--local', `${registry.host}/travels:image`);
+  assert.match(kept.out, /x\.bill/, kept.err);
+  d.ok('tag', `${registry.host}/travels:image`, `${debian.host}/arrived/here:image`);
+  d.ok('push', '-q', `${debian.host}/arrived/here:image`);
+  await arrives(bill.digest, bill);
+  await arrives(about.digest, about);
+  assert.match(d.naru('image', 'referrers', `${debian.host}/arrived/here:image`).out, /x\.bill/, 'a registry without the API is asked by the tag schema');
+  d.ok('rmi', `${registry.host}/travels:image`, `${debian.host}/arrived/here:image`, `${registry.host}/travels:chart`, `${debian.host}/arrived/here:chart`);
+  assert.match(d.docker('image', 'inspect', `${registry.host}/travels:chart`).err, /No such image/i);
 });
