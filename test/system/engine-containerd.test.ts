@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import http2 from 'node:http2';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
+import { encodeProto } from '#runtime/criu/protobuf.ts';
 import { fixture } from '../fixtures/make-images.ts';
 import { run, type Ran } from '../support/daemon.ts';
 import { ForeignEngine, readmeBlock, startContainerd } from '../support/foreign-engines.ts';
@@ -8,6 +12,7 @@ import { ForeignEngine, readmeBlock, startContainerd } from '../support/foreign-
 const e = new ForeignEngine('containerd');
 const IMAGE = 'docker.io/library/busybox:latest';
 let command: string[];
+let socket: string;
 const ctr = (...args: string[]): Ran => run(command[0]!, [...command.slice(1), ...args]);
 const ok = (...args: string[]): string => {
   const ran = ctr(...args);
@@ -17,7 +22,7 @@ const ok = (...args: string[]): string => {
 const own = (id: string): string[] => ['--runc-binary', e.runtime, '--runc-root', e.path('runtime-root'), '--snapshotter', 'overlayfs', '--cgroup', `${e.cgroupParent}/${id}`];
 
 before(async () => {
-  const socket = await startContainerd(e, readmeBlock('toml', 'BinaryName', e.runtime));
+  socket = await startContainerd(e, readmeBlock('toml', 'BinaryName', e.runtime));
   command = ['ctr', '-a', socket, '-n', 'naru'];
   ok('images', 'import', fixture('busybox.tar'));
   ok('run', '-d', ...own('box'), '--memory-limit', '67108864', IMAGE, 'box', 'sleep', '1000');
@@ -54,6 +59,33 @@ test('ctr tasks metrics, ps, pause, resume', () => {
   assert.match(ok('tasks', 'ls'), /PAUSED/);
   ok('tasks', 'resume', 'box');
   assert.match(ok('tasks', 'ls'), /RUNNING/);
+});
+
+/** `Tasks.Update` of containerd's API (github.com/containerd/containerd, api/services/tasks/v1): ctr has no word for it. The status of gRPC. */
+async function updateTask(id: string, resources: object): Promise<string> {
+  const resource = encodeProto([[1, 'types.containerd.io/opencontainers/runtime-spec/1/LinuxResources'], [2, JSON.stringify(resources)]]);
+  const request = Buffer.concat([encodeProto([[1, id]]), Buffer.of(2 << 3 | 2), Buffer.of(resource.length & 0x7f | 0x80, resource.length >> 7), resource]);
+  const frame = Buffer.concat([Buffer.of(0, 0, 0, 0, request.length & 0xff), request]);
+  frame.writeUInt32BE(request.length, 1);
+  const client = http2.connect('http://localhost', { createConnection: () => connect(socket) });
+  try {
+    const call = client.request({ ':method': 'POST', ':path': '/containerd.services.tasks.v1.Tasks/Update', 'content-type': 'application/grpc', te: 'trailers', 'containerd-namespace': 'naru' });
+    const answer = Promise.withResolvers<string>();
+    let status = '';
+    const read = (headers: Record<string, unknown>): void => { if (headers['grpc-status'] !== undefined) status = `${String(headers['grpc-status'])} ${String(headers['grpc-message'] ?? '')}`.trim(); };
+    call.on('response', read).on('trailers', read).on('data', () => {}).on('error', answer.reject).on('close', () => answer.resolve(status));
+    call.end(frame);
+    return await answer.promise;
+  } finally {
+    client.destroy();
+  }
+}
+
+test('containerd’s Tasks.Update: new limits are the kernel’s; what is no limit is refused by its field', async () => {
+  assert.equal(await updateTask('box', { memory: { limit: 128 << 20 }, pids: { limit: 44 }, cpu: { quota: 30_000, period: 100_000 } }), '0');
+  assert.match(ok('tasks', 'metrics', 'box'), /memory\.limit_in_bytes\s+134217728[^]*pids\.limit\s+44/);
+  assert.equal(readFileSync(`/sys/fs/cgroup/cpu${e.cgroupParent}/box/cpu.cfs_quota_us`, 'utf8'), '30000\n');
+  assert.match(decodeURIComponent(await updateTask('box', { cpu: { cpus: '4000' } })), /^2 .*cpuset\.cpus/);
 });
 
 test('ctr run: a user namespace; all of the host’s namespaces and rights', () => {
