@@ -60,6 +60,8 @@ const nameOf = (route: Route): string => `${route[0]} ${route[1]}`;
 function matchPattern({ segments, greedy }: Pattern, actual: readonly string[]): Record<string, string> | undefined {
   const extra = actual.length - segments.length;
   if (greedy < 0 ? extra !== 0 : extra < 0) return undefined;
+  // What most patterns differ in, before anything is made.
+  if (greedy < 0) for (let i = segments.length - 1; i > 0; i--) if (segments[i] !== actual[i] && !segments[i]!.startsWith('{')) return undefined;
   const params: Record<string, string> = {};
   for (let i = 0, j = 0; i < segments.length; i++) {
     const wanted = segments[i]!;

@@ -34,15 +34,16 @@ export interface DataRoot {
 export interface DiscardOptions {
   /** false: resolve before it is gone, unless many deletions are under way. Default true. */
   readonly wait?: boolean;
-  /** Somebody may still change the tree (a container that does not die): it is deleted through descriptors, in this thread, a
-   *  slice at a time. Otherwise by paths in another thread. */
+  /** It may be deep, and somebody may still make it deeper (a container that does not die): it is deleted in this thread, a slice at a
+   *  time, which takes as long as there are entries. Otherwise in another thread, by Bun's `rm`: it follows no link either, but begins
+   *  anew at every sixteenth level. */
   readonly live?: boolean;
 }
 
 /** How long `discard` waits for the bytes to be gone, in milliseconds. */
 const PATIENCE = 200;
 /** Deletions under way from which on every caller waits. */
-const MAX_PENDING = 64;
+const MAX_PENDING = 128;
 /** Longest wait of `reclaimed`, in milliseconds. */
 const RECLAIM_DEADLINE = 20_000;
 

@@ -39,6 +39,7 @@ export async function openStore(dataRoot: string, extraSchema: readonly { name: 
     return { images: collecting(images, documents), snapshots, transfers, documents, db,
       check: (signal) => checkStore({ db, root, self: options.self }, signal),
       discardOrphan: (path) => root.discard(path),
+      discard: (directory) => root.discard(directory, { wait: false }),
       imageNames: (id) => ({
         tags: (db.sql('SELECT reference AS v FROM tags WHERE image = ? ORDER BY reference').all(id) as { v: string }[]).map(({ v }) => v),
         digests: (db.sql('SELECT reference AS v FROM repo_digests WHERE image = ? ORDER BY reference').all(id) as { v: string }[]).map(({ v }) => v),

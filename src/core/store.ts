@@ -15,6 +15,9 @@ export interface Store {
   check(signal: AbortSignal): AsyncIterable<import('./check/check-store.ts').CheckStep>;
   /** Deletes what `check` called an orphan. */
   discardOrphan(path: string): Promise<void>;
+  /** Takes a directory of ours away from where it lies below the data root, at once; its bytes go behind the caller's back. No program
+   *  may be able to change it any more. Missing is fine. */
+  discard(directory: string): Promise<void>;
   /** Names of an image whose config may not be readable. */
   imageNames(id: Digest): { readonly tags: string[]; readonly digests: string[] };
   readonly documents: import('./documents/document-store.ts').DocumentStore;

@@ -44,7 +44,13 @@ export const hasParent = ({ driver }: Pick<NetworkRecord, 'driver'>): boolean =>
 /** Its containers have no gateway: what is not theirs is the host's to route. */
 export const isRoutedByParent = (network: NetworkRecord): boolean => network.driver === 'ipvlan' && networkFacts(network).ipvlanMode !== 'l2';
 
-export const networkFacts = (network: NetworkRecord): NetworkFacts => parseOptions(network.options);
+const known = new WeakMap<StringMap, NetworkFacts>();
+
+export function networkFacts({ options }: NetworkRecord): NetworkFacts {
+  let facts = known.get(options);
+  if (facts === undefined) known.set(options, (facts = parseOptions(options)));
+  return facts;
+}
 
 /** Throws invalid, naming option and value. */
 export function parseOptions(options: StringMap): NetworkFacts {

@@ -193,7 +193,7 @@ function fakeStore(root: string, config: ContainerConfig): Store & { snapshotsMa
   };
   return {
     db, snapshotsMade: made, close: () => db.close(),
-    transfers: undefined as never, documents: undefined as never, check: undefined as never, discardOrphan: undefined as never, imageNames: undefined as never,
+    transfers: undefined as never, documents: undefined as never, check: undefined as never, discardOrphan: undefined as never, discard: async (path) => rmSync(path, { recursive: true, force: true }), imageNames: undefined as never,
     images: {
       lastUsed: () => 0, variants: () => [], addVariant: () => undefined,
       find: (name) => (there && (tags.has(name) || tags.has(`${name}:latest`) || IMAGE_ID.includes(name)) ? image() : undefined), get: (id) => (there && id === IMAGE_ID ? image() : undefined), list: () => (there ? [image()] : []),

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, closeSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { Readable } from 'node:stream';
 import { NaruError } from '#spec/errors.ts';
@@ -101,7 +101,7 @@ export function openSnapshots({ db, root, lowersOf, exportTree }: SnapshotDepend
     async remove(id) {
       if (!ID.test(id)) return;
       db.transaction(() => void db.sql('DELETE FROM snapshots WHERE id = ?').run(id), { durable: false });
-      await root.discard(`${root.snapshots}/${id}`, { wait: false, live: true });
+      await root.discard(`${root.snapshots}/${id}`, { wait: false, live: !isFlat(`${root.snapshots}/${id}/upper`) });
     },
 
     async usage(id) {
@@ -148,6 +148,13 @@ export function openSnapshots({ db, root, lowersOf, exportTree }: SnapshotDepend
     exportTar: (id) => exportTree(open(id, true)),
   };
   return store;
+}
+
+/** Without directories in it, which is said by most file systems: such a snapshot holds nothing that is deep, and another thread may
+ *  delete it whoever still writes to it: it follows no link. */
+function isFlat(upper: string): boolean {
+  const links = lstatSync(upper, { throwIfNoEntry: false })?.nlink;
+  return links === undefined || links === 2;
 }
 
 /** The upper's own metadata is that of the merged root: it takes the lower's. */

@@ -132,3 +132,10 @@ test('a hybrid machine: huge pages on v2, handed down when asked for', () => {
     'prepare write unified/naru/x/hugetlb.1GB.rsvd.max 0',
   ]);
 });
+
+test('v1: device rules are those of this container, whichever came before', () => {
+  using fake = fakeCgroups(LEGACY);
+  const only = (minor: number): string[] => limits(fake, { devices: [{ allow: false }, { allow: true, type: 'c', major: 1, minor, access: 'rw' }] }, { defaultDevices: [] });
+  const [three, five] = [['devices.deny=a', 'devices.allow=c 1:3 rw'], ['devices.deny=a', 'devices.allow=c 1:5 rw']];
+  assert.deepEqual([only(3), only(5), only(3), only(3)], [three, five, three, three]);
+});

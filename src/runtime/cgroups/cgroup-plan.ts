@@ -146,20 +146,34 @@ function delegateOps(host: CgroupHost, hierarchy: Hierarchy, group: { path: stri
 
 function deviceOps(host: CgroupHost, path: string, rules: readonly DeviceRule[]): PlanOp[] {
   if (host.hierarchies.length === 0) return []; // no groups at all: who has no right to them can make no devices either
-  const normal = normalizeDeviceRules(rules);
-  const notes = { why: 'device rule', source: '/linux/resources/devices' };
   const v1 = hierarchyOf(host, 'devices');
   if (v1 !== undefined) {
-    // Rules are merged on the way: a write comes from the last rule that names the same devices.
-    const indices = new Map(rules.map(({ type, major, minor }, index) => [`${type === 'b' ? 'b' : 'c'} ${numberText(major)}:${numberText(minor)}`, index]));
-    return deviceWritesV1(devicePolicy(normal)).map(([file, value]) => {
-      const index = indices.get(value.slice(0, value.lastIndexOf(' ')));
-      return write(`${groupDirectory(v1, path)}/${file}`, value, index === undefined ? notes : { why: notes.why, source: `${notes.source}/${index}` });
-    });
+    const directory = groupDirectory(v1, path);
+    return deviceWrites(rules).map(({ file, value, notes }) => write(`${directory}/${file}`, value, notes));
   }
+  const normal = normalizeDeviceRules(rules);
   const v2 = unifiedHierarchy(host);
   if (v2 === undefined) throw new NaruError('invalid', '/linux/resources/devices: this machine has neither the devices controller nor cgroup v2');
-  return [op('prepare', 'bpf_device', { path: groupDirectory(v2, path), program: assembleDeviceProgram(normal), attachFlags: BPF_F_ALLOW_MULTI }, notes)];
+  return [op('prepare', 'bpf_device', { path: groupDirectory(v2, path), program: assembleDeviceProgram(normal), attachFlags: BPF_F_ALLOW_MULTI }, DEVICE_NOTES)];
+}
+
+const DEVICE_NOTES: Notes = { why: 'device rule', source: '/linux/resources/devices' };
+
+interface DeviceWrite { readonly file: string; readonly value: string; readonly notes: Notes }
+let latest: { readonly rules: string; readonly writes: readonly DeviceWrite[] } = { rules: '', writes: [] };
+
+/** For v1's controller. Mostly a container has the rules of the one before. */
+function deviceWrites(rules: readonly DeviceRule[]): readonly DeviceWrite[] {
+  const asked = JSON.stringify(rules);
+  if (latest.rules === asked) return latest.writes;
+  // Rules are merged on the way: a write comes from the last rule that names the same devices.
+  const indices = new Map(rules.map(({ type, major, minor }, index) => [`${type === 'b' ? 'b' : 'c'} ${numberText(major)}:${numberText(minor)}`, index]));
+  const writes = deviceWritesV1(devicePolicy(normalizeDeviceRules(rules))).map(([file, value]) => {
+    const index = indices.get(value.slice(0, value.lastIndexOf(' ')));
+    return { file, value, notes: index === undefined ? DEVICE_NOTES : { why: DEVICE_NOTES.why, source: `${DEVICE_NOTES.source}/${index}` } };
+  });
+  latest = { rules: asked, writes };
+  return writes;
 }
 
 const numberText = (value: number | undefined): string => (value === undefined || value === -1 ? '*' : String(value));

@@ -21,18 +21,24 @@ export interface PlanBuilder {
 /** `sources`: config.json pointer -> the user's flag. An operation gets the flag of the longest pointer that is a prefix of
  *  its own pointer; without one, the pointer itself. */
 export function planBuilder(sources: ReadonlyMap<string, string> | undefined): PlanBuilder {
+  const flags = new Map<string, string>();
+  const flagOf = (pointer: string): string => {
+    let flag = flags.get(pointer);
+    if (flag === undefined) flags.set(pointer, (flag = sourceOf(pointer, sources)));
+    return flag;
+  };
   const sections: Record<Section, PlanOp[]> = { prepare: [], parent: [], child: [], cleanup: [] };
   return {
     add(section, name, args, notes) {
       const { why, pointer, tolerate, skip } = notes;
       // One shape for every operation: this runs some hundred and fifty times for each container.
-      const op = { name, section, args, why, pointer, source: pointer === undefined ? undefined : sourceOf(pointer, sources), tolerate, skip };
+      const op = { name, section, args, why, pointer, source: pointer === undefined ? undefined : flagOf(pointer), tolerate, skip };
       sections[section].push(op as unknown as PlanOp);
     },
     splice(ops) {
       for (const op of ops) {
         const { source } = op;
-        sections[op.section].push(source === undefined || sources === undefined ? op : { ...op, source: sourceOf(source, sources), pointer: source });
+        sections[op.section].push(source === undefined || sources === undefined ? op : { ...op, source: flagOf(source), pointer: source });
       }
     },
     build: () => [...sections.prepare, ...sections.parent, ...sections.child, ...sections.cleanup],

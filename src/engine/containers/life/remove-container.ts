@@ -1,6 +1,4 @@
-import { readdirSync, rmSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { NaruError } from '#spec/errors.ts';
 import { closeQuietly } from '#sys/descriptors.ts';
 import type { EngineContext } from '../../engine-context.ts';
@@ -79,7 +77,7 @@ async function remove(engine: EngineContext, container: Container, options: Remo
     }, { durable: doc.hostConfig.AutoRemove !== true, makesRoom: true });
     container.removed = true;
     engine.containers.delete(container);
-    if (container.state.run > 0) discarded.push(removeFiles(containerDirectory(engine, id)), removeFiles(stateDirectory(engine, id)));
+    if (container.state.run > 0) discarded.push(store.discard(containerDirectory(engine, id)), removeState(stateDirectory(engine, id)));
     for (const result of await Promise.allSettled(discarded)) if (result.status === 'rejected') engine.report(result.reason, `remove files of container ${container.name}`);
     containerEvent(engine, container, 'destroy');
     container.waiters.removed(response);
@@ -94,19 +92,8 @@ async function remove(engine: EngineContext, container: Container, options: Remo
   }
 }
 
-/** More than this is deleted in another thread: the kernel takes its time for it. Bytes. */
-const LARGE = 1 << 20;
-
-/** A directory of ours without directories in it. Missing is fine. */
-async function removeFiles(directory: string): Promise<void> {
-  let size = 0;
-  try {
-    for (const name of readdirSync(directory)) size += statSync(join(directory, name)).size;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    size = Infinity;
-  }
-  if (size > LARGE) return rm(directory, { recursive: true, force: true });
+/** A few small files on a tmpfs; mostly the run's release took them already. */
+async function removeState(directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
 }
 
