@@ -2,7 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import type { NetlinkSocket } from '#sys/netlink/netlink-socket.ts';
 import { type MapElement, type MapOptions, NftBatch } from '#sys/netlink/nft-batch.ts';
 import {
-  concatenatedType, NFPROTO_BRIDGE, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_PROTOCOL, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG32, NF_ACCEPT, NF_DROP,
+  concatenatedType, NFPROTO_BRIDGE, NFT_GOTO, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_PROTOCOL, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG32, NF_ACCEPT, NF_DROP,
   NF_INET_PRE_ROUTING, TYPE_ETHER_ADDR, TYPE_IFNAME, TYPE_IPV4, TYPE_IPV6,
 } from '#sys/netlink/nft-constants.ts';
 import { type Expression, compare, interfaceKey, isIn, isNotIn, meta, payload, verdict } from '#sys/netlink/nft-expressions.ts';
@@ -146,21 +146,24 @@ function gather(into: Elements, from: ReadonlyMap<SetName, MapElement[]>): void 
 function addTable(batch: NftBatch, flags: number): void {
   batch.addTable(flags);
   for (const each of SETS) batch.addMap(each);
+  for (const name of ['datagrams', 'neighbours']) batch.addChain(name);
   batch.addBaseChain({ name: 'prerouting', type: 'filter', hook: NF_INET_PRE_ROUTING, priority: PRIORITY });
-  const rule = (comment: string, ...expressions: (Expression | Expression[])[]): void => batch.addRule('prerouting', comment, expressions.flat());
+  const rules = (chain: string) => (comment: string, ...expressions: (Expression | Expression[])[]): void => batch.addRule(chain, comment, expressions.flat());
   const drop = verdict(NF_DROP);
+  const guarded = [meta(NFT_META_IIFNAME), isIn('guarded')];
   const [sender, address] = [payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 6, R(4)), payload(NFT_PAYLOAD_NETWORK_HEADER, 14, 4, R(6))];
   const protocol = (number: Uint8Array): Expression[] => [meta(NFT_META_L4PROTO), compare(number)];
   const type = (number: Uint8Array): Expression[] => [payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1), compare(number)];
   const ports = payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4);
-  // Nearly all frames: no other rule is asked
+  // All frames of all bridges come by: few rules for each kind, and no look into a set before something is to be said against it
+  const rule = rules('prerouting');
   rule('TCP says none of it', protocol(TCP), verdict(NF_ACCEPT));
-  rule('only what containers send', meta(NFT_META_IIFNAME), isNotIn('guarded'), verdict(NF_ACCEPT));
-  rule('ARP: no address of somebody else', meta(NFT_META_PROTOCOL), compare(ETHERTYPE_ARP), address, isIn('taken', R(6)), meta(NFT_META_IIFNAME), sender, isNotIn('own'), drop);
-  rule('no container is a router', protocol(ICMPV6), type(ROUTER_ADVERTISEMENT), drop);
-  rule('nor knows a better one', protocol(ICMPV6), type(REDIRECT), drop);
-  rule('neighbour advertisements: no address of somebody else', protocol(ICMPV6), type(NEIGHBOUR_ADVERTISEMENT),
-    payload(NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16, R(4)), isIn('taken6', R(4)), meta(NFT_META_IIFNAME), isNotIn('own6'), drop);
-  rule('no container hands out addresses', protocol(UDP), ports, compare(DHCP_ANSWER), drop);
-  rule('no container hands out addresses', protocol(UDP), ports, compare(DHCPV6_ANSWER), drop);
+  rule('by their ports', protocol(UDP), verdict(NFT_GOTO, 'datagrams'));
+  rule('by their type', protocol(ICMPV6), verdict(NFT_GOTO, 'neighbours'));
+  rule('ARP: no address of somebody else', meta(NFT_META_PROTOCOL), compare(ETHERTYPE_ARP), address, isIn('taken', R(6)), guarded, sender, isNotIn('own'), drop);
+  const neighbours = rules('neighbours');
+  neighbours('no container is a router', type(ROUTER_ADVERTISEMENT), guarded, drop);
+  neighbours('nor knows a better one', type(REDIRECT), guarded, drop);
+  neighbours('neighbour advertisements: no address of somebody else', type(NEIGHBOUR_ADVERTISEMENT), payload(NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16, R(4)), isIn('taken6', R(4)), guarded, isNotIn('own6'), drop);
+  for (const answer of [DHCP_ANSWER, DHCPV6_ANSWER]) rules('datagrams')('no container hands out addresses', ports, compare(answer), guarded, drop);
 }

@@ -5,7 +5,7 @@ import {
 } from '#sys/netlink/nft-constants.ts';
 import type { NftBatch } from '#sys/netlink/nft-batch.ts';
 import {
-  type Expression, compare, conntrackState, conntrackStatus, destinationNat, destinationType, isIn, isIpv4, isIpv6, isNotIn, lookup,
+  type Expression, compare, conntrackState, conntrackStatus, destinationNat, destinationType, isIn, isIpv4, isIpv6, lookup,
   hostU32, immediate, inInterface, masquerade, meta, payload, setMark, sourceNat, verdict, within,
 } from '#sys/netlink/nft-expressions.ts';
 import { RTN_LOCAL } from '#sys/netlink/route-constants.ts';
@@ -62,13 +62,11 @@ export function addNatTable(batch: NftBatch, flags: number, { gate, standIn6 }: 
   };
 
   const raw = base('raw', 'filter', { hook: NF_INET_PRE_ROUTING, priority: PRIORITY_RAW });
-  raw('only what containers send', meta(NFT_META_IIFNAME), isNotIn('bridges'), ACCEPT);
-  // Bridge netfilter shows us such packets before the kernel drops them
-  for (const side of ['source', 'destination'] as const) raw('nobody but the host is ::1', loopback6(side), DROP);
-  raw('the rest is about IPv4', isIpv4(NFT_CMP_NEQ), ACCEPT);
+  // What is not about the loopback, all but nothing, costs no look into a set: every packet passes here, also those between containers (br_netfilter)
+  for (const side of ['source', 'destination'] as const) raw('nobody but the host is ::1', loopback6(side), fromIn('bridges'), DROP);
   // The bridges have route_localnet, for replies to 127.0.0.1. That must not open the host's loopback to the containers.
-  raw('no container reaches the host at 127.0.0.0/8', within('destination', LOOPBACK, 8), DROP);
-  raw('nor speaks in its name', within('source', LOOPBACK, 8), DROP);
+  raw('no container reaches the host at 127.0.0.0/8', isIpv4(), within('destination', LOOPBACK, 8), fromIn('bridges'), DROP);
+  raw('nor speaks in its name', isIpv4(), within('source', LOOPBACK, 8), fromIn('bridges'), DROP);
 
   addPublishedRules(chain('published'), 4);
   addPublishedRules(chain('published6'), 6);
