@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
@@ -304,6 +304,20 @@ test('--pid-file: the pid as decimal digits; one that cannot be written fails an
   assert.equal(b.run(['create', '-b', path, '--pid-file', '/nonexistent/pid', id], { stdio: ['ignore', 'ignore', 'pipe'] }).status, 1);
   assert.match(b.run(['state', id]).err, /container does not exist/);
   assert.deepEqual(b.groups(id), []);
+});
+
+test('spec: a config.json that runs as it is, but for its terminal; one that is there stays', () => {
+  const { id, path, config } = b.bundle(['true']);
+  const before = readFileSync(config, 'utf8');
+  assert.match(b.run(['spec', '--bundle', path]).err, /File .*config\.json exists\. Remove it first/);
+  assert.equal(readFileSync(config, 'utf8'), before);
+  rmSync(config);
+  b.ok('spec', '-b', path);
+  const written = JSON.parse(readFileSync(config, 'utf8')) as { process: { terminal: boolean; args: string[] }; root: { readonly: boolean }; hostname: string };
+  assert.deepEqual([written.process.terminal, written.process.args, written.root.readonly, written.hostname], [true, ['sh'], true, 'naru']);
+  const ran = spawnSync('script', ['-qec', b.command('run', '-b', path, id).map((word) => `'${word}'`).join(' '), '/dev/null'], { encoding: 'utf8', timeout: 30_000, input: 'hostname; exit 6\n' });
+  assert.match(ran.stdout, /\nnaru\r\n/);
+  assert.equal(ran.status, 6);
 });
 
 test('a group that another made is used, and stays', () => {
