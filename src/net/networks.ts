@@ -125,6 +125,7 @@ export class Networks implements NetworkService {
 
   async forget(network: NetworkRecord): Promise<void> {
     if (!this.#networks.delete(network.id)) return;
+    this.#flows.flush(); // also those by its gateway's address, while that is one of this host's
     this.#rules.removeNetwork(network);
     if ((network.driver === 'bridge' && network.link !== '') || hasOwnParent(network)) await this.#removals.remove(network.link);
   }
@@ -340,7 +341,7 @@ export class Networks implements NetworkService {
     this.#rules.change({ remove: sandbox.published ?? new Map(), add: published });
     sandbox.endpoints = endpoints;
     sandbox.published = published;
-    if (ports.length > 0) this.#flows.changed(ports);
+    this.#flows.moved(before, endpoints);
     return endpoints;
   }
 

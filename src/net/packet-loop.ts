@@ -8,7 +8,7 @@ import {
   NFPROTO_IPV4, NFPROTO_IPV6, NFT_CMP_NEQ, NFT_META_MARK, NFT_PAYLOAD_NETWORK_HEADER, NFT_REG32, NF_DROP, NF_INET_LOCAL_IN, NF_INET_PRE_ROUTING,
 } from '#sys/netlink/nft-constants.ts';
 import { type Expression, compare, duplicate, hostU32, immediate, inInterface, meta, payload, verdict } from '#sys/netlink/nft-expressions.ts';
-import { writeAddress, writeCreateLoop, writeLinkUp, writeRoute6, writeNoArp } from '#sys/netlink/route-messages.ts';
+import { writeAddress, writeCreateLoop, writeLinkUp, writeNoAddress, writeNoArp, writeRoute6 } from '#sys/netlink/route-messages.ts';
 import { deleteLink } from './bridge.ts';
 import { findLink } from './host-network.ts';
 import { formatIp, ipBytes, ipFromBytes, tryParseIp } from './ip.ts';
@@ -18,7 +18,7 @@ import type { WrittenTable } from './rule-watch.ts';
 
 /** Of the pair, on no other link. */
 const NEIGHBOUR = '169.254.110.97', NEIGHBOUR6 = 'fe80::6e61:7275';
-const EEXIST = 17;
+const EEXIST = 17, EADDRNOTAVAIL = 99;
 /** Behind the one that leads to `lo`. */
 const METRIC = 4096;
 
@@ -87,12 +87,16 @@ export class PacketLoop {
     const gate = { index: findLink(this.#route, this.gate)!.index }, index = findLink(this.#route, this.out)!.index;
     if (existsSync(`/proc/sys/net/ipv6/conf/${this.gate}`)) writeFileSync(`/proc/sys/net/ipv6/conf/${this.gate}/accept_ra`, '0');
     const w = new MessageWriter();
+    const neighbour = { link: gate, address: ipBytes(tryParseIp(NEIGHBOUR)!), prefixLength: 32 };
     if (uses.judge) {
       // The sources of what comes in are the clients, to whom no route leads this way: the loose rule lets them in, where there is an address
       for (const [name, value] of [['rp_filter', '2'], ['forwarding', '1']] as const) writeFileSync(`/proc/sys/net/ipv4/conf/${this.gate}/${name}`, value);
-      writeAddress(w, { link: gate, address: ipBytes(tryParseIp(NEIGHBOUR)!), prefixLength: 32 });
+      writeAddress(w, neighbour);
+      this.#route.request(w, () => `let ${this.gate} take packets to this host`);
+    } else {
+      writeNoAddress(w, neighbour);
+      this.#attempt(w, `let ${this.gate} take none`, EADDRNOTAVAIL);
     }
-    this.#route.request(w, () => `let ${this.gate} take packets to this host`);
     if (uses.loopback6) this.#route6({ link: gate, address: LOOPBACK6, metric: METRIC, type: 'local' });
     // The kernel makes one of its own, a second or two after the link is up
     if (existsSync('/proc/sys/net/ipv6')) this.#route6({ link: { index }, address: ipBytes(tryParseIp(NEIGHBOUR6)!), metric: METRIC, type: 'unicast' });
@@ -119,10 +123,15 @@ export class PacketLoop {
   #route6(route: Parameters<typeof writeRoute6>[1]): void {
     const w = new MessageWriter();
     writeRoute6(w, route);
+    this.#attempt(w, `route to ${formatIp(ipFromBytes(route.address))} by ${this.gate}`, EEXIST);
+  }
+
+  /** `fine`: the errno that says that all is as it is wanted. */
+  #attempt(w: MessageWriter, what: string, fine: number): void {
     try {
-      this.#route.request(w, () => `route to ${formatIp(ipFromBytes(route.address))} by ${this.gate}`);
+      this.#route.request(w, () => what);
     } catch (error) {
-      if (!(error instanceof NaruError) || error.errno !== EEXIST) throw error;
+      if (!(error instanceof NaruError) || error.errno !== fine) throw error;
     }
   }
 

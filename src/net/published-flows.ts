@@ -45,6 +45,15 @@ export class PublishedFlows {
     this.#later(this.#connections, connectionsOf(endpoints), GATHER_ENDED_MS);
   }
 
+  /** A container that runs has other endpoints now. Connections by an endpoint that it still has go on, whichever publishes. */
+  moved(before: readonly EndpointRecord[], now: readonly EndpointRecord[]): void {
+    const ports = before.flatMap((each) => each.ports);
+    const gone = before.filter(({ endpointId }) => !now.some((each) => each.endpointId === endpointId));
+    this.begun(now);
+    this.changed(ports);
+    this.#later(this.#connections, connectionsOf(gone.map((each) => ({ ...each, ports }))), GATHER_ENDED_MS);
+  }
+
   /** What is remembered of containers that ended while no daemon ran: rewritten to an address of our bridges that none of `live` has. */
   left(networks: readonly NetworkRecord[], live: readonly EndpointRecord[]): void {
     const subnets = networks.filter((each) => each.driver === 'bridge' && !each.configOnly).flatMap((each) => each.pools.map(({ subnet }) => parsePrefix(subnet)));

@@ -140,6 +140,25 @@ describe('endpoints from their making to their end, by the Docker CLI', () => {
     assert.equal(await own.in('host').ask('tcp', '127.0.0.1', 8280, { timeoutMs: 1000 }), 'ECONNREFUSED');
   });
 
+  test('connections by a network that a container leaves are forgotten, also when it is removed at once; those by one that it keeps go on', async () => {
+    const by = (name: string): number => own.tracked(`tcp .* dport=8281 .*src=${own.address('web', name).replaceAll('.', '[.]')} `);
+    for (const name of ['one', 'two']) own.daemon.ok('network', 'create', name);
+    own.sleeper('web', '--network', 'one', '-p', '8281:81');
+    await own.in('web').serve('tcp', 81, 'echo');
+    const [first, second] = [own.another('outside'), own.another('outside')];
+    assert.equal(await first.open('10.9.0.1', 8281), 'ok');
+    own.daemon.ok('network', 'connect', '--gw-priority', '7', 'two', 'web'); // publishes from now on
+    assert.equal(await second.open('10.9.0.1', 8281), 'ok');
+    assert.deepEqual([by('one'), by('two')], [1, 1]);
+    await pause(700); // what was to be forgotten is by now
+    assert.deepEqual([by('one'), by('two')], [1, 1]);
+    const left = own.address('web', 'one').replaceAll('.', '[.]');
+    own.daemon.ok('network', 'disconnect', 'one', 'web');
+    own.daemon.ok('network', 'rm', 'one');
+    await own.until('forgotten', () => own.tracked(`tcp .*src=${left} `) === 0);
+    assert.equal(await second.say('still'), 'still');
+  });
+
   test('an address rests before it is used again; a fixed one is given', () => {
     own.daemon.ok('network', 'create', '--subnet', '10.32.0.0/24', 'lan');
     own.sleeper('one', '--network', 'lan');

@@ -178,16 +178,23 @@ export interface AddressOptions {
 /** Give an interface an address, of 4 or 16 bytes; nothing happens when it has it already. An IPv6 one is usable at once (nobody is
  *  asked whether it is taken: we know). */
 export function writeAddress(w: MessageWriter, options: AddressOptions, flags = 0): void {
-  w.message(R.RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | flags, () => {
-    const isIpv6 = options.address.byteLength === 16;
-    const header = new Uint8Array([isIpv6 ? AF_INET6 : AF_INET, options.prefixLength, isIpv6 ? R.IFA_F_NODAD : 0, 0, 0, 0, 0, 0]);
-    if ('index' in options.link) new DataView(header.buffer).setUint32(4, options.link.index, true);
-    w.raw(header);
-    if ('label' in options.link) w.labelBack(options.link.label, 4);
-    w.attribute(R.IFA_LOCAL, options.address);
-    w.attribute(R.IFA_ADDRESS, options.address);
-    if (options.broadcast !== undefined) w.attribute(R.IFA_BROADCAST, options.broadcast);
-  });
+  w.message(R.RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | flags, () => writeAddressBody(w, options));
+}
+
+/** Take it away; fails with EADDRNOTAVAIL when it is not there. */
+export function writeNoAddress(w: MessageWriter, options: AddressOptions): void {
+  w.message(R.RTM_DELADDR, 0, () => writeAddressBody(w, options));
+}
+
+function writeAddressBody(w: MessageWriter, options: AddressOptions): void {
+  const isIpv6 = options.address.byteLength === 16;
+  const header = new Uint8Array([isIpv6 ? AF_INET6 : AF_INET, options.prefixLength, isIpv6 ? R.IFA_F_NODAD : 0, 0, 0, 0, 0, 0]);
+  if ('index' in options.link) new DataView(header.buffer).setUint32(4, options.link.index, true);
+  w.raw(header);
+  if ('label' in options.link) w.labelBack(options.link.label, 4);
+  w.attribute(R.IFA_LOCAL, options.address);
+  w.attribute(R.IFA_ADDRESS, options.address);
+  if (options.broadcast !== undefined) w.attribute(R.IFA_BROADCAST, options.broadcast);
 }
 
 /** The default route through a gateway (4 or 16 bytes) that is on an interface's own subnet. `replace`: whatever it was before. */
