@@ -305,7 +305,10 @@ describe('files', () => {
     // The clients are waited for by this process: somebody else has to serve.
     const server = spawn('python3', ['-u', '-m', 'http.server', '--bind', '127.0.0.1', '--directory', scratch, '0'], { stdio: ['ignore', 'pipe', 'ignore'] });
     try {
-      const port = await new Promise<string>((resolve) => server.stdout.on('data', (line: Buffer) => resolve(/port (\d+)/.exec(line.toString())![1]!)));
+      const port = await new Promise<string>((resolve) => server.stdout.on('data', (text: Buffer) => {
+        const found = /port (\d+)/.exec(text.toString());
+        if (found !== null) resolve(found[1]!); // the line's end comes by itself
+      }));
       for (const cli of ['docker', 'naru'] as const) {
         const made = d[cli]('import', '-c', 'CMD ["cat","/mark"]', `http://127.0.0.1:${port}/e.tar`, 'fetched:v1');
         assert.match(made.out, /sha256:[0-9a-f]{64}$/m, made.err);

@@ -33,7 +33,13 @@ export function createContainers(engine: EngineContext): Containers {
     inspect: async (name, size) => inspectContainer(engine, find(name), size),
     start: async (name) => startContainer(engine, find(name)),
     stop: async (name, options) => stopContainer(engine, find(name), options),
-    restart: async (name, options) => restartContainer(engine, find(name), options),
+    async restart(name, options) {
+      const container = find(name);
+      await restartContainer(engine, container, options).catch((error: unknown) => {
+        // Docker tells no kinds of failure apart here.
+        throw error instanceof NaruError ? new NaruError('internal', `Cannot restart container ${name}: ${error.message}`, { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) }) : error;
+      });
+    },
     async kill(name, signal) {
       const container = engine.containers.tryFind(name);
       if (container === undefined) throw new NaruError('not-found', `cannot kill container: ${name}: No such container: ${name}`);
@@ -45,7 +51,7 @@ export function createContainers(engine: EngineContext): Containers {
     update: async (name, change) => updateContainer(engine, find(name), change),
     async remove(name, { force, volumes, link }) {
       if (link) return removeLink(engine, name);
-      await removeContainer(engine, find(name), { force, volumes });
+      await removeContainer(engine, find(name), { force, volumes, as: name });
     },
     wait: async (name, condition, signal) => waitContainer(find(name), condition, signal),
     async resize(name, rows, columns) {
@@ -58,7 +64,7 @@ export function createContainers(engine: EngineContext): Containers {
     },
     async top(name, psArgs) {
       const container = find(name);
-      if (container.state.status === 'restarting') throw new NaruError('conflict', `container ${container.id} is restarting, wait until the container is running`);
+      if (container.state.status === 'restarting') throw new NaruError('conflict', `Container ${container.id} is restarting, wait until the container is running`);
       if (container.task === undefined) throw notRunning(container);
       const top = topProcesses(await engine.tasks.pids(cgroupPath(engine, container)), psArgs);
       containerEvent(engine, container, 'top');

@@ -30,8 +30,8 @@ export const execCreated = (engine: EngineContext, container: Container, exec: E
 /** Throws conflict, in Docker's words. */
 export function checkCanExec(container: Container): void {
   const { status } = container.state;
-  if (status === 'paused') throw new NaruError('conflict', `container ${container.name} is paused, unpause the container before exec`);
-  if (status === 'restarting') throw new NaruError('conflict', `container ${container.id} is restarting, wait until the container is running`);
+  if (status === 'paused') throw new NaruError('conflict', `Container ${container.name} is paused, unpause the container before exec`);
+  if (status === 'restarting') throw new NaruError('conflict', `Container ${container.id} is restarting, wait until the container is running`);
   if (status !== 'running') throw notRunning(container);
 }
 

@@ -11,5 +11,5 @@ export function parseMoment(text: string, now: bigint = nowNano()): bigint {
   if (duration !== undefined) return now - duration;
   const time = parseTime(text);
   if (time !== undefined) return time;
-  throw new NaruError('invalid', `failed to parse "${text}" as a time`, { hint: 'use seconds since the epoch, RFC 3339, or a duration such as 10m' });
+  throw new NaruError('invalid', `failed to parse value as time or duration: ${JSON.stringify(text)}`, { hint: 'use seconds since the epoch, RFC 3339, or a duration such as 10m' });
 }

@@ -128,10 +128,10 @@ test('a removal by force wins over a restart that is under way', async () => {
 test('kill, pause, remove: refusals in Docker’s words', async () => {
   const t = await make();
   const id = await run(t, {}, 'web');
-  await assert.rejects(t.engine.containers.remove('web', { force: false, volumes: false, link: false }), { kind: 'conflict', message: 'cannot remove container "/web": container is running: stop the container before removing or force remove' });
+  await assert.rejects(t.engine.containers.remove('web', { force: false, volumes: false, link: false }), { kind: 'conflict', message: 'cannot remove container "web": container is running: stop the container before removing or force remove' });
   await t.engine.containers.pause('web');
-  await assert.rejects(t.engine.containers.pause('web'), { message: `container ${id} is already paused` });
-  await assert.rejects(t.engine.exec.create('web', { Cmd: ['true'] }), { message: 'container web is paused, unpause the container before exec' });
+  await assert.rejects(t.engine.containers.pause('web'), { message: `Container ${id} is already paused` });
+  await assert.rejects(t.engine.exec.create('web', { Cmd: ['true'] }), { message: 'Container web is paused, unpause the container before exec' });
   await t.engine.containers.unpause('web');
   await assert.rejects(t.engine.containers.kill('nonesuch', ''), { kind: 'not-found', message: 'cannot kill container: nonesuch: No such container: nonesuch' });
   await assert.rejects(t.engine.containers.kill('web', 'NOPE'), { kind: 'invalid', message: 'invalid signal: NOPE' });

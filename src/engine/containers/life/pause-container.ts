@@ -10,7 +10,7 @@ import { notRunning } from './not-running.ts';
 export function pauseContainer(engine: EngineContext, container: Container): Promise<void> {
   return container.mutex.run('pause', async () => {
     const { status } = container.state;
-    if (status === 'paused') throw new NaruError('conflict', `container ${container.id} is already paused`);
+    if (status === 'paused') throw new NaruError('conflict', `Container ${container.id} is already paused`);
     if (status === 'restarting') throw new NaruError('conflict', `Container ${container.id} is restarting, wait until the container is running`);
     if (status !== 'running') throw notRunning(container);
     await engine.tasks.freeze(cgroupPath(engine, container), true);
@@ -23,7 +23,7 @@ export function pauseContainer(engine: EngineContext, container: Container): Pro
 
 export function unpauseContainer(engine: EngineContext, container: Container): Promise<void> {
   return container.mutex.run('unpause', async () => {
-    if (container.state.status !== 'paused') throw new NaruError('conflict', `container ${container.id} is not paused`);
+    if (container.state.status !== 'paused') throw new NaruError('conflict', `Container ${container.id} is not paused`);
     await engine.tasks.freeze(cgroupPath(engine, container), false);
     if (container.state.status === 'paused') container.apply('unpause');
     saveState(engine.store.db, container);

@@ -13,6 +13,8 @@ export interface RemoveOptions {
   readonly force: boolean;
   /** Its anonymous volumes too. */
   readonly volumes: boolean;
+  /** What the user calls it; default: its name. */
+  readonly as?: string;
   /** By `--rm`: not again when somebody else is at it. */
   readonly automatic?: boolean;
 }
@@ -32,17 +34,16 @@ export async function removeContainer(engine: EngineContext, container: Containe
       container.stopRequested = true;
       await killAndWait(engine, container, KILL_DEADLINE_MS);
     }
-    checkRemovable(container);
+    checkRemovable(container, options.as ?? container.name);
     await remove(engine, container, options);
   });
 }
 
-function checkRemovable({ name, state }: Container): void {
-  const stop = 'stop the container before removing or force remove';
-  const refuse = (is: string, what: string): NaruError => new NaruError('conflict', `cannot remove container "/${name}": container is ${is}: ${what}`, { hint: `naru rm -f ${name} stops and removes it` });
-  if (state.status === 'running' || state.status === 'starting') throw refuse('running', stop);
-  if (state.status === 'restarting') throw refuse('restarting', stop);
-  if (state.status === 'paused') throw refuse('paused', 'unpause the container before removing or force remove');
+function checkRemovable({ name, state }: Container, as: string): void {
+  const refuse = (why: string): NaruError => new NaruError('conflict', `cannot remove container ${JSON.stringify(as)}: ${why}`, { hint: `naru rm -f ${name} stops and removes it` });
+  if (state.status === 'paused') throw refuse('container is paused and must be unpaused first');
+  if (state.status === 'restarting') throw refuse('container is restarting: stop the container before removing or force remove');
+  if (state.status === 'running' || state.status === 'starting') throw refuse('container is running: stop the container before removing or force remove');
 }
 
 /**

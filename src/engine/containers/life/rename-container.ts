@@ -10,9 +10,8 @@ import { saveName } from '../container-rows.ts';
 export function renameContainer(engine: EngineContext, container: Container, to: string): Promise<void> {
   return container.mutex.run('rename', () => {
     if (to === '') throw new NaruError('invalid', 'Neither old nor new names may be empty');
-    const name = checkName(to);
-    if (name === container.name) throw new NaruError('invalid', 'Renaming a container with the same name as its current name');
-    engine.containers.reserveName(name, container.id);
+    if (to.replace(/^\//, '') === container.name) throw new NaruError('invalid', 'Renaming a container with the same name as its current name');
+    const name = allocate(engine, container, to);
     const old = container.name;
     try {
       saveName(engine.store.db, container.id, name);
@@ -25,4 +24,14 @@ export function renameContainer(engine: EngineContext, container: Container, to:
     tellResolver(engine, container);
     containerEvent(engine, container, 'rename', { oldName: `/${old}` });
   });
+}
+
+function allocate(engine: EngineContext, { id }: Container, to: string): string {
+  try {
+    const name = checkName(to);
+    engine.containers.reserveName(name, id);
+    return name;
+  } catch (error) {
+    throw error instanceof NaruError ? new NaruError(error.kind, `Error when allocating new name: ${error.message}`, { cause: error }) : error;
+  }
 }

@@ -21,11 +21,11 @@ const KEYS = [
 export function updateContainer(engine: EngineContext, container: Container, change: Resources & { RestartPolicy?: RestartPolicy }): Promise<{ Warnings: string[] }> {
   return container.mutex.run('update', async () => {
     const { doc, state } = container;
-    if (state.status === 'removing' || state.status === 'dead') throw new NaruError('conflict', 'container is marked for removal and cannot be "update"');
+    if (state.status === 'removing' || state.status === 'dead') throw cannotUpdate(container, 'container is marked for removal and cannot be "update"');
     if (change.RestartPolicy?.Name) {
       validateRestartPolicy(change.RestartPolicy);
       if (doc.hostConfig.AutoRemove === true && change.RestartPolicy.Name !== 'no') {
-        throw new NaruError('invalid', 'Restart policy cannot be updated because AutoRemove is enabled for the container');
+        throw cannotUpdate(container, 'Restart policy cannot be updated because AutoRemove is enabled for the container');
       }
     }
     const limits: Resources = {};
@@ -35,19 +35,22 @@ export function updateContainer(engine: EngineContext, container: Container, cha
     }
     const before = doc.hostConfig;
     if (limits.NanoCpus !== undefined && ((before.CpuPeriod ?? 0) > 0 || (before.CpuQuota ?? 0) > 0)) {
-      throw new NaruError('invalid', 'Conflicting options: Nano CPUs cannot be updated as CPU Period or CPU Quota has already been set');
+      throw cannotUpdate(container, `Conflicting options: Nano CPUs cannot be updated as CPU ${(before.CpuPeriod ?? 0) > 0 ? 'Period' : 'Quota'} has already been set`);
     }
     if ((limits.CpuPeriod !== undefined || limits.CpuQuota !== undefined) && (before.NanoCpus ?? 0) > 0) {
-      throw new NaruError('invalid', `Conflicting options: CPU ${limits.CpuPeriod === undefined ? 'Quota' : 'Period'} cannot be updated as NanoCPUs has already been set`);
+      throw cannotUpdate(container, `Conflicting options: CPU ${limits.CpuPeriod === undefined ? 'Quota' : 'Period'} cannot be updated as NanoCPUs has already been set`);
     }
     if (limits.Memory !== undefined && limits.MemorySwap === undefined && limits.Memory > (before.MemorySwap ?? 0) && (before.MemorySwap ?? 0) > 0) {
-      throw new NaruError('invalid', 'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time');
+      throw cannotUpdate(container, 'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time');
     }
     const warnings = validateResources(limits, { current: before, realtime: engine.tasks.host.realtime === true });
     const merged: HostConfig = normalizeHostConfig({ ...before, ...limits });
     if (change.RestartPolicy?.Name) merged.RestartPolicy = { Name: change.RestartPolicy.Name, MaximumRetryCount: change.RestartPolicy.MaximumRetryCount ?? 0 };
     if (container.task !== undefined && Object.keys(limits).length > 0) {
-      await engine.tasks.update(cgroupPath(engine, container), toOciResources(limits, { blockDevice, cgroupVersion: engine.tasks.host.cgroupVersion, note: () => undefined }));
+      const resources = toOciResources(limits, { blockDevice, cgroupVersion: engine.tasks.host.cgroupVersion, note: () => undefined });
+      await engine.tasks.update(cgroupPath(engine, container), resources).catch((error: unknown) => {
+        throw error instanceof NaruError ? cannotUpdate(container, error.message, error) : error;
+      });
     }
     doc.hostConfig = merged;
     container.request = undefined;
@@ -56,3 +59,6 @@ export function updateContainer(engine: EngineContext, container: Container, cha
     return { Warnings: warnings };
   });
 }
+
+const cannotUpdate = ({ id }: Container, why: string, cause?: NaruError): NaruError =>
+  new NaruError(cause?.kind ?? 'conflict', `Cannot update container ${id}: ${why}`, cause === undefined ? {} : { cause, ...(cause.hint === undefined ? {} : { hint: cause.hint }) });

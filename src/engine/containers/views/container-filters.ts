@@ -19,13 +19,13 @@ export function containerFilter(engine: EngineContext, filters: Filters): (conta
   if (filters.size === 0) return () => true;
   checkFilterKeys(filters, KEYS);
   for (const status of filters.get('status') ?? []) {
-    if (!STATUSES.has(status)) throw new NaruError('invalid', `invalid filter 'status=${status}'`);
+    if (!STATUSES.has(status)) throw new NaruError('invalid', `invalid filter 'status=${status}': invalid value for state (${status}): must be one of ${[...STATUSES].join(', ')}`);
   }
   for (const health of filters.get('health') ?? []) {
-    if (!HEALTH.has(health)) throw new NaruError('invalid', `unrecognised filter value for health: ${health}`);
+    if (!HEALTH.has(health)) throw new NaruError('invalid', `invalid filter 'health=${health}': invalid value for health (${health}): must be one of ${[...HEALTH].join(', ')}`);
   }
   const codes = filters.get('exited')?.map((text) => {
-    if (!/^\d+$/.test(text)) throw new NaruError('invalid', `invalid filter 'exited=${text}'`);
+    if (!/^[+-]?\d+$/.test(text)) throw new NaruError('invalid', `invalid filter 'exited=${text}': strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
     return Number(text);
   });
   const boundary = (key: string): string[] => (filters.get(key) ?? []).map((name) => engine.containers.find(name).doc.created);
@@ -33,12 +33,14 @@ export function containerFilter(engine: EngineContext, filters: Filters): (conta
   const since = boundary('since');
   const ancestors = filters.has('ancestor') ? ancestorIds(engine, filters.get('ancestor')!) : undefined;
   const isTask = booleanFilter(filters, 'is-task');
+  const published = portRanges(filters, 'publish');
+  const exposed = portRanges(filters, 'expose');
 
   return (container) => {
     const { state, doc } = container;
     return (
       matchesExactly(filters, 'status', shownStatus(container)) &&
-      (codes === undefined || (codes.includes(state.exitCode) && ['exited', 'dead', 'restarting'].includes(state.status))) &&
+      (codes === undefined || (codes.includes(state.exitCode) && ['exited', 'dead'].includes(state.status))) &&
       matchesPattern(filters, 'id', container.id) &&
       nameMatches(filters, container.name) &&
       matchesLabels(filters, container.labels) &&
@@ -49,8 +51,8 @@ export function containerFilter(engine: EngineContext, filters: Filters): (conta
       isTask !== true &&
       volumeMatches(filters, container) &&
       networkMatches(engine, filters, container) &&
-      portMatches(filters, 'publish', container) &&
-      portMatches(filters, 'expose', container)
+      portMatches(published, 'publish', container) &&
+      portMatches(exposed, 'expose', container)
     );
   };
 }
@@ -87,10 +89,28 @@ function networkMatches({ networks }: EngineContext, filters: Filters, { doc }: 
   return networkNamesOf({ doc }).some((own) => wanted.some((name) => name === own || (name.length >= 3 && networks.tryFind(own)?.id.startsWith(name) === true)));
 }
 
-/** `80`, `80/udp`, `8000-8010/tcp`. */
-function portMatches(filters: Filters, key: 'publish' | 'expose', container: Container): boolean {
+interface PortRange { readonly from: number; readonly to: number; readonly protocol: string }
+
+/** `80`, `80/udp`, `8000-8010/tcp`. Throws invalid in Docker's words (those of Go's strconv). */
+function portRanges(filters: Filters, key: 'publish' | 'expose'): readonly PortRange[] | undefined {
   const wanted = filters.get(key);
-  if (wanted === undefined || wanted.length === 0) return true;
+  return wanted === undefined || wanted.length === 0 ? undefined : wanted.map((text) => {
+    if (text.includes(':')) throw new NaruError('invalid', `filter for '${key}' should not contain ':': ${text}`);
+    const bad = (why: string): NaruError => new NaruError('invalid', `error while looking up for ${key} ${text}: ${why}`);
+    const [ports = '', protocol = ''] = text.split('/');
+    if (ports === '') throw bad('empty string specified for ports');
+    const [from, to = from] = ports.split('-', 2).map((number) => {
+      if (!/^\d+$/.test(number)) throw bad(`strconv.ParseUint: parsing ${JSON.stringify(number)}: invalid syntax`);
+      if (Number(number) > 65535) throw bad(`strconv.ParseUint: parsing ${JSON.stringify(number)}: value out of range`);
+      return Number(number);
+    }) as [number, number?];
+    if (to < from) throw bad(`invalid range specified for port: ${ports}`);
+    return { from, to, protocol: protocol === '' ? 'tcp' : protocol };
+  });
+}
+
+function portMatches(wanted: readonly PortRange[] | undefined, key: 'publish' | 'expose', container: Container): boolean {
+  if (wanted === undefined) return true;
   const has = portSummaries(container).flatMap(({ PrivatePort, PublicPort, Type }) => {
     const port = key === 'publish' ? PublicPort : PrivatePort;
     return port === undefined ? [] : [{ port, protocol: Type }];
@@ -101,10 +121,5 @@ function portMatches(filters: Filters, key: 'publish' | 'expose', container: Con
       has.push({ port: Number(port), protocol });
     }
   }
-  return wanted.some((text) => {
-    const match = /^(\d+)(?:-(\d+))?(?:\/(tcp|udp|sctp))?$/.exec(text);
-    if (match === null) throw new NaruError('invalid', `invalid filter '${key}=${text}'`);
-    const [from, to] = [Number(match[1]), Number(match[2] ?? match[1])];
-    return has.some(({ port, protocol }) => port >= from && port <= to && protocol === (match[3] ?? 'tcp'));
-  });
+  return wanted.some(({ from, to, protocol }) => has.some((each) => each.port >= from && each.port <= to && each.protocol === protocol));
 }
