@@ -4,8 +4,8 @@ import {
   MSG_NOSIGNAL, NR, O_CLOEXEC, SIOCOUTQ, O_NONBLOCK, SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM,
 } from './numbers.ts';
 import { NaruError } from '#spec/errors.ts';
-import { check, cstring, syscall } from './syscalls.ts';
-import { ptr } from 'bun:ffi';
+import { ERRNO } from './errno.ts';
+import { check, cstring, pointerOf, rawSyscall, syscall } from './syscalls.ts';
 
 /** openat2(2): throws an error naming the path. Returns a descriptor that the caller owns. */
 export function openat2(at: number, path: string, how: { flags: number; mode?: number; resolve?: number }): number {
@@ -66,7 +66,7 @@ function unixSocket(type: number, path: string, call: 'bind' | 'connect'): numbe
 
 /** A second descriptor of the same open file (close-on-exec), owned by the caller. */
 export function dupDescriptor(fd: number): number {
-  return check(syscall(NR.fcntl, fd, F_DUPFD_CLOEXEC, 0), `dup ${fd}`);
+  return check(rawSyscall(NR.fcntl, fd, F_DUPFD_CLOEXEC, 0, 0, 0, 0), `dup ${fd}`);
 }
 
 /** write(2) once: bytes taken, or -errno. */
@@ -78,23 +78,35 @@ export function unreadByPeer(fd: number): number {
   return syscall(NR.ioctl, fd, SIOCOUTQ, count) < 0 ? 0 : count[0]!;
 }
 
-/** One message with descriptors (SCM_RIGHTS). Returns the result or -errno (EAGAIN included). */
+/** What a message's header, its one piece and its descriptors are written into: sending is over when the call returns. */
+const envelope = new Uint8Array(new ArrayBuffer(56 + 16 + 16 + 4 * 32));
+const envelopeView = new DataView(envelope.buffer);
+const MOST_DESCRIPTORS = 32;
+const IOV = 56, CONTROL = 72, RIGHTS = CONTROL + 16;
+/** A pointer, or a size: below 2^53. */
+function setWord(at: number, value: number): void {
+  envelopeView.setUint32(at, value % 0x1_0000_0000, true);
+  envelopeView.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
+}
+
+/** One message with at most 32 descriptors (SCM_RIGHTS). Returns the result or -errno (EAGAIN included). */
 export function sendWithDescriptors(fd: number, message: Uint8Array, descriptors: readonly number[]): number {
-  const controlLength = descriptors.length === 0 ? 0 : 16 + descriptors.length * 4;
-  const memory = new ArrayBuffer(Math.max(16, (controlLength + 7) & ~7));
-  const control = new Uint8Array(memory);
-  if (controlLength > 0) {
-    const view = new DataView(memory);
-    view.setBigUint64(0, BigInt(controlLength), true);
-    view.setInt32(8, 1, true); // SOL_SOCKET
-    view.setInt32(12, 1, true); // SCM_RIGHTS
-    descriptors.forEach((d, i) => view.setInt32(16 + 4 * i, d, true));
-  }
-  const iov = new BigUint64Array([BigInt(ptr(message)), BigInt(message.byteLength)]);
-  const header = new BigUint64Array([0n, 0n, BigInt(ptr(iov)), 1n, BigInt(ptr(control)), BigInt(controlLength), 0n]);
-  const result = syscall(NR.sendmsg, fd, header, MSG_NOSIGNAL);
-  // The buffers must outlive the call: touching them here keeps them reachable.
-  return result + 0 * (message.byteLength + iov.byteLength + control.byteLength);
+  const count = descriptors.length;
+  if (count > MOST_DESCRIPTORS) return -ERRNO.EINVAL!;
+  const start = pointerOf(envelope);
+  setWord(16, start + IOV);
+  setWord(24, 1);
+  setWord(32, count === 0 ? 0 : start + CONTROL);
+  setWord(40, count === 0 ? 0 : 16 + count * 4);
+  setWord(IOV, pointerOf(message));
+  setWord(IOV + 8, message.byteLength);
+  setWord(CONTROL, 16 + count * 4);
+  envelopeView.setInt32(CONTROL + 8, 1, true); // SOL_SOCKET
+  envelopeView.setInt32(CONTROL + 12, 1, true); // SCM_RIGHTS
+  for (let i = 0; i < count; i++) envelopeView.setInt32(RIGHTS + 4 * i, descriptors[i]!, true);
+  const result = rawSyscall(NR.sendmsg, fd, start, MSG_NOSIGNAL, 0, 0, 0);
+  // The buffer must outlive the call: touching it here keeps it reachable.
+  return result + 0 * message.byteLength;
 }
 
 const ENOSYS = 38;
@@ -102,6 +114,9 @@ const ENOSYS = 38;
 export function pidfdOpen(pid: number): number {
   return check(syscall(NR.pidfd_open, pid, 0), `pidfd_open ${pid}`);
 }
+
+/** The same; -1 when the process has gone already, or whatever else stands in the way: an error, with its text and stack, costs more. */
+export const pidfdOfLiving = (pid: number): number => Math.max(-1, rawSyscall(NR.pidfd_open, pid, 0, 0, 0, 0, 0));
 
 /** Send a signal through a pidfd; false when the process is gone (ESRCH). */
 export function pidfdSignal(pidfd: number, signal: number): boolean {
@@ -126,12 +141,12 @@ export function signalIf(pid: number, signal: number, isMeant: () => boolean): b
 
 /** For descriptors of which we own the only reference (the flag belongs to the open file). */
 export function setNonblocking(fd: number): void {
-  const flags = check(syscall(NR.fcntl, fd, F_GETFL, 0), 'fcntl F_GETFL');
-  check(syscall(NR.fcntl, fd, F_SETFL, flags | O_NONBLOCK), 'fcntl F_SETFL');
+  const flags = check(rawSyscall(NR.fcntl, fd, F_GETFL, 0, 0, 0, 0), 'fcntl F_GETFL');
+  check(rawSyscall(NR.fcntl, fd, F_SETFL, flags | O_NONBLOCK, 0, 0, 0), 'fcntl F_SETFL');
 }
 
 export function setBlocking(fd: number): void {
-  const flags = check(syscall(NR.fcntl, fd, F_GETFL, 0), 'fcntl F_GETFL');
+  const flags = check(rawSyscall(NR.fcntl, fd, F_GETFL, 0, 0, 0, 0), 'fcntl F_GETFL');
   check(syscall(NR.fcntl, fd, F_SETFL, flags & ~O_NONBLOCK), 'fcntl F_SETFL');
 }
 

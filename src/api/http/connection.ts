@@ -101,8 +101,9 @@ export class Connection implements FdSocketHandlers {
     this.#state = 'closed';
     this.#output.close();
     relay?.close();
-    this.#exchange?.body?.fail(new NaruError('canceled', 'the client closed the connection'));
-    this.#exchange?.request.abort();
+    const { body, request } = this.#exchange ?? {};
+    if (body?.complete === false) body.fail(new NaruError('canceled', 'the client closed the connection'));
+    request?.abort();
     this.#owner.closed(this);
   }
 

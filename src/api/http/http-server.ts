@@ -33,17 +33,14 @@ export class HttpServer {
       return connection;
     }
     this.#connections.add(connection);
-    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#sweeper ??= sweeping(() => this.#sweep());
     return connection;
   }
 
   /** Called by a connection when it is over. */
   closed(connection: Connection): void {
     this.#connections.delete(connection);
-    if (this.#connections.size > 0) return;
-    clearInterval(this.#sweeper);
-    this.#sweeper = undefined;
-    this.#emptied?.();
+    if (this.#connections.size === 0) this.#emptied?.();
   }
 
   /** Idle connections and streams end now, other requests have until the deadline. */
@@ -71,7 +68,18 @@ export class HttpServer {
   }
 
   #sweep(): void {
+    // Not with the last connection: clients that come one after another would make and clear a timer each.
+    if (this.#connections.size === 0) {
+      clearInterval(this.#sweeper);
+      this.#sweeper = undefined;
+    }
     const now = performance.now();
     for (const connection of [...this.#connections]) connection.checkDeadline(now);
   }
+}
+
+function sweeping(sweep: () => void): ReturnType<typeof setInterval> {
+  const timer = setInterval(sweep, SWEEP_MS);
+  timer.unref();
+  return timer;
 }

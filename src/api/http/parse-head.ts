@@ -98,8 +98,9 @@ function parseFields(lines: readonly string[]): Map<string, string> | Refusal {
     const line = lines[i]!;
     const colon = line.indexOf(':');
     // A line that begins with white space (obs-fold) has no valid name, so it is refused here too.
-    if (colon < 1 || !FIELD_NAME.test(line.slice(0, colon))) return refuse(400, 'malformed header field');
-    const name = line.slice(0, colon).toLowerCase();
+    const given = line.slice(0, Math.max(0, colon));
+    if (!FIELD_NAME.test(given)) return refuse(400, 'malformed header field');
+    const name = given.toLowerCase();
     const value = trimOws(line, colon + 1);
     if (BAD_IN_VALUE.test(value)) return refuse(400, 'forbidden character in a header field');
     const before = headers.get(name);
@@ -109,11 +110,13 @@ function parseFields(lines: readonly string[]): Map<string, string> | Refusal {
   return headers;
 }
 
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
+
 function trimOws(line: string, from: number): string {
   let start = from;
   let end = line.length;
-  while (start < end && (line[start] === ' ' || line[start] === '\t')) start++;
-  while (end > start && (line[end - 1] === ' ' || line[end - 1] === '\t')) end--;
+  while (start < end && isBlank(line.charCodeAt(start))) start++;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end--;
   return line.slice(start, end);
 }
 

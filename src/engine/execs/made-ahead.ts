@@ -38,14 +38,15 @@ export class MadeAhead {
     void prepared.makeAhead();
   }
 
-  /** The one that was made for `exec`, if that is how it is to be. */
-  take(exec: Exec, { spec, process, io }: { spec: OciSpec; process: OciProcess; io: TaskIo }): PreparedExec | undefined {
+  /** The one that was made for `exec`, if that is how it is to be. `process`: asked for where a name of the container's decides. */
+  take(exec: Exec, { spec, process, io }: { spec: OciSpec; process: () => OciProcess; io: TaskIo }): PreparedExec | undefined {
     const waiting = this.#waiting.get(exec.containerId);
     if (waiting?.exec !== exec) return undefined;
     this.#waiting.delete(exec.containerId);
     clearTimeout(waiting.timer);
     const { prepared } = waiting;
-    if (waiting.spec === spec && prepared.ahead && currentTrace() === undefined && same(waiting.io, io) && same(waiting.process, process)) return prepared;
+    const named = (exec.config.User ?? '') !== '';
+    if (waiting.spec === spec && currentTrace() === undefined && same(waiting.io, io) && (!named || same(waiting.process, process())) && prepared.ahead) return prepared;
     prepared.abandon();
     return undefined;
   }

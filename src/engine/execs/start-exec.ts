@@ -2,6 +2,7 @@ import { NaruError } from '#spec/errors.ts';
 import { closeQuietly, dupDescriptor } from '#sys/descriptors.ts';
 import { span } from '#sys/trace.ts';
 import type { ExecStart } from '#spec/engine-api.ts';
+import type { OciProcess } from '#spec/oci-runtime.ts';
 import type { ClientDescriptor } from '#api/engine-port.ts';
 import type { Task, TaskIo } from '#core/tasks/port.ts';
 import { parseDetachKeys } from '../attach/detach-keys.ts';
@@ -47,10 +48,10 @@ export async function startExec(engine: EngineContext, container: Container, { e
   if (task === undefined) throw new NaruError('conflict', `container ${container.id} is not running`);
   exec.state = 'starting';
   try {
-    const { spec } = await currentRequest(engine, container);
-    const process = execProcess(engine, container, { config, spec });
+    const { spec } = currentRequest(engine, container);
+    const process = (): OciProcess => execProcess(engine, container, { config, spec });
     const io = execIo(exec, client !== undefined, size);
-    const prepared = engine.execs.ahead.take(exec, { spec, process, io }) ?? span('runtime', 'prepare exec', () => task.exec({ execId: exec.id, process, spec, io }));
+    const prepared = engine.execs.ahead.take(exec, { spec, process, io }) ?? span('runtime', 'prepare exec', () => task.exec({ execId: exec.id, process: process(), spec, io }));
     exec.task = prepared;
     if (client !== undefined) await attachClient(engine, { container, exec, client, framed }, prepared);
     const running = await span('runtime', 'start exec', () => prepared.start());

@@ -1,7 +1,7 @@
 import type { AttachEnd, AttachRequest, ExecRequest, ExitStatus, PreparedExec, PreparedTask, Task } from '#core/tasks/port.ts';
 import { type OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
-import { closeQuietly, pidfdOpen, pidfdSignal, sealedMemfd, socketpair } from '#sys/descriptors.ts';
+import { closeQuietly, pidfdOfLiving, pidfdSignal, sealedMemfd, socketpair } from '#sys/descriptors.ts';
 import { currentTrace, span, type Trace } from '#sys/trace.ts';
 import { encodePlan } from '#runtime/plan/encode.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
@@ -234,7 +234,7 @@ export class RunningTask implements Task, PreparedTask {
         if (this.#move('started') === undefined) return;
         this.pid = message.pid;
         this.startedAt = message.at;
-        this.#pidfd = openPidfd(message.pid);
+        this.#pidfd = pidfdOfLiving(message.pid); // -1: its exit is on the way
         if (this.#trace === undefined) this.#plan = undefined; // a hundred kilobytes, for errors of the start and for traces
         this.#started.resolve();
         return;
@@ -289,14 +289,5 @@ export class RunningTask implements Task, PreparedTask {
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(() => late.reject(new NaruError('unavailable', `${this.id} did not start within ${START_DEADLINE_MS / 1000} s`)), START_DEADLINE_MS);
     await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
-  }
-}
-
-/** -1 when the process has gone already: its exit is then on the way. */
-function openPidfd(pid: number): number {
-  try {
-    return pidfdOpen(pid);
-  } catch {
-    return -1;
   }
 }
