@@ -20,6 +20,8 @@ import { type PlanBuilder, planBuilder } from './plan-builder.ts';
 import { SLOT } from './slots.ts';
 import { validateSpec } from './validate-spec.ts';
 
+export interface NetworkPlaces { parent: readonly [number, number]; child: readonly [number, number] }
+
 /** What the driver, or the command line of an OCI runtime, adds to a request. */
 export interface RuntimeOptions {
   /** The groups above the task's cgroup exist. */
@@ -43,6 +45,8 @@ export interface RuntimeOptions {
   readonly rootless?: { readonly uid: number; readonly gid: number };
   readonly noNewKeyring?: boolean;
   readonly pidFile?: string;
+  /** Filled in: where the operations of `request.network` stand in their sections, from and to. */
+  readonly networkAt?: NetworkPlaces;
   /** An existing file into which the child's pid is written before it does anything. */
   readonly childFile?: string;
   /** Send the pty's master over the connected unix socket in this slot instead of keeping it. */
@@ -118,7 +122,9 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   if (options.childFile !== undefined) plan.add('parent', 'write_pid', { path: options.childFile }, { why: 'whatever happens now, the child can be found' });
   plan.splice(cgroups.parent);
   addOomScore(plan, host, process.oomScoreAdj);
+  const parentFrom = plan.count('parent');
   addHostNetwork(plan, request.network);
+  if (options.networkAt !== undefined) options.networkAt.parent = [parentFrom, plan.count('parent')];
   // Runtime-spec: after the namespaces exist, before the pivot, in ours.
   hooks('prestart', 'parent', 'created');
   hooks('createRuntime', 'parent', 'created');
@@ -154,7 +160,9 @@ export function compileTask(request: TaskRequest, host: CompileHost, options: Ru
   // As late as possible: making the interfaces takes the kernel as long as all these mounts. While the host's paths are there;
   // interfaces before their sysctls.
   if (atOnce) plan.add('child', 'wait_parent', {}, { why: 'the network is there' });
+  const childFrom = plan.count('child');
   addContainerNetwork(plan, request.network);
+  if (options.networkAt !== undefined) options.networkAt.child = [childFrom, plan.count('child')];
   addProcWrites(plan, spec, host);
   // After all mounts, so that none can uncover what is hidden.
   addProtectedPaths(plan, spec);

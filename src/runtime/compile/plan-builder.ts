@@ -15,6 +15,8 @@ export interface PlanBuilder {
   add<N extends OpName>(section: Section, name: N, args: OpArgs<N>, notes: OpNotes): void;
   /** Operations made elsewhere (cgroups), whose `source` is a pointer. */
   splice(ops: readonly PlanOp[]): void;
+  /** How many the section has by now. */
+  count(section: Section): number;
   build(): PlanOp[];
 }
 
@@ -41,6 +43,7 @@ export function planBuilder(sources: ReadonlyMap<string, string> | undefined): P
         sections[op.section].push(source === undefined || sources === undefined ? op : { ...op, source: flagOf(source), pointer: source });
       }
     },
+    count: (section) => sections[section].length,
     build: () => [...sections.prepare, ...sections.parent, ...sections.child, ...sections.cleanup],
   };
 }

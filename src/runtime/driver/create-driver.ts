@@ -16,6 +16,7 @@ import { detectHost } from './detect-host.ts';
 import { readExitRecord } from './exit-record.ts';
 import { type Launch, RunningTask } from './running-task.ts';
 import { runHook } from './run-hook.ts';
+import { taskCompiler } from '#runtime/compile/task-compiler.ts';
 import { startSpawner } from './spawner.ts';
 
 /** How long a shim may take to say how its task is. */
@@ -49,6 +50,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
   const facts = options.host ?? detectHost();
   const spawner = startSpawner(options.helper);
   const cgroups = cgroupAccess(facts.cgroups, options.realtime);
+  const compile = taskCompiler(facts, { cgroupParentsReady: true });
 
   const launchOf = (request: { id: string; exitFile: string }, spec: Launch['spec'], { compile, foreign = false }: { compile: Launch['compile']; /** Its shim is of another build. */ foreign?: boolean }): Launch => {
     const execs = execCompiler({ containerId: request.id, ...(foreign ? { targetSlot: FIRST_SLOT } : {}) }, facts);
@@ -60,7 +62,7 @@ export async function createDriver(options: DriverOptions): Promise<NaruTaskDriv
     };
   };
   const prepareTask = (request: TaskRequest): RunningTask => new RunningTask(launchOf(request, request.spec, { compile() {
-    const plan = compileTask(request, facts, { cgroupParentsReady: true });
+    const plan = compile(request);
     cgroups.prepareParents(cgroupPathOf(request.id, request.spec.linux?.cgroupsPath));
     return plan;
   } }));

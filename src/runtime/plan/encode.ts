@@ -8,6 +8,7 @@ const OP_BYTES = 16;
 const FIRST_BYTES = 24 * 1024;
 const SECTION_CODES: Readonly<Record<string, number>> = Object.fromEntries(SECTIONS.map((name, code) => [name, code]));
 const WORD = 4;
+const FLAGS_AT = 6;
 
 export interface EncodeOptions {
   /** Ask the helper for a TRACE message. */
@@ -17,11 +18,28 @@ export interface EncodeOptions {
 /** The bytes of a plan (native/README.md): little-endian, every operation aligned to 8. Throws `invalid` for a string that
  *  contains a NUL, a slot out of range, or a plan above PLAN_MAX_BYTES. */
 export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array {
+  const flags = options.trace === true ? PLAN_TRACE : 0;
+  if (plan.whole !== undefined) {
+    new DataView(plan.whole.buffer, plan.whole.byteOffset).setUint16(FLAGS_AT, flags, true);
+    return plan.whole;
+  }
   const writer = new PlanWriter();
   const { encoded } = plan;
   if (encoded !== undefined) writer.encoded(encoded.bytes);
   for (let i = encoded?.count ?? 0; i < plan.ops.length; i++) writer.op(plan.ops[i]!);
-  return writer.finish(plan.ops.length, options.trace === true ? PLAN_TRACE : 0);
+  return writer.finish(plan.ops.length, flags);
+}
+
+/** A whole plan of `count` operations, some of which encodeOps wrote before; and where each part begins. */
+export function joinOps(parts: readonly (Uint8Array | readonly PlanOp[])[], count: number): { bytes: Uint8Array; starts: number[] } {
+  const writer = new PlanWriter();
+  const starts = parts.map((part) => {
+    const start = writer.position;
+    if (part instanceof Uint8Array) writer.encoded(part);
+    else for (const op of part) writer.op(op);
+    return start;
+  });
+  return { bytes: writer.finish(count, 0), starts };
 }
 
 /** Operations alone: what `Plan.encoded` holds. They refer to nothing outside of themselves. Throws as encodePlan does. */
@@ -52,6 +70,10 @@ class PlanWriter {
     bytes.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = bytes;
     this.#words = new Uint32Array(memory);
+  }
+
+  get position(): number {
+    return this.#at;
   }
 
   encoded(ops: Uint8Array): void {

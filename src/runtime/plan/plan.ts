@@ -33,6 +33,8 @@ export interface Plan {
   readonly ops: readonly PlanOp[];
   /** Its first `count` operations as encodeOps wrote them, where they were in a plan before. */
   readonly encoded?: { readonly count: number; readonly bytes: Uint8Array };
+  /** All of it as encodePlan would write it. */
+  readonly whole?: Uint8Array;
 }
 
 /** In `tolerate`, first: whatever goes wrong. */
