@@ -17,6 +17,7 @@ describe('isolation', () => {
   before(async () => {
     own = await OwnHost.start('iso');
     second = await TestDaemon.start({ namespace: own.host });
+    own.daemon.mark();
     own.sleeper('aa', '-p', '8080:80', '-p', '127.0.0.1:8081:81');
     second.ok('run', '-d', '--name', 'bb', '-p', '8090:80', '-p', '127.0.0.1:8091:81', 'busybox', 'sleep', '600');
     // Its containers may say what they like to one another
@@ -35,8 +36,9 @@ describe('isolation', () => {
     try {
       await inB?.end();
       bb?.remove();
-      if (second !== undefined) assert.equal(await second.leaked(), '');
+      await second?.removeAll();
       await own.clear();
+      assert.equal(await second?.leaked(), '');
     } finally {
       await second?.destroy();
       await own.end();

@@ -172,6 +172,13 @@ export class TestDaemon {
     for (const { status, text } of removed) if (status !== 204 && status !== 404 && status !== 409) throw new Error(`rm -f: ${status} ${text}`);
   }
 
+  /** All containers and the networks that somebody made; what leaked, '' for nothing. */
+  async emptied(): Promise<string> {
+    await this.removeAll();
+    await this.ask('POST', '/networks/prune');
+    return this.leaked();
+  }
+
   /** Removes all containers, then compares with the baseline. Returns what leaked, '' for nothing. */
   async leaked(): Promise<string> {
     await this.removeAll();
@@ -181,8 +188,8 @@ export class TestDaemon {
   /** Ends everything and removes the directories, the bridge, the table and the cgroups. */
   async destroy(): Promise<void> {
     try {
-      const ids = this.docker('ps', '-aq').out.split('\n').filter((l) => l !== '');
-      if (ids.length > 0) this.docker('rm', '-f', ...ids);
+      // Killed, and not started again: what is left of it is not this one's to remove
+      await this.removeAll().catch(() => {});
     } finally {
       await this.down('SIGTERM');
       // What it left in a namespace of the test's own goes with that

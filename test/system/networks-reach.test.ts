@@ -12,7 +12,6 @@ describe('who reaches a published port, from another host, by the Docker CLI', (
   let leave: () => void;
   before(async () => {
     leave = new TestNamespace('naru-reachhost').enter();
-    daemon = await TestDaemon.start();
     far = new TestNamespace('naru-reach');
     run('ip', 'link', 'add', 'nrreach0', 'type', 'veth', 'peer', 'name', 'wire', 'netns', far.name);
     for (const [ip, number] of [[(...args: string[]) => run('ip', ...args), 1], [(...args: string[]) => far.ip(...args), 2]] as const) {
@@ -21,13 +20,11 @@ describe('who reaches a published port, from another host, by the Docker CLI', (
       ip('address', 'add', `fd5b::${number}/64`, 'dev', link, 'nodad');
       ip('link', 'set', link, 'up');
     }
+    daemon = await TestDaemon.start();
   });
   afterEach(async () => {
     spawnSync('nft', ['delete', 'table', 'inet', 'nrreach'], { stdio: 'ignore' });
-    const ids = daemon.ok('ps', '-aq').split('\n').filter((id) => id !== '');
-    if (ids.length > 0) daemon.ok('rm', '-f', ...ids);
-    daemon.ok('network', 'prune', '-f');
-    assert.equal(await daemon.leaked(), '');
+    assert.equal(await daemon.emptied(), '');
   });
   after(async () => {
     far?.remove();

@@ -35,11 +35,8 @@ describe('user-defined networks, by the Docker CLI', () => {
     daemon = await TestDaemon.start();
   });
   afterEach(async () => {
-    const ids = daemon.ok('ps', '-aq').split('\n').filter((id) => id !== '');
-    if (ids.length > 0) daemon.ok('rm', '-f', ...ids);
-    daemon.ok('network', 'prune', '-f');
+    assert.equal(await daemon.emptied(), '');
     assert.equal(daemon.ok('network', 'ls', '-q', '--filter', 'type=custom'), '');
-    assert.equal(await daemon.leaked(), '');
   });
   after(async () => {
     await daemon?.destroy();
@@ -182,6 +179,16 @@ describe('user-defined networks, by the Docker CLI', () => {
     assert.equal(seen.stdout.trim(), `${inspect('gateway', '{{.NetworkSettings.Networks.signals.Gateway}}')} 36412 True`, seen.stderr);
     daemon.ok('rm', '-f', 'gateway');
     assert.doesNotMatch(spawnSync('nft', ['list', 'table', 'inet', daemon.scope.nftTable], { encoding: 'utf8' }).stdout, /18476/);
+  });
+
+  test('a static IPv6 address; another container\'s network, and the host\'s', () => {
+    daemon.ok('network', 'create', '--ipv6', '--subnet', '10.215.0.0/24', '--subnet', 'fd5f::/64', 'six');
+    sleeper('web', '--network', 'six', '--ip6', 'fd5f::77');
+    assert.equal(address6('web', 'six'), 'fd5f::77');
+    assert.match(daemon.ok('exec', 'web', 'ip', '-6', 'address', 'show', 'eth0'), /inet6 fd5f::77\/64/);
+    refused(/Address already in use/, 'run', '--rm', '--network', 'six', '--ip6', 'fd5f::77', 'busybox', 'true');
+    assert.match(daemon.ok('run', '--rm', '--network', 'container:web', 'busybox', 'ip', '-6', 'address', 'show', 'eth0'), /inet6 fd5f::77\/64/);
+    assert.match(daemon.ok('run', '--rm', '--network', 'host', 'busybox', 'ip', 'link'), new RegExp(daemon.scope.bridge));
   });
 
   test('events name the network, prune takes what is unused', () => {
