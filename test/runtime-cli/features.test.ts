@@ -13,19 +13,21 @@ interface Features {
     namespaces: string[]; capabilities: string[];
     cgroup: Record<'v1' | 'v2' | 'systemd' | 'systemdUser' | 'rdma', boolean>;
     seccomp: { enabled: boolean } & Record<'actions' | 'operators' | 'archs' | 'knownFlags' | 'supportedFlags', string[]>;
-    apparmor: { enabled: boolean }; selinux: { enabled: boolean }; intelRdt: { enabled: boolean }; mountExtensions: { idmap: { enabled: boolean } };
+    apparmor: { enabled: boolean }; selinux: { enabled: boolean }; intelRdt: Record<'enabled' | 'schemata' | 'monitoring', boolean>; mountExtensions: { idmap: { enabled: boolean } };
+    memoryPolicy: Record<'modes' | 'flags', string[]>; netDevices: { enabled: boolean };
   };
 }
 const features = JSON.parse(b.ok('features')) as Features;
 
-/** Types of every field that runtime-spec 1.2 defines for the structure; nothing else may be there. */
+/** Types of every field that runtime-spec 1.3 defines for the structure; nothing else may be there. */
 const SHAPE = {
   ociVersionMin: 'string', ociVersionMax: 'string', hooks: ['string'], mountOptions: ['string'], annotations: { '*': 'string' },
   linux: {
     namespaces: ['string'], capabilities: ['string'],
     cgroup: { v1: 'boolean', v2: 'boolean', systemd: 'boolean', systemdUser: 'boolean', rdma: 'boolean' },
     seccomp: { enabled: 'boolean', actions: ['string'], operators: ['string'], archs: ['string'], knownFlags: ['string'], supportedFlags: ['string'] },
-    apparmor: { enabled: 'boolean' }, selinux: { enabled: 'boolean' }, intelRdt: { enabled: 'boolean' }, mountExtensions: { idmap: { enabled: 'boolean' } },
+    apparmor: { enabled: 'boolean' }, selinux: { enabled: 'boolean' }, intelRdt: { enabled: 'boolean', schemata: 'boolean', monitoring: 'boolean' }, mountExtensions: { idmap: { enabled: 'boolean' } },
+    memoryPolicy: { modes: ['string'], flags: ['string'] }, netDevices: { enabled: 'boolean' },
   },
 };
 
@@ -80,6 +82,13 @@ test('features tell the truth: every mount option is taken, one that is not list
   }
   assert.equal(verdict((s) => { s.mounts!.push({ destination: '/tmp', source: '/usr', options: ['rbind', 'rro'] }); }), '');
   assert.match(verdict((s) => { s.mounts!.push({ destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuchoption'] }); }), /invalid argument/);
+});
+
+test('features tell the truth: every memory policy and flag is taken', () => {
+  const { modes, flags } = features.linux.memoryPolicy;
+  const taken = (mode: string, ...of: string[]): void => assert.equal(verdict((s) => { s.linux!.memoryPolicy = { mode, flags: of, ...(!/DEFAULT|LOCAL/.test(mode) && { nodes: '0' }) }; }), '', `${mode} ${of.join()}`);
+  for (const mode of modes) taken(mode);
+  for (const flag of flags) taken('MPOL_BIND', flag);
 });
 
 test('features tell the truth: what the kernel has, and that intelRdt is not there', () => {

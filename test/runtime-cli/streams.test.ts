@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, afterEach, test } from 'node:test';
-import { RuntimeBundles } from '../support/runtime-bundles.ts';
+import { RuntimeBundles, until } from '../support/runtime-bundles.ts';
 
 /** What a program is given to read, to write and to hold. */
 const b = new RuntimeBundles();
@@ -111,4 +111,30 @@ test('a hook is called by the name that its arguments begin with, and told the s
   assert.equal(b.background('run', '-d', '-b', path, id), 0);
   b.ok('delete', '--force', id);
   assert.deepEqual(readFileSync(out, 'utf8').trim().split('\n').map((line) => line.split(' ').at(-1)), ['own-name', 'own-name', 'own-name']);
+});
+
+test('a poststart hook that fails is a warning; in a configuration of 1.3 it is the container\'s end', async () => {
+  const log = join(b.top, 'poststart-log');
+  for (const version of ['1.2.1', '1.3.0']) {
+    const ends = version === '1.3.0';
+    const fresh = () => b.bundle(['sleep', '60'], (spec) => {
+      spec.ociVersion = version;
+      spec.hooks = { poststart: [{ path: '/bin/false' }, { path: '/bin/sh', args: ['sh', '-c', `echo second >>${log}`] }], poststop: [{ path: '/bin/sh', args: ['sh', '-c', `echo stop >>${log}`] }] };
+    });
+    for (const verb of ['start', 'run -d', ...(ends ? ['run'] : [])]) {
+      writeFileSync(log, '');
+      const { id, path } = fresh();
+      if (verb === 'start') assert.equal(b.background('create', '-b', path, id), 0);
+      const err = join(b.top, 'poststart-err');
+      const stderr = openSync(err, 'w');
+      const said = b.run(verb === 'start' ? ['start', id] : [...verb.split(' '), '-b', path, id], { stdio: ['ignore', 'ignore', stderr] });
+      closeSync(stderr);
+      const where = `${version} ${verb}: ${readFileSync(err, 'utf8')}`;
+      assert.equal(said.status, ends ? 1 : 0, where);
+      assert.match(readFileSync(err, 'utf8'), /\/hooks\/poststart\/0: hook \/bin\/false: exit status 1/, where);
+      assert.equal(readFileSync(log, 'utf8'), ends ? 'stop\n' : 'second\n', where);
+      if (!ends) b.ok('delete', '--force', id);
+      assert.ok(await until(() => b.left().length === 0), `${where}: ${b.left().join()}`);
+    }
+  }
 });

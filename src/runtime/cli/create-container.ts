@@ -130,11 +130,25 @@ async function undo({ record, directory, cgroups }: { record: ContainerRecord; d
   discardContainer(directory);
 }
 
-/** After the program began. A failing hook is a warning (runtime-spec, "Poststart"). */
-export async function runPoststart({ record, bundle: { spec } }: Pick<CreatedContainer, 'record' | 'bundle'>, context: RuntimeContext): Promise<void> {
-  for (const hook of spec.hooks?.poststart ?? []) {
+/** runtime.md, "Lifecycle": since 1.3 a poststart hook that fails ends the container, before it was a warning. */
+const ENDS_CONTAINER = /^1\.(?:[3-9]|\d\d)/;
+
+/** After the program began. What fails in a configuration of 1.3 or later is thrown, once `end` is done: by default the container is
+ *  removed. */
+export async function runPoststart({ record, bundle: { spec } }: Pick<CreatedContainer, 'record' | 'bundle'>, context: RuntimeContext, end?: () => Promise<void>): Promise<void> {
+  for (const [index, hook] of (spec.hooks?.poststart ?? []).entries()) {
     const state = hookState(spec, { id: record.id, bundle: record.bundle, status: 'running', pid: record.init!.pid });
-    await runHook(hook, state).catch((error: Error) => context.warn(`poststart: ${error.message}`));
+    try {
+      await runHook(hook, state);
+    } catch (error) {
+      const message = `/hooks/poststart/${index}: ${(error as Error).message}`;
+      if (!ENDS_CONTAINER.test(spec.ociVersion)) {
+        context.warn(message);
+        continue;
+      }
+      await (end ?? (async () => (await import('./remove-container.ts')).removeContainer(record, context)))();
+      throw new NaruError('internal', message, { cause: error });
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { RuntimeContext } from './context.ts';
 import { createContainer, type CreateOptions, runPoststart } from './create-container.ts';
 import { signalProcess } from './signal-process.ts';
 
+const SIGKILL = 9;
 /** Not to be passed on: they are ours, or cannot be. */
 const NOT_FORWARDED = new Set(['SIGKILL', 'SIGSTOP', 'SIGCHLD', 'SIGCLD', 'SIGURG', 'SIGPIPE', 'SIGWINCH', 'SIGPROF', 'SIGIO', 'SIGPOLL', 'SIGSTKFLT']);
 
@@ -18,12 +19,18 @@ export async function runForeground(options: Omit<CreateOptions, 'mode'>, { keep
     throw error;
   });
   forwardSignals(created.record.init!);
-  await runPoststart(created, context);
-  const status = await created.task.exited;
-  await detach?.();
-  // The shim has done the rest: processes, groups, hooks.
-  if (!keep) discardContainer(created.directory);
-  return exitStatus(status);
+  // The shim does the rest: processes, groups, hooks.
+  const ended = async (): Promise<ExitStatus> => {
+    const status = await created.task.exited;
+    await detach?.();
+    if (!keep) discardContainer(created.directory);
+    return status;
+  };
+  await runPoststart(created, context, async () => {
+    signalProcess(created.record.init!, SIGKILL);
+    await ended();
+  });
+  return exitStatus(await ended());
 }
 
 export const exitStatus = (status: ExitStatus): number => status.code;

@@ -54,10 +54,10 @@ export function affinityMask(list: string, pointer: string): Uint8Array {
   return mask;
 }
 
-const MEMORY_MODES: Readonly<Record<string, number>> = {
+export const MEMORY_MODES: Readonly<Record<string, number>> = {
   MPOL_DEFAULT: 0, MPOL_PREFERRED: 1, MPOL_BIND: 2, MPOL_INTERLEAVE: 3, MPOL_LOCAL: 4, MPOL_PREFERRED_MANY: 5, MPOL_WEIGHTED_INTERLEAVE: 6,
 };
-const MEMORY_FLAGS: Readonly<Record<string, number>> = { MPOL_F_STATIC_NODES: 1 << 15, MPOL_F_RELATIVE_NODES: 1 << 14, MPOL_F_NUMA_BALANCING: 1 << 13 };
+export const MEMORY_FLAGS: Readonly<Record<string, number>> = { MPOL_F_STATIC_NODES: 1 << 15, MPOL_F_RELATIVE_NODES: 1 << 14, MPOL_F_NUMA_BALANCING: 1 << 13 };
 
 /** https://man7.org/linux/man-pages/man2/set_mempolicy.2.html. Throws `invalid` for an unknown mode, flag or list. */
 export function memoryPolicy(policy: NonNullable<OciLinux['memoryPolicy']>): { mode: number; nodes: Uint8Array } {

@@ -4,14 +4,16 @@ import { DELEGATED_CONTROLLERS } from '#runtime/cgroups/cgroup-plan.ts';
 import { detectCgroups } from '#runtime/cgroups/detect-cgroups.ts';
 import { NAMESPACE_FLAGS } from '#runtime/compile/compile-namespaces.ts';
 import { MOUNT_OPTION_NAMES } from '#runtime/compile/mount-options.ts';
+import { MEMORY_FLAGS, MEMORY_MODES } from '#runtime/compile/process-attributes.ts';
 import { HOOK_POINTS } from '#runtime/compile/compile-hooks.ts';
 import { detectHost } from '#runtime/driver/detect-host.ts';
 import { ACTION_NAMES, ARCHITECTURES, COMPARATORS, FLAGS } from '#runtime/seccomp/seccomp-numbers.ts';
 import { supportedFilterFlags } from '#runtime/seccomp/supported-flags.ts';
-import { OCI_VERSION } from './default-spec.ts';
 
 /** The first version of runtime-spec; every 1.x configuration is taken. */
 const OCI_VERSION_MIN = '1.0.0';
+/** The last whose every field for Linux is known. */
+const OCI_VERSION_MAX = '1.3.0';
 
 export interface RuntimeFeatures { readonly version: string; readonly criu: string | undefined }
 
@@ -26,7 +28,7 @@ export function runtimeFeatures({ version, criu }: RuntimeFeatures): object {
   const actions = readActions();
   return {
     ociVersionMin: OCI_VERSION_MIN,
-    ociVersionMax: OCI_VERSION,
+    ociVersionMax: OCI_VERSION_MAX,
     hooks: HOOK_POINTS,
     mountOptions: MOUNT_OPTION_NAMES,
     linux: {
@@ -43,8 +45,10 @@ export function runtimeFeatures({ version, criu }: RuntimeFeatures): object {
       },
       apparmor: { enabled: true },
       selinux: { enabled: true },
-      intelRdt: { enabled: false },
+      intelRdt: { enabled: false, schemata: false, monitoring: false },
+      memoryPolicy: { modes: Object.keys(MEMORY_MODES).sort(), flags: Object.keys(MEMORY_FLAGS).sort() },
       mountExtensions: { idmap: { enabled: true } },
+      netDevices: { enabled: true },
     },
     annotations: {
       'naru.version': version,
