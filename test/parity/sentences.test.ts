@@ -43,6 +43,27 @@ describe('refused as Docker refuses it', () => {
     d.ok('unpause', 'web');
   });
 
+  test('programs that cannot run', () => {
+    d.ok('run', '-d', '--name', 'web', 'busybox', 'sleep', '600');
+    const start = 'failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: ';
+    for (const [program, code, why] of [
+      ['nosuch', 127, 'exec: "nosuch": executable file not found in $PATH: unknown'], ['/nosuch', 127, 'exec: "/nosuch": stat /nosuch: no such file or directory: unknown'],
+      ['/etc/passwd', 126, 'exec: "/etc/passwd": permission denied: unknown'], ['/etc', 126, 'exec: "/etc": is a directory: unknown: permission denied'],
+    ] as const) {
+      for (const cli of CLIS) {
+        const ran = d[cli]('run', '--rm', 'busybox', program);
+        assert.deepEqual([ran.code, ran.err.split('\n')[0]], [code, `${cli}: ${ERROR}${start}${why}`]);
+        const inside = d[cli]('exec', 'web', program);
+        assert.deepEqual([inside.code, inside.out], [code, `OCI runtime exec failed: exec failed: unable to start container process: ${why}\r\n`]);
+      }
+    }
+    for (const cli of CLIS) {
+      const ran = d[cli]('exec', '-u', 'nobodyhere', 'web', 'id');
+      assert.deepEqual([ran.code, ran.out], [126, 'unable to find user nobodyhere: no matching entries in passwd file\r\n']);
+    }
+    refused('exec --detach-keys x,,y web true', { said: `${ERROR}Invalid escape keys (x,,y) provided\n` });
+  });
+
   test('filters', () => {
     const states = 'created, running, paused, restarting, removing, exited, dead';
     refused('ps --filter status=gone', { said: `${ERROR}invalid filter 'status=gone': invalid value for state (gone): must be one of ${states}\n` });

@@ -58,7 +58,7 @@ test('a program that is not there, is no program, is a directory: Docker\'s word
     [['/no/such'], /exec: "\/no\/such": stat \/no\/such: no such file or directory: unknown$/, 127],
     [['dir'], /exec: "dir": executable file not found in \$PATH: unknown$/, 127],
     [['/etc/passwd'], /exec: "\/etc\/passwd": permission denied: unknown$/, 126],
-    [['/etc'], /exec: "\/etc": is a directory: unknown$/, 126],
+    [['/etc'], /exec: "\/etc": is a directory: unknown: permission denied$/, 126],
   ] as const) {
     const error = await failure(bench.run([...args], (r) => {
       if (r.rootfs.kind === 'overlay') mkdirSync(join(r.rootfs.upper, 'usr/bin/dir'), { recursive: true });

@@ -15,7 +15,7 @@ export function createExec(engine: EngineContext, container: Container, config: 
   if ((config.Cmd ?? []).length === 0) throw new NaruError('invalid', 'No exec command specified');
   validateConfig({ Cmd: config.Cmd ?? [], Env: config.Env ?? [], WorkingDir: '/' });
   if (config.WorkingDir && !config.WorkingDir.startsWith('/')) throw new NaruError('invalid', `the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`);
-  parseDetachKeys(config.DetachKeys ?? '');
+  parseDetachKeys(config.DetachKeys ?? '', 'escape');
   const exec: Exec = {
     id: randomBytes(32).toString('hex'), containerId: container.id, config, state: 'created', exitCode: null, pid: 0, task: undefined, terminal: undefined,
   };

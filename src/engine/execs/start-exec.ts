@@ -68,9 +68,15 @@ export async function startExec(engine: EngineContext, container: Container, { e
     return running;
   } catch (error) {
     if (exec.task !== undefined && 'abandon' in exec.task) exec.task.abandon();
-    engine.execs.finished(exec, error instanceof NaruError && error.exitCode !== undefined ? error.exitCode : 128);
+    engine.execs.finished(exec, failureCode(error));
     throw error;
   }
+}
+
+/** What did not begin, as Docker tells it: what the runtime says of the program; 128: the runtime failed otherwise; 126: it was not asked. */
+function failureCode(error: unknown): number {
+  const code = error instanceof NaruError ? error.exitCode : undefined;
+  return code === undefined ? 126 : code === 126 || code === 127 ? code : 128;
 }
 
 /** `attached`: a client is there. */

@@ -55,7 +55,7 @@ test('failures in Docker\'s words, with their exit codes', () => {
     [exec('x'), 2, 'exec: "x": executable file not found in $PATH: unknown', 127],
     [exec('/x'), 2, 'exec: "/x": stat /x: no such file or directory: unknown', 127],
     [exec('/x'), 13, 'exec: "/x": permission denied: unknown', 126],
-    [exec('/x'), 21, 'exec: "/x": is a directory: unknown', 126],
+    [exec('/x'), 21, 'exec: "/x": is a directory: unknown: permission denied', 126],
     [exec('/x'), 8, 'exec /x: exec format error: unknown', 126],
     [{ name: 'keyring', args: { name: 'x' } }, 122, 'error during container init: unable to join session keyring: unable to create session key: disk quota exceeded: unknown: the kernel gives this user no more keys (/proc/key-users): stop what holds them, or raise kernel.keys.maxkeys (root: root_maxkeys) and maxbytes', 125],
     [{ name: 'chdir', args: { path: '/w', create: 0 } }, 20, 'chdir to cwd ("/w") set in config.json failed: not a directory: unknown', 127],

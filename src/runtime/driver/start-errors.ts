@@ -26,6 +26,8 @@ interface Explained {
   readonly text: string;
   readonly kind: ErrorKind;
   readonly exitCode: number;
+  /** What only Docker says behind it. */
+  readonly dockerTail?: string;
   readonly tail?: string;
   /** Another field than the operation's. */
   readonly pointer?: string;
@@ -42,7 +44,8 @@ export function startError(plan: Plan, failure: StartFailure, context: { spec: O
     ? { text: `the shim failed before the first operation: ${errnoText(failure.errno)}`, kind: 'internal' as const, exitCode: FAILED }
     : explain(op, failure, context);
   const { before, after } = FRAMES[context.verb];
-  const tail = explained.tail === undefined ? '' : `: ${explained.tail}`;
+  const said = explained.tail ?? (after === '' ? undefined : explained.dockerTail);
+  const tail = said === undefined ? '' : `: ${said}`;
   // A bundle's author looks for the field, an engine's user for the flag (in the hint).
   const field = explained.pointer ?? op?.pointer ?? op?.source ?? '';
   const pointer = context.verb.startsWith('runtime') && field.startsWith('/') ? `${field}: ` : '';
@@ -134,7 +137,7 @@ function explainExec({ argv, candidates }: { readonly argv: readonly string[]; r
     const text = name.includes('/') ? `exec: ${quoted}: stat ${name}: no such file or directory` : `exec: ${quoted}: executable file not found in $PATH`;
     return { text, kind: 'invalid', exitCode: NOT_FOUND };
   }
-  if (errno === ERRNO.EISDIR) return { text: `exec: ${quoted}: is a directory`, kind: 'invalid', exitCode: NOT_EXECUTABLE };
+  if (errno === ERRNO.EISDIR) return { text: `exec: ${quoted}: is a directory`, kind: 'invalid', exitCode: NOT_EXECUTABLE, dockerTail: 'permission denied' };
   if (errno === ERRNO.EACCES || errno === ERRNO.EPERM) return { text: `exec: ${quoted}: permission denied`, kind: 'invalid', exitCode: NOT_EXECUTABLE };
   return { text: `exec ${name}: ${errnoText(errno)}`, kind: 'invalid', exitCode: NOT_EXECUTABLE };
 }
