@@ -1,10 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { createReadStream, existsSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { fixture } from '../fixtures/make-images.ts';
 import { footprint, leaks, loopOf, type Footprint, type OracleScope } from './leak-oracle.ts';
 
@@ -57,8 +58,9 @@ export class TestDaemon {
     options.prepare?.(daemon);
     await daemon.up();
     for (const image of options.images ?? ['busybox']) {
-      const loaded = daemon.docker('load', '-i', fixture(`${image}.tar`));
-      if (loaded.code !== 0) throw new Error(`load ${image}: ${loaded.err}`);
+      // Not by a command line: there are many daemons
+      const loaded = await daemon.ask('POST', '/images/load?quiet=1', createReadStream(fixture(`${image}.tar`)));
+      if (loaded.status !== 200 || loaded.text.includes('errorDetail')) throw new Error(`load ${image}: ${loaded.text}`);
     }
     daemon.mark();
     return daemon;
@@ -148,15 +150,16 @@ export class TestDaemon {
     return { status: Number(out.slice(cut + 1)), json, text };
   }
 
-  /** One API request over a connection of its own, as many at once as one likes. */
+  /** One API request over a connection of its own, as many at once as one likes. A stream is sent as an archive, anything else as JSON. */
   ask(method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> {
     return new Promise((resolve, reject) => {
-      const sent = request({ socketPath: this.socket, method, path: `/v1.51${path}`, agent: false, timeout: PATIENCE * 30_000, headers: body === undefined ? {} : { 'Content-Type': 'application/json' } }, (answer) => {
+      const sent = request({ socketPath: this.socket, method, path: `/v1.51${path}`, agent: false, timeout: PATIENCE * 30_000, headers: body === undefined ? {} : { 'Content-Type': body instanceof Readable ? 'application/x-tar' : 'application/json' } }, (answer) => {
         let text = '';
         answer.setEncoding('utf8').on('data', (part: string) => (text += part)).on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
       });
       sent.on('timeout', () => sent.destroy(new Error(`${method} ${path} is not answered`))).on('error', reject);
-      sent.end(body === undefined ? undefined : JSON.stringify(body));
+      if (body instanceof Readable) body.on('error', reject).pipe(sent);
+      else sent.end(body === undefined ? undefined : JSON.stringify(body));
     });
   }
 

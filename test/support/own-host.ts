@@ -5,6 +5,9 @@ import { TestNamespace } from '#test/system/net-namespaces.ts';
 import { NetPeer } from '#test/system/net-peer.ts';
 import { TestDaemon, type Ran } from './daemon.ts';
 
+/** Of a container's inspection, as far as it is read. */
+interface Facts { readonly State: { readonly Pid: number }; readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string; readonly GlobalIPv6Address: string }>> } }
+
 /** A program for TestDaemon: the daemon on a kernel that lacks these (lesser-kernel.ts). */
 export const lesserKernel = (...lacks: string[]): readonly string[] => [process.execPath, join(import.meta.dirname, 'lesser-kernel.ts'), lacks.join(',')];
 
@@ -58,17 +61,24 @@ export class OwnHost {
   }
 
   address(name: string, network = 'bridge'): string {
-    return this.inspect(name, `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`);
+    return this.#facts(name).NetworkSettings.Networks[network]!.IPAddress;
   }
 
   address6(name: string, network = 'bridge'): string {
-    return this.inspect(name, `{{(index .NetworkSettings.Networks "${network}").GlobalIPv6Address}}`);
+    return this.#facts(name).NetworkSettings.Networks[network]!.GlobalIPv6Address;
+  }
+
+  /** Not by the command line: they are asked for often. */
+  #facts(name: string): Facts {
+    const { status, json, text } = this.daemon.api('GET', `/containers/${name}/json`);
+    if (status !== 200) throw new Error(`container ${name}: ${text}`);
+    return json as Facts;
   }
 
   /** `host`, `outside`, or the network namespace of the container of this name; that one is held, and outlives the container, until `letGo`. */
   space(name: string): TestNamespace {
     if (name === 'host' || name === 'outside') return this[name];
-    const held = this.#spaces.get(name) ?? new TestNamespace(`naru-${this.#tag}-${name}`, Number(this.inspect(name, '{{.State.Pid}}')));
+    const held = this.#spaces.get(name) ?? new TestNamespace(`naru-${this.#tag}-${name}`, this.#facts(name).State.Pid);
     this.#spaces.set(name, held);
     return held;
   }

@@ -154,7 +154,7 @@ describe('mounts of another kind', () => {
     assert.equal(must(call, 'start', '-a', 'web'), '1\n');
     must(call, 'rm', '--link', '/web/store');
     assert.equal(call('start', '-a', 'web').out, '0\n');
-    assert.match(call('rm', '--link', '/web/store').err, /no link store/);
+    assert.match(call('rm', '--link', '/web/store').err, /No such container: web\/store/);
     must(call, 'inspect', 'db');
   });
 });
