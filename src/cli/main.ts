@@ -7,6 +7,7 @@ import { readConfigFile } from './config-file.ts';
 import { CLIENT_BUILD, CLIENT_VERSION, DOCKER_CLI_VERSION } from './client-version.ts';
 import { chooseContext, chooseDaemonHost, defaultDaemonHost } from './daemon-host.ts';
 import { exitCodeOf, USAGE_FAILURE } from './exit-codes.ts';
+import type { Flag } from './flags/flag.ts';
 import { parseFlags, type ParsedFlags } from './flags/parse-flags.ts';
 import { processIo, type Io } from './io.ts';
 
@@ -45,7 +46,7 @@ async function runLine(argv: readonly string[], options: RunOptions, io: Io): Pr
   try {
     globals = parseFlags(argv, GLOBAL_FLAGS, { interspersed: false, env, warn });
   } catch (error) {
-    throw usageError(error, `${program} [OPTIONS] COMMAND [ARG...]`, program);
+    throw usageError(error, { usage: `${program} [OPTIONS] COMMAND [ARG...]`, path: program, hint: await flagHint(error, GLOBAL_FLAGS) });
   }
   if (globals.help) return help(globals.args, program, io);
   if (globals.bool('version')) {
@@ -94,7 +95,7 @@ async function commandFlags(command: Command, found: Found, program: string, env
     flags = parseFlags(found.rest, known, { interspersed: command.flagsFirst !== true, env, warn: (message) => io.out(`${message}\n`) });
   } catch (error) {
     const { usageLine } = await import('./help.ts');
-    throw usageError(error, usageLine(command, program, found.path), `${program} ${found.path}`);
+    throw usageError(error, { usage: usageLine(command, program, found.path), path: `${program} ${found.path}`, hint: await flagHint(error, known) });
   }
   if (flags.help) {
     io.out((await import('./help.ts')).commandHelp(command, program, found.path));
@@ -120,7 +121,11 @@ async function argumentError(command: Command, path: string, program: string): P
 }
 
 async function unknownCommand(found: Found, program: string, io: Io): Promise<number> {
-  if (found.group === undefined) throw new NaruError('invalid', `${program}: unknown command: ${program} ${found.path}\n\nRun '${program} --help' for more information`);
+  const { hintForCommand } = await import('./suggest.ts');
+  if (found.group === undefined) {
+    const hint = hintForCommand(found.path, undefined);
+    throw new NaruError('invalid', `${program}: unknown command: ${program} ${found.path}\n\nRun '${program} --help' for more information`, hint === undefined ? {} : { hint });
+  }
   const { groupHelp } = await import('./help.ts');
   const word = found.rest[0];
   const path = `${program} ${found.group.name}`;
@@ -132,7 +137,8 @@ async function unknownCommand(found: Found, program: string, io: Io): Promise<nu
     const what = word.startsWith('--') ? `unknown flag: ${word}` : `unknown shorthand flag: '${word[1]}' in ${word}`;
     throw new NaruError('invalid', `${what}\n\nUsage:  ${path}\n\nRun '${path} --help' for more information`, { exitCode: USAGE_FAILURE });
   }
-  throw new NaruError('invalid', `${program}: unknown command: ${path} ${word}\n\nUsage:  ${path}\n\nRun '${path} --help' for more information`);
+  const hint = hintForCommand(word, found.group.name);
+  throw new NaruError('invalid', `${program}: unknown command: ${path} ${word}\n\nUsage:  ${path}\n\nRun '${path} --help' for more information`, hint === undefined ? {} : { hint });
 }
 
 async function help(topic: readonly string[], program: string, io: Io): Promise<number> {
@@ -163,10 +169,13 @@ function openClient(globals: ParsedFlags, options: RunOptions, env: NodeJS.Proce
   });
 }
 
-function usageError(error: unknown, usage: string, path: string): unknown {
+function usageError(error: unknown, { usage, path, hint }: { usage: string; path: string; hint: string | undefined }): unknown {
   if (!(error instanceof NaruError)) return error;
-  return new NaruError(error.kind, `${error.message}\n\nUsage:  ${usage}\n\nRun '${path} --help' for more information`, { exitCode: USAGE_FAILURE, cause: error });
+  return new NaruError(error.kind, `${error.message}\n\nUsage:  ${usage}\n\nRun '${path} --help' for more information`, { exitCode: USAGE_FAILURE, cause: error, ...(hint === undefined ? {} : { hint }) });
 }
+
+const flagHint = async (error: unknown, flags: readonly Flag[]): Promise<string | undefined> =>
+  error instanceof NaruError ? (await import('./suggest.ts')).hintForFlag(error, flags) : undefined;
 
 function report(error: unknown, program: string, io: Io, argv: readonly string[]): void {
   const message = error instanceof Error ? error.message : String(error);

@@ -26,7 +26,7 @@ const PROGRAMS = { docker: 'docker', naru: NARU } as const;
 function with_(redirection: string, cli: 'docker' | 'naru', words: string): Said {
   const ran = spawnSync('bash', ['-c', `${redirection}; exec ${PROGRAMS[cli]} -H unix://${s.d.socket} ${words}`], { encoding: 'utf8', input: '', timeout: 30_000 });
   // A shell's word for a death by signal.
-  return { code: ran.status ?? (ran.signal === 'SIGPIPE' ? 141 : null), err: ran.stderr };
+  return { code: ran.status ?? (ran.signal === 'SIGPIPE' ? 141 : null), err: ran.stderr.replace(/^hint: .*\n/gm, '') };
 }
 
 const COMMANDS = [

@@ -27,7 +27,7 @@ export class ContainerSet {
   reserveName(name: string, id: string): void {
     const holder = this.#idByName.get(name);
     if (holder !== undefined) {
-      throw new NaruError('conflict', `Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`);
+      throw new NaruError('conflict', `Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`, { hint: `naru rm -f ${name} removes it` });
     }
     this.#idByName.set(name, id);
   }
@@ -50,7 +50,7 @@ export class ContainerSet {
   /** By full id, name (with or without its slash), or unambiguous id prefix. Throws not-found; invalid for an ambiguous prefix. */
   find(reference: string): Container {
     const container = this.tryFind(reference);
-    if (container === undefined) throw new NaruError('not-found', `No such container: ${reference}`);
+    if (container === undefined) throw new NaruError('not-found', `No such container: ${reference}`, { hint: 'naru ps -a lists those that there are' });
     return container;
   }
 
