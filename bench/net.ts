@@ -12,11 +12,14 @@ export interface Bench {
   readonly programs: string;
 }
 
-const SECONDS = 1, ROUNDS = 5;
+const SECONDS = 1, ROUNDS = 10, PATH_ROUNDS = 80;
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+/** What does not come from whatever else the machine did. */
+const lowerDecile = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? Number.NaN;
 /** The machine's own iperf3, whose libraries a container gets with /usr. */
-const IPERF = ['-v', '/usr:/usr:ro', 'busybox', ...loader(), '/usr/bin/iperf3'];
+const USR = ['-v', '/usr:/usr:ro', 'busybox'];
+const IPERF = [...loader(), '/usr/bin/iperf3'];
 
 function loader(): string[] {
   const directory = readdirSync('/usr/lib').find((name) => /^(x86_64|aarch64)-linux-gnu$/.test(name)) ?? '';
@@ -35,47 +38,70 @@ interface Flow {
 
 /**
  * Throughput through each engine's network: between containers, and to a port that is published on 127.0.0.1. All engines are up at
- * the same time and measured in turn, round by round: what else happens on the machine meets all of them.
+ * the same time and measured in turn, in many short rounds: what else happens on the machine meets all of them. What a second tells is
+ * mostly which processor the kernel gave to whom, so that naru is compared with the better peer within each round, and beside the
+ * throughput stands the CPU time that the way itself takes (net-path.c), which is much the same from round to round.
  */
 export async function throughput(engines: readonly BenchEngine[], { record, call, programs }: Bench): Promise<void> {
   const values = new Map<string, { unit: string; of: Map<string, number[]> }>();
-  const note = (metric: string, unit: string, engine: BenchEngine, value: number): void => {
+  const note = (metric: string, unit: string, engine: string, value: number): void => {
     const row = values.get(metric) ?? { unit, of: new Map() };
     values.set(metric, row);
-    row.of.set(engine.name, [...(row.of.get(engine.name) ?? []), value]);
+    row.of.set(engine, [...(row.of.get(engine) ?? []), value]);
   };
   const gbits = (text: string): number => (JSON.parse(text) as { end: { sum_received: { bits_per_second: number } } }).end.sum_received.bits_per_second / 1e9;
-  const between = ({ engine }: Flow, host: string): number => gbits(call(engine, 'run', '--rm', '--network', 'bench-net', ...IPERF, '-J', '-t', String(SECONDS), '-c', host));
+  const between = ({ engine }: Flow, host: string): number => gbits(call(engine, 'exec', 'bench-client', ...IPERF, '-J', '-t', String(SECONDS), '-c', host));
   const flows: Flow[] = [];
   try {
     for (const [i, engine] of engines.entries()) {
       const [iperf, http] = [5299 + i, 8089 + i];
       call(engine, 'network', 'create', 'bench-net');
-      call(engine, 'run', '-d', '--name', 'bench-iperf', '--network', 'bench-net', '-p', `127.0.0.1:${iperf}:5201`, ...IPERF, '-s');
+      call(engine, 'run', '-d', '--name', 'bench-iperf', '--network', 'bench-net', '-p', `127.0.0.1:${iperf}:5201`, ...USR, ...IPERF, '-s');
       call(engine, 'run', '-d', '--name', 'bench-web', '--network', 'bench-net', '-p', `127.0.0.1:${http}:8080`, '-v', `${programs}:/b:ro`, 'busybox', '/b/tiny-http', '8080');
+      call(engine, 'run', '-d', '--name', 'bench-client', '--network', 'bench-net', ...USR, 'sleep', '1000');
       const address = call(engine, 'inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', 'bench-iperf');
       // podman has none without its resolver
-      const names = spawnSync(engine.cli[0]!, [...engine.cli.slice(1), 'run', '--rm', '--network', 'bench-net', 'busybox', 'nslookup', 'bench-iperf']).status === 0;
+      const names = spawnSync(engine.cli[0]!, [...engine.cli.slice(1), 'exec', 'bench-client', 'nslookup', 'bench-iperf']).status === 0;
       flows.push({ engine, address, ports: [iperf, http], names });
     }
     await wait(500);
     for (let round = 0; round < ROUNDS; round++) {
       for (const flow of round % 2 === 0 ? flows : flows.toReversed()) {
-        const { engine, ports: [iperf, http] } = flow;
-        note('container to container, by address', 'Gbit/s', engine, between(flow, flow.address));
-        if (flow.names) note('container to container, by name', 'Gbit/s', engine, between(flow, 'bench-iperf'));
-        note('published on 127.0.0.1', 'Gbit/s', engine, gbits(spawnSync('iperf3', ['-J', '-t', String(SECONDS), '-c', '127.0.0.1', '-p', String(iperf)], { encoding: 'utf8' }).stdout));
+        const { engine: { name }, ports: [iperf, http] } = flow;
+        note('container to container, by address', 'Gbit/s', name, between(flow, flow.address));
+        if (flow.names) note('container to container, by name', 'Gbit/s', name, between(flow, 'bench-iperf'));
+        note('published on 127.0.0.1', 'Gbit/s', name, gbits(spawnSync('iperf3', ['-J', '-t', String(SECONDS), '-c', '127.0.0.1', '-p', String(iperf)], { encoding: 'utf8' }).stdout));
         const wrk = spawnSync('wrk', ['-t1', '-c32', `-d${SECONDS}s`, `http://127.0.0.1:${http}/`], { encoding: 'utf8' }).stdout;
-        note('published on 127.0.0.1, HTTP', 'req/s', engine, Number(/Requests\/sec:\s+([\d.]+)/.exec(wrk)?.[1]));
+        note('published on 127.0.0.1, HTTP', 'req/s', name, Number(/Requests\/sec:\s+([\d.]+)/.exec(wrk)?.[1]));
       }
     }
-    for (const [metric, { unit, of }] of values) for (const [engine, list] of of) record(metric, unit, engine, median(list));
+    for (const [metric, { unit, of }] of values) {
+      for (const [engine, list] of of) record(metric, unit, engine, median(list));
+      const ratio = toBetterPeer(of);
+      if (ratio !== undefined) record(`  ${metric}: naru ÷ the better peer, median of the rounds`, '', 'naru', ratio);
+    }
+    const pid = (engine: BenchEngine, name: string): string => call(engine, 'inspect', '-f', '{{.State.Pid}}', name);
+    const ends = flows.flatMap(({ engine, address }) => [engine.name, pid(engine, 'bench-client'), pid(engine, 'bench-iperf'), address]);
+    const path = spawnSync(join(programs, 'net-path'), [String(PATH_ROUNDS), ...ends], { encoding: 'utf8' });
+    if (path.status !== 0) throw new Error(`net-path: ${path.stderr}`);
+    const lines = Map.groupBy(path.stdout.trim().split('\n').map((line) => line.split(' ')), ([name]) => name!);
+    for (const [name, list] of lines) {
+      record('container to container, CPU time of a GiB', 's', name, lowerDecile(list.map(([, stream]) => Number(stream))));
+      record('container to container, CPU time of a datagram', 'µs', name, lowerDecile(list.map(([, , datagram]) => Number(datagram))));
+    }
   } finally {
     for (const { engine } of flows) {
-      call(engine, 'rm', '-f', 'bench-iperf', 'bench-web');
+      call(engine, 'rm', '-f', 'bench-iperf', 'bench-web', 'bench-client');
       call(engine, 'network', 'rm', 'bench-net');
     }
   }
+}
+
+/** The peer is chosen by its median of all rounds, not anew in each: the better of two that vary would be the luckier one. */
+function toBetterPeer(of: ReadonlyMap<string, number[]>): number | undefined {
+  const own = of.get('naru');
+  const peer = [...of].filter(([name]) => name !== 'naru').toSorted(([, a], [, b]) => median(b) - median(a))[0]?.[1];
+  return own === undefined || peer === undefined ? undefined : median(own.map((value, round) => value / peer[round]!));
 }
 
 /**
