@@ -5,6 +5,7 @@ sh scripts/setup.sh build || exit 1
 case "$(uname -m)" in x86_64) bun=node_modules/@oven/bun-linux-x64/bin/bun ;; *) bun=node_modules/@oven/bun-linux-aarch64/bin/bun ;; esac
 mkdir -p dist/obj
 cc -O2 -static -Wno-format-truncation -o dist/obj/floor bench/floor.c || exit 1
+cc -O2 -static -o dist/obj/exec-client bench/exec-client.c || exit 1
 cc -O2 -static -o dist/obj/tiny-http bench/tiny-http.c || exit 1
 cc -O2 -static -o dist/obj/net-path bench/net-path.c || exit 1
 cc -O2 -static -o dist/obj/dns-client bench/dns-client.c || exit 1
