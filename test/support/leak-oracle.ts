@@ -67,7 +67,7 @@ export const footprint = (scope: OracleScope): Footprint => (scope.within === un
 function footprintHere(scope: OracleScope): Footprint {
   const whole = currentNetwork() !== MACHINE;
   // Only the second tells what a link says of itself, only the first its addresses
-  const [addressed, named, routed] = output('sh', '-c', 'printf "address\\nlink\\nroute show table all\\n" | ip -j -batch -').split('\n').map((line) => JSON.parse(line || '[]') as unknown[]) as [Link[], Link[], Route[]];
+  const [addressed, named, routed] = outputFor('address\nlink\nroute show table all\n', 'ip', '-j', '-batch', '-').split('\n').map((line) => JSON.parse(line || '[]') as unknown[]) as [Link[], Link[], Route[]];
   const aliases = new Map(named.map(({ ifname, ifalias }) => [ifname, ifalias]));
   const links = addressed.map((link) => ({ ...link, ifalias: aliases.get(link.ifname) }));
   const isBridge = ({ ifalias }: Link): boolean => ifalias?.split(' ')[0] === `${scope.nftTable}:`;
@@ -136,8 +136,11 @@ const routes = (all: readonly Route[], wanted: (device: string) => boolean): str
 const subnetsOf = (links: readonly Link[]): IpPrefix[] =>
   links.flatMap(({ addr_info }) => (addr_info ?? []).filter((each) => each.scope === 'global').map(({ local, prefixlen }) => parsePrefix(`${local}/${prefixlen}`)));
 
-const output = (command: string, ...args: string[]): string => {
-  const ran = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20 });
+const output = (command: string, ...args: string[]): string => outputFor('', command, ...args);
+
+/** (A shell may have programs of its own: busybox's knows an `ip` without JSON.) */
+const outputFor = (input: string, command: string, ...args: string[]): string => {
+  const ran = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, input });
   if (ran.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${ran.stderr}`);
   return ran.stdout;
 };
