@@ -24,7 +24,8 @@ export class NetworkAddresses {
         v4: prefix.family === 4 ? new AddressPool(number(prefix), number(range)) : undefined,
         v6: prefix.family === 6 ? new AddressPool6(prefix, range) : undefined,
       };
-      for (const address of [pool.gateway, ...Object.values(pool.auxiliary)]) if (address !== '') takeThis(made, address);
+      if (pool.gateway !== '') takeThis(made, pool.gateway);
+      for (const [name, address] of Object.entries(pool.auxiliary)) takeAuxiliary(made, name, address);
       return made;
     });
   }
@@ -77,6 +78,14 @@ export class NetworkAddresses {
     if (pool?.v6 !== undefined) pool.v6.give(tryParseIp(address)!.value);
     else if (pool?.v4 !== undefined && unseen) pool.v4.cancel(tryParseIpv4(address)!);
     else pool?.v4?.give(tryParseIpv4(address)!);
+  }
+}
+
+function takeAuxiliary(pool: Pool, name: string, address: string): void {
+  try {
+    takeThis(pool, address);
+  } catch (error) {
+    throw error instanceof NaruError ? new NaruError('internal', `failed to allocate secondary ip address (${name}:${address}): ${error.message}`, { cause: error }) : error;
   }
 }
 

@@ -29,9 +29,11 @@ export function takePorts(reservations: PortReservations, requests: readonly Por
   const held: HeldPort[][] = requests.map(() => []);
   const ways = waysOf(context);
   makeRoomForDescriptors(requests.length);
-  const isFree = (i: number): number => Number(requests[i]!.hostPort === 0);
+  // Those that can be no other, then choices of a range, then any
+  const freedom = (i: number): number => (requests[i]!.hostPort === 0 ? Infinity : Math.max(0, requests[i]!.hostPortEnd - requests[i]!.hostPort));
+  const byFreedom = (a: number, b: number): number => (freedom(a) === freedom(b) ? 0 : freedom(a) - freedom(b));
   try {
-    for (const i of requests.map((_, at) => at).toSorted((a, b) => isFree(a) - isFree(b))) held[i] = takeOne(reservations, requests[i]!, { context, ways });
+    for (const i of requests.map((_, at) => at).toSorted(byFreedom)) held[i] = takeOne(reservations, requests[i]!, { context, ways });
     return held.flat();
   } catch (error) {
     for (const { hold } of held.flat()) if (hold !== undefined) reservations.give(hold);

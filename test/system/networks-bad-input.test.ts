@@ -93,6 +93,11 @@ describe('bad input: Docker\'s status and sentence, and nothing half made', () =
       ['a range elsewhere', 400, says(`${CONFIG}invalid ip-range 10\\.9\\.0\\.0/25: parent subnet is 10\\.223\\.0\\.0/24`), undefined, subnet('10.223.0.0/24', { IPRange: '10.9.0.0/25' })],
       ['a range that is wider', 400, says(`${CONFIG}invalid ip-range 10\\.223\\.0\\.0/16: parent subnet is 10\\.223\\.0\\.0/24`), undefined, subnet('10.223.0.0/24', { IPRange: '10.223.0.0/16' })],
       ['an auxiliary address elsewhere', 400, says(`${CONFIG}invalid auxiliary address 10\\.9\\.0\\.1: parent subnet is 10\\.223\\.0\\.0/24`), undefined, subnet('10.223.0.0/24', { AuxiliaryAddresses: { x: '10.9.0.1' } })],
+      ['an auxiliary address twice', 500, says('failed to allocate secondary ip address \\(b:10\\.223\\.0\\.9\\): Address already in use'), undefined, subnet('10.223.0.0/24', { AuxiliaryAddresses: { a: '10.223.0.9', b: '10.223.0.9' } })],
+      ['from a configuration that nobody has', 404, says('configuration network "shop" does not exist'), undefined, { Name: 'bad', ConfigFrom: { Network: 'shop' } }],
+      ['a configuration and options', 403, /^network driver options are not supported/, undefined, { Name: 'bad', ConfigFrom: { Network: 'x' }, Options: { a: 'b' } }],
+      ['a configuration and a subnet', 403, /^user specified configurations are not supported/, undefined, { ...subnet('10.223.0.0/24'), ConfigFrom: { Network: 'x' } }],
+      ['a configuration of a configuration', 403, /^a configuration network cannot depend/, undefined, { Name: 'bad', ConfigOnly: true, ConfigFrom: { Network: 'x' } }],
       ['a name that is taken', 409, says('network with name shop already exists'), undefined, { Name: 'shop' }],
       ['no name', 400, says('invalid network name: name is empty'), undefined, { Name: '' }],
       ...['a b', 'a/../b', 'a\0b', 'größe', '-a', '\x1b[31m', 'a\nb'].map((Name) => [JSON.stringify(Name), 400, /^invalid network name ".*": only \[a-zA-Z0-9\]\[a-zA-Z0-9_\.-\] are allowed$/s, undefined, { Name }] as [...Row, object]),
@@ -156,6 +161,19 @@ describe('bad input: Docker\'s status and sentence, and nothing half made', () =
       assert.equal((await ask('DELETE', `/containers/${Id}?force=1`)).status, 204);
       return started;
     });
+  });
+
+  test('what a configuration network gives and what it does not; ports that can be no other come before choices; what the host\'s network ignores is said', () => {
+    daemon.ok('network', 'create', '--config-only', '--subnet', '10.225.0.0/24', '--label', 'l=1', 'plan');
+    daemon.ok('network', 'create', '--config-from', 'plan', '--internal', 'made');
+    assert.equal(daemon.ok('network', 'inspect', '-f', '{{.Driver}} {{.Internal}} {{(index .IPAM.Config 0).Subnet}} {{json .Labels}}', 'plan', 'made'), 'null false 10.225.0.0/24 {"l":"1"}\nbridge true 10.225.0.0/24 {"l":"1"}');
+    daemon.ok('network', 'rm', 'made', 'plan');
+    daemon.ok('run', '-d', '--name', 'choosy', '-p', '18497-18498:80', '-p', '18497:81', 'busybox', 'sleep', '600');
+    assert.match(daemon.ok('port', 'choosy', '80'), /^0\.0\.0\.0:18498$/m);
+    daemon.ok('rm', '-f', 'choosy');
+    const ran = daemon.docker('run', '--rm', '--network', 'host', '-p', '18497:80', 'busybox', 'true');
+    assert.deepEqual([ran.code, /Published ports are discarded when using host network mode/.test(ran.err)], [0, true]);
+    assert.match(daemon.docker('run', '--rm', '--network', 'host', '--link', 'one', 'busybox', 'true').err, /host type networking can't be used with links/);
   });
 
   test('a network that is not there stops the start, not the creation, as it does with Docker; once it is made the container starts, and is checked then', async () => {

@@ -35,15 +35,20 @@ function toDesign(engine: EngineContext, name: string, request: NetworkCreateReq
   if (request.Scope === 'swarm') throw new NaruError('unsupported', 'networks of scope swarm are not supported');
   if (request.IPAM?.Driver && request.IPAM.Driver !== 'default') throw new NaruError('not-found', `plugin "${request.IPAM.Driver}" not found`, { hint: 'addresses are managed by the driver "default"' });
   const from = request.ConfigFrom?.Network ?? '';
-  if (from !== '' && request.ConfigOnly === true) throw new NaruError('invalid', 'a configuration network cannot be derived from another');
+  if (request.ConfigOnly === true) {
+    if (from !== '') throw new NaruError('forbidden', 'a configuration network cannot depend on another configuration network');
+    if (request.Internal === true || request.Attachable === true) throw new NaruError('forbidden', 'configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.');
+  }
+  if (from !== '') {
+    if (request.EnableIPv6 === true || [request.Labels, request.IPAM?.Options, request.IPAM?.Config].some((each) => Object.keys(each ?? {}).length > 0)) throw new NaruError('forbidden', 'user specified configurations are not supported if the network depends on a configuration network');
+    if (Object.keys(request.Options ?? {}).length > 0) throw new NaruError('forbidden', 'network driver options are not supported if the network depends on a configuration network');
+  }
   const base = from === '' ? undefined : configOf(engine, from);
-  const own = Object.keys(request.Options ?? {}).length + (request.IPAM?.Config ?? []).length;
-  if (base !== undefined && own > 0) throw new NaruError('forbidden', 'user specified configurations are not supported if the network depends on a configuration network');
   return {
     id: randomBytes(32).toString('hex'), name, created: formatTime(nowNano()), driver: driverOf(request.Driver ?? ''),
-    ipv4: base?.ipv4 ?? request.EnableIPv4 ?? true, ipv6: base?.ipv6 ?? request.EnableIPv6 ?? false, internal: base?.internal ?? request.Internal ?? false,
-    attachable: request.Attachable ?? false, configOnly: request.ConfigOnly ?? false, configFrom: base?.name ?? '', ipamOptions: request.IPAM?.Options ?? {},
-    options: base?.options ?? request.Options ?? {}, labels: request.Labels ?? {},
+    ipv4: base?.ipv4 ?? request.EnableIPv4 ?? true, ipv6: base?.ipv6 ?? request.EnableIPv6 ?? false, internal: request.Internal ?? false,
+    attachable: request.Attachable ?? false, configOnly: request.ConfigOnly ?? false, configFrom: base?.name ?? '', ipamOptions: base?.ipamOptions ?? request.IPAM?.Options ?? {},
+    options: base?.options ?? request.Options ?? {}, labels: base?.labels ?? request.Labels ?? {},
     pools: base?.pools ?? (request.IPAM?.Config ?? []).map((pool) => ({
       subnet: pool.Subnet ?? '', ipRange: pool.IPRange ?? '', gateway: (pool.Gateway ?? '').split('/')[0]!, auxiliary: pool.AuxiliaryAddresses ?? {},
     })),
@@ -51,8 +56,8 @@ function toDesign(engine: EngineContext, name: string, request: NetworkCreateReq
 }
 
 function configOf({ networks }: EngineContext, name: string): NetworkRecord {
-  const record = networks.find(name);
-  if (!record.configOnly) throw new NaruError('forbidden', `${name} is not a configuration network`);
+  const record = networks.tryFind(name);
+  if (record?.configOnly !== true) throw new NaruError('not-found', `configuration network "${name}" does not exist`);
   return record;
 }
 

@@ -28,7 +28,7 @@ export function createNetworks(engine: EngineContext): Networks {
       for (const type of filters.get('type') ?? []) if (type !== 'builtin' && type !== 'custom') throw new NaruError('invalid', `invalid filter: 'type'='${type}'`);
       return networks.all()
         .filter((record) =>
-          matchesPattern(filters, 'name', record.name) && matchesPattern(filters, 'id', record.id) && matchesExactly(filters, 'driver', record.driver) &&
+          matchesPattern(filters, 'name', record.name) && matchesPattern(filters, 'id', record.id) && matchesExactly(filters, 'driver', record.configOnly ? 'null' : record.driver) &&
           matchesExactly(filters, 'scope', 'local') && matchesLabels(filters, record.labels) && matchesExactly(filters, 'type', PREDEFINED.has(record.name) ? 'builtin' : 'custom') &&
           (dangling === undefined || dangling === (!PREDEFINED.has(record.name) && !isUsed(record))))
         .map((record) => ({ ...networkView(record), Containers: {} }));
@@ -83,7 +83,7 @@ async function removeNetwork(engine: EngineContext, record: NetworkRecord): Prom
 }
 
 export const networkView = (record: NetworkRecord): NetworkInspect => ({
-  Name: record.name, Id: record.id, Created: record.created, Scope: 'local', Driver: record.driver, EnableIPv4: record.ipv4, EnableIPv6: record.ipv6,
+  Name: record.name, Id: record.id, Created: record.created, Scope: 'local', Driver: record.configOnly ? 'null' : record.driver, EnableIPv4: record.ipv4, EnableIPv6: record.ipv6,
   IPAM: {
     Driver: 'default', Options: record.name === 'bridge' || Object.keys(record.ipamOptions).length === 0 ? (PREDEFINED.has(record.name) ? null : {}) : record.ipamOptions,
     Config: record.pools.map((pool) => ({

@@ -96,6 +96,7 @@ export function designContainer(engine: EngineContext, request: ContainerCreateR
   fillHostname(engine, { config, host, id: options.id });
   const warning = image === undefined ? undefined : platformWarning(image, options.platform);
   if (warning !== undefined) warnings.push(warning);
+  if (given.NetworkMode === 'host' && Object.keys(given.PortBindings ?? {}).length > 0) warnings.push('Published ports are discarded when using host network mode');
   const argv = [...((config.Entrypoint as string[] | null) ?? []), ...((config.Cmd as string[] | null) ?? [])];
   return {
     doc: {

@@ -20,6 +20,7 @@ export function validateModes(config: ContainerConfig, host: HostConfig): void {
 function validateNetworkMode(config: ContainerConfig, host: HostConfig): void {
   const mode = host.NetworkMode ?? '';
   if (mode === 'container:') throw invalid("Container network must be given as 'container:<name|id>'");
+  if (mode === 'host' && (host.Links?.length ?? 0) > 0) throw invalid('conflicting options: host type networking can\'t be used with links. This would result in undefined behavior');
   if (!mode.startsWith('container:')) return;
   const conflicts: readonly (readonly [unknown, string])[] = [
     [config.Hostname, 'hostname and the network mode'],
