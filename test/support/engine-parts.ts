@@ -75,7 +75,7 @@ export class FakeTask implements Task {
     const task = new FakeTask(request.execId, this.pid + 1000 + this.execs.length);
     this.execs.push({ request, task });
     return {
-      attach: (attach) => task.attach(attach), resize: () => undefined, abandon: () => undefined, caughtUp: () => task.caughtUp(), makeAhead: async () => undefined, ahead: false,
+      attach: (attach) => task.attach(attach), resize: () => undefined, abandon: () => undefined, caughtUp: () => task.caughtUp(), makeAhead: async () => undefined, ahead: false, wasGone: false,
       start: async () => {
         if (this.execFailure !== undefined) throw this.execFailure;
         return task;

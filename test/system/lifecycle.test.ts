@@ -250,6 +250,13 @@ describe('an exec that was made ahead of its start', () => {
     const killed = await ahead('cc', ['echo', 'all the same']);
     process.kill(killed.pid, 'SIGKILL');
     assert.match(start(killed.id).text, /all the same\n/);
+    // Killed when its shim looks away: it hears of the end and of the start at once.
+    const unseenEnd = await ahead('cc', ['echo', 'once more']);
+    const shim = Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${unseenEnd.pid}/status`, 'utf8'))![1]);
+    process.kill(shim, 'SIGSTOP');
+    process.kill(unseenEnd.pid, 'SIGKILL');
+    spawn('sh', ['-c', `sleep 0.2; kill -CONT ${shim}`], { stdio: 'ignore' });
+    assert.match(start(unseenEnd.id).text, /once more\n/);
 
     const other = await ahead('cc', ['sh', '-c', 'id -u; cat /proc/self/cgroup'], { User: 'alice' });
     d.ok('exec', 'cc', 'sed', '-i', 's/^alice:x:1000/alice:x:1234/', '/etc/passwd');

@@ -130,6 +130,8 @@ export interface PreparedExec extends PreparedTask {
   makeAhead(): Promise<void>;
   /** It was made ahead and waits. */
   readonly ahead: boolean;
+  /** It was made ahead, and its process was gone before `start` reached it: nothing of the program was done, another one can be made. */
+  readonly wasGone: boolean;
 }
 
 export interface ExecRequest {

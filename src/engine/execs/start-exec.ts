@@ -4,7 +4,7 @@ import { span } from '#sys/trace.ts';
 import type { ExecStart } from '#spec/engine-api.ts';
 import type { OciProcess } from '#spec/oci-runtime.ts';
 import type { ClientDescriptor } from '#api/engine-port.ts';
-import type { Task, TaskIo } from '#core/tasks/port.ts';
+import type { PreparedExec, Task, TaskIo } from '#core/tasks/port.ts';
 import { parseDetachKeys } from '../attach/detach-keys.ts';
 import type { EngineContext } from '../engine-context.ts';
 import { containerEvent } from '../events/container-event.ts';
@@ -51,10 +51,17 @@ export async function startExec(engine: EngineContext, container: Container, { e
     const { spec } = currentRequest(engine, container);
     const process = (): OciProcess => execProcess(engine, container, { config, spec });
     const io = execIo(exec, client !== undefined, size);
-    const prepared = engine.execs.ahead.take(exec, { spec, process, io }) ?? span('runtime', 'prepare exec', () => task.exec({ execId: exec.id, process: process(), spec, io }));
-    exec.task = prepared;
-    if (client !== undefined) await attachClient(engine, { container, exec, client, framed }, prepared);
-    const running = await span('runtime', 'start exec', () => prepared.start());
+    const make = (): PreparedExec => span('runtime', 'prepare exec', () => task.exec({ execId: exec.id, process: process(), spec, io }));
+    const begin = async (prepared: PreparedExec): Promise<Task> => {
+      exec.task = prepared;
+      if (client !== undefined) await attachClient(engine, { container, exec, client, framed }, prepared);
+      return span('runtime', 'start exec', () => prepared.start());
+    };
+    const ahead = engine.execs.ahead.take(exec, { spec, process, io });
+    const running = ahead === undefined ? await begin(make()) : await begin(ahead).catch((error: unknown) => {
+      if (ahead.wasGone) return begin(make());
+      throw error;
+    });
     exec.task = running;
     exec.pid = running.pid;
     exec.state = 'running';

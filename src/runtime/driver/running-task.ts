@@ -2,6 +2,7 @@ import type { AttachEnd, AttachRequest, ExecRequest, ExitStatus, PreparedExec, P
 import { type OciSpec } from '#spec/oci-runtime.ts';
 import { NaruError } from '#spec/errors.ts';
 import { closeQuietly, pidfdOfLiving, pidfdSignal, sealedMemfd, socketpair } from '#sys/descriptors.ts';
+import { ERRNO } from '#sys/errno.ts';
 import { currentTrace, span, type Trace } from '#sys/trace.ts';
 import { encodePlan } from '#runtime/plan/encode.ts';
 import type { Plan } from '#runtime/plan/plan.ts';
@@ -41,6 +42,7 @@ export class RunningTask implements Task, PreparedTask {
   readonly id: string;
   pid = 0;
   startedAt = 0n;
+  wasGone = false;
   readonly exited: Promise<ExitStatus>;
   readonly #launch: Launch;
   readonly #conn: ShimConnection;
@@ -92,7 +94,10 @@ export class RunningTask implements Task, PreparedTask {
   async #goOn(): Promise<Task> {
     this.#move('start');
     try {
-      if (!this.#conn.send(TO_SHIM.start)) this.#lost();
+      if (!this.#conn.send(TO_SHIM.start)) {
+        this.wasGone = true;
+        this.#lost();
+      }
       await this.#withDeadline(this.#started.promise);
       return this;
     } catch (error) {
@@ -240,6 +245,7 @@ export class RunningTask implements Task, PreparedTask {
         return;
       case 'failed':
         if (this.#move('failed') === undefined) return;
+        this.wasGone = message.errno === ERRNO.ECHILD && this.#plan?.ops[message.op]?.name === 'await';
         this.#started.reject(startError(this.#plan ?? { ops: [] }, message, { spec: this.#launch.spec, verb: this.#launch.verb }));
         return;
       case 'exited':
