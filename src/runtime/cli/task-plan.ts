@@ -6,6 +6,7 @@ import type { Plan } from '#runtime/plan/plan.ts';
 import type { OciSpec } from '#spec/oci-runtime.ts';
 import { bundleNetwork } from './network-steps.ts';
 import type { ContainerRecord } from './container-record.ts';
+import { terminalIo } from './terminal-io.ts';
 
 /** How this container's plan was compiled, beside its configuration: kept in its record. */
 export type PlanLayout = Pick<RuntimeOptions, 'await' | 'leave' | 'preserve' | 'consoleSlot' | 'noPivot' | 'pidFile'>;
@@ -21,10 +22,10 @@ export function taskPlan(record: ContainerRecord, config: OciSpec, at: { readonl
   const { stateDir } = at;
   const spec = { ...config, linux: { ...config.linux, cgroupsPath: record.cgroupPath } };
   const terminal = spec.process?.terminal === true;
-  const size = spec.process?.consoleSize;
+  const foreground = record.layout.leave === undefined && record.layout.consoleSlot === undefined && at.again !== true;
   const request: TaskRequest = {
     id: record.id, spec, rootfs: { kind: 'directory', path: record.rootfs }, stateDir, exitFile: '/', durable: false, network: bundleNetwork(spec, { moved: at.again === true }), init: false,
-    io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
+    io: terminal ? terminalIo(spec.process?.consoleSize, foreground) : { mode: 'null', stdin: 'none' },
   };
   const host = hostOf(record);
   const plan = compileTask(request, host, {

@@ -14,6 +14,7 @@ import { RequestSlots, runtimeTask } from '../run-task.ts';
 import { connectConsole } from '../start-socket.ts';
 import { subCgroups } from '../sub-cgroups.ts';
 import { hostOf } from '../task-plan.ts';
+import { terminalIo } from '../terminal-io.ts';
 
 const FLAGS = {
   process: { kind: 'text', short: 'p' }, detach: { kind: 'bool', short: 'd' }, tty: { kind: 'bool', short: 't' }, 'console-socket': text, 'pid-file': text,
@@ -42,10 +43,9 @@ export const exec: Verb = async (words, context) => {
     if (readProcessStat(pid)?.startTime !== startTime) throw new NaruError('conflict', 'cannot exec in a stopped container');
     const consoleSlot = flags['console-socket'] === undefined ? undefined : slots.add(connectConsole(resolve(flags['console-socket'])));
     const preserve = slots.preserve(flags['preserve-fds']);
-    const size = process_.consoleSize;
     const plan = compileExec({
       execId: 'exec', process: process_, spec,
-      io: terminal ? { mode: 'pty', stdin: 'open', rows: size?.height ?? 0, columns: size?.width ?? 0 } : { mode: 'null', stdin: 'none' },
+      io: terminal ? terminalIo(process_.consoleSize, !flags.detach && consoleSlot === undefined) : { mode: 'null', stdin: 'none' },
     }, {
       containerId: record.id, ...(flags.cgroup.length > 0 && { subCgroups: subCgroups(flags.cgroup, hostOf(record).cgroups, record.cgroupPath) }), stateDir: containerDirectory(context.root, record.id).path, rootless: record.owner !== undefined, targetSlot, inheritStreams: !terminal, noNewKeyring: record.noNewKeyring,
       ...(flags.detach && { leave: 'started' as const }), ...(flags['pid-file'] !== undefined && { pidFile: resolve(flags['pid-file']) }),
