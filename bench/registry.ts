@@ -149,6 +149,9 @@ export async function concurrentPulls(executable: string, root: string, record: 
   }
 }
 
+/** What was written and deleted before is on the disk: who makes sure that its own is does not wait for it. */
+const settled = (): void => void run('sync', []);
+
 /** Push and pull through a local registry; the same image, the same registry server for every engine. */
 export async function pushAndPull(engines: readonly BenchEngine[], { executable, root, record }: { executable: string; root: string; record: Record }): Promise<void> {
   const archives: { [image: string]: string } = { debian: fixture('debian.tar'), layers8: layers8Archive() };
@@ -165,6 +168,7 @@ export async function pushAndPull(engines: readonly BenchEngine[], { executable,
           await using one = await registry('docker', executable, root);
           const reference = `${one.host}/bench/${image}:latest`;
           run(cli[0] as string, [...cli.slice(1), 'tag', image, reference]);
+          settled();
           pushes.push(await timed(cli, ['push', '-q', ...insecure, reference]));
           run(cli[0] as string, [...cli.slice(1), 'rmi', reference]);
         }
@@ -174,6 +178,7 @@ export async function pushAndPull(engines: readonly BenchEngine[], { executable,
         const reference = `${one.host}/bench/${image}:latest`;
         run('skopeo', ['copy', '-q', '--dest-tls-verify=false', `docker-archive:${archives[image]}`, `docker://${reference}`]);
         for (let i = 0; i <= ROUNDS; i++) {
+          settled();
           const pull = (): Promise<number> => timed(cli, ['pull', '-q', ...insecure, reference]);
           // The last round is for the memory: looking at it holds up who is looked at.
           if (i < ROUNDS) pulls.push(await pull());
