@@ -10,6 +10,9 @@ import { type LoopUses, PacketLoop } from './packet-loop.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
 import { RuleWatch } from './rule-watch.ts';
 
+/** How often tables that others could flush are looked after, milliseconds. */
+const CHECK_MS = 5000;
+
 /** What the rules are a function of. */
 export interface RuledState {
   networks(): NetworkRecord[];
@@ -21,11 +24,7 @@ export interface RuledState {
 
 export interface HostRulesOptions {
   readonly table: string;
-  /** Keep others from changing the tables, if the kernel can. */
-  readonly own: boolean;
   readonly firewall: Firewall;
-  /** How often tables that others could flush are looked after, milliseconds. */
-  readonly checkMs: number;
   readonly removals: LinkRemovals;
   readonly log: (message: string) => void;
 }
@@ -49,11 +48,11 @@ export class HostRules {
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor({ route, netfilter }: { route: NetlinkSocket; netfilter: NetlinkSocket }, state: RuledState, options: HostRulesOptions) {
-    const { table, own, log } = options;
+    const { table, log } = options;
     this.#route = route;
     this.#state = state;
     this.#options = options;
-    this.#nat = new NatState(netfilter, { table, own });
+    this.#nat = new NatState(netfilter, table);
     this.#guard = new FrameGuard(netfilter, { table, find: state.find, log });
     this.#loop = new PacketLoop({ route, netfilter }, table);
     this.#watcher = new RuleWatch(netfilter);
@@ -180,7 +179,7 @@ export class HostRules {
       } catch (error) {
         this.#options.log((error as Error).message);
       }
-    }, this.#options.checkMs).unref();
+    }, CHECK_MS).unref();
   }
 
   close(): void {

@@ -9,12 +9,6 @@ import { type ElementKey, type Elements, mergeElements } from './nft-elements.ts
 
 const EPERM = 1, ENOENT = 2, EEXIST = 17, EINVAL = 22, EOPNOTSUPP = 95;
 
-export interface NatOptions {
-  readonly table: string;
-  /** Keep others from changing the table, if the kernel can. */
-  readonly own: boolean;
-}
-
 const hasErrno = (error: unknown, ...errnos: number[]): boolean =>
   error instanceof NaruError && error.errno !== undefined && errnos.includes(error.errno);
 
@@ -36,14 +30,14 @@ export function tableExists(socket: NetlinkSocket, table: string, family: number
  */
 export class NatState {
   readonly #socket: NetlinkSocket;
-  readonly #options: NatOptions;
-  #flags: number;
+  readonly #table: string;
+  /** Kept from others, if the kernel can. */
+  #flags: number = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
   #rules = 0;
 
-  constructor(socket: NetlinkSocket, options: NatOptions) {
+  constructor(socket: NetlinkSocket, table: string) {
     this.#socket = socket;
-    this.#options = options;
-    this.#flags = options.own ? NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST : 0;
+    this.#table = table;
   }
 
   /** Nobody else can take the table away while this socket is open. */
@@ -58,18 +52,18 @@ export class NatState {
 
   /** As it was made last; none before that. */
   get written(): WrittenTable[] {
-    return this.#rules === 0 ? [] : [{ family: NFPROTO_INET, table: this.#options.table, rules: this.#rules }];
+    return this.#rules === 0 ? [] : [{ family: NFPROTO_INET, table: this.#table, rules: this.#rules }];
   }
 
   exists(): boolean {
-    return tableExists(this.#socket, this.#options.table);
+    return tableExists(this.#socket, this.#table);
   }
 
   /** Replace the table, whatever it holds, in one transaction: there is no moment without rules, and flows under way go on. */
   rebuild(parts: Iterable<Elements>, loop?: LoopRules): void {
     const merged = mergeElements(parts);
     for (let attempt = 1; ; attempt++) {
-      const batch = new NftBatch(this.#options.table);
+      const batch = new NftBatch(this.#table);
       if (this.exists()) batch.deleteTable();
       addNatTable(batch, this.#flags, loop);
       for (const [map, list] of merged) batch.addElements(map, list);
@@ -79,7 +73,7 @@ export class NatState {
         return;
       } catch (error) {
         if (hasErrno(error, EPERM)) {
-          throw new NaruError('conflict', `nftables table ${this.#options.table} belongs to another running program`, {
+          throw new NaruError('conflict', `nftables table ${this.#table} belongs to another running program`, {
             cause: error, errno: EPERM, hint: 'daemons side by side need a bridge and a table name each',
           });
         }
@@ -92,7 +86,7 @@ export class NatState {
 
   /** Delete and add elements in one transaction. Throws not-found when the table or one to delete is gone, conflict when one to add is there. */
   change({ remove = new Map(), add = new Map() }: { remove?: Elements; add?: Elements }): void {
-    const batch = new NftBatch(this.#options.table);
+    const batch = new NftBatch(this.#table);
     for (const [map, list] of remove) batch.deleteElements(map, list.map(keyOnly));
     for (const [map, list] of add) batch.addElements(map, list);
     this.#commit(batch);
@@ -102,7 +96,7 @@ export class NatState {
   remove(elements: Elements): void {
     const all = [...elements].map(([map, list]) => [map, list.map(keyOnly)] as const);
     try {
-      const batch = new NftBatch(this.#options.table);
+      const batch = new NftBatch(this.#table);
       for (const [map, list] of all) batch.deleteElements(map, list);
       this.#commit(batch);
     } catch (error) {
@@ -112,7 +106,7 @@ export class NatState {
   }
 
   #removeOne(map: ElementKey, element: MapElement): void {
-    const batch = new NftBatch(this.#options.table);
+    const batch = new NftBatch(this.#table);
     batch.deleteElements(map, [element]);
     try {
       this.#commit(batch);

@@ -10,10 +10,6 @@ export interface NetworkOptions {
   readonly tableName?: string;
   /** Default: that of the default route's interface, at most 1500. */
   readonly mtu?: number;
-  /** Keep others from flushing the table while the daemon runs. Default: where the kernel can (6.9). */
-  readonly ownTable?: boolean;
-  /** How often a table that others could flush is looked after, in milliseconds. Default: 5000. */
-  readonly checkMs?: number;
   /** Where subnets come from that nobody named: `base=10.0.0.0/8,size=24`. Default: Docker's. */
   readonly pools?: readonly string[];
   /** Whether published ports obey the host's input rules, where a network does not say. Default: open. */

@@ -32,8 +32,6 @@ import { LinkRemovals } from './link-removals.ts';
 import { VethStragglers } from './veth-stragglers.ts';
 
 const MAX_MTU = 1500;
-/** How often a table that others could flush is looked after. */
-const CHECK_MS = 5000;
 
 interface Network { readonly record: NetworkRecord; readonly addresses: NetworkAddresses }
 interface Sandbox { endpoints: readonly EndpointRecord[]; holds: PortHold[]; published: Elements | undefined }
@@ -73,7 +71,7 @@ export class Networks implements NetworkService {
     this.#rules = new HostRules({ route: this.#route, netfilter: this.#netfilter }, {
       networks: () => this.#networkRecords(), find: this.#find, endpoints: () => this.#records(),
       published: () => [...this.#sandboxes.values()].flatMap((each) => (each.published === undefined ? [] : [each.published])),
-    }, { table, own: options.ownTable ?? true, firewall, checkMs: options.checkMs ?? CHECK_MS, removals: this.#removals, log: this.#log });
+    }, { table, firewall, removals: this.#removals, log: this.#log });
     this.#stragglers = new VethStragglers(this.#route, (link) => this.#records().some((each) => each.hostInterface === link), this.#log);
   }
 

@@ -10,7 +10,7 @@ const KEEP_MS = 3000;
 /** Of one container at a time, and of all. Others are made when they are started. */
 const LIMIT = 8;
 
-interface Waiting { readonly exec: Exec; readonly prepared: PreparedExec; readonly spec: OciSpec; readonly io: TaskIo; readonly process: OciProcess; readonly timer: ReturnType<typeof setTimeout> }
+interface Waiting { readonly exec: Exec; readonly prepared: PreparedExec; readonly spec: OciSpec; readonly io: TaskIo; readonly process: OciProcess; /** Its user is looked up in the container, which may change. */ readonly named: boolean; readonly timer: ReturnType<typeof setTimeout> }
 
 /**
  * Execs that were made while their client read the answer to its creation. Whoever starts one finds all done but the last steps; whoever
@@ -34,7 +34,7 @@ export class MadeAhead {
     const prepared = task.exec({ execId: exec.id, process, spec: request.spec, io });
     const timer = setTimeout(() => this.drop(exec.containerId), KEEP_MS);
     timer.unref();
-    this.#waiting.set(exec.containerId, { exec, prepared, spec: request.spec, io, process, timer });
+    this.#waiting.set(exec.containerId, { exec, prepared, spec: request.spec, io, process, named: (exec.config.User || container!.doc.config.User || '') !== '', timer });
     void prepared.makeAhead();
   }
 
@@ -45,8 +45,7 @@ export class MadeAhead {
     this.#waiting.delete(exec.containerId);
     clearTimeout(waiting.timer);
     const { prepared } = waiting;
-    const named = (exec.config.User ?? '') !== '';
-    if (waiting.spec === spec && currentTrace() === undefined && same(waiting.io, io) && (!named || same(waiting.process, process())) && prepared.ahead) return prepared;
+    if (waiting.spec === spec && currentTrace() === undefined && same(waiting.io, io) && (!waiting.named || same(waiting.process, process())) && prepared.ahead) return prepared;
     prepared.abandon();
     return undefined;
   }
